@@ -1,0 +1,260 @@
+"""The field's metrics, as plain functions on arrays.
+
+Accuracies are fractions or percents, as long as one call uses one of them. `acc` arrays have the axis (dataset,) last;
+NaN marks a cell that was not measured. Comparisons are like for like: a dataset counts only where both sides have it.
+
+Source: LLMRouterBench (arXiv 2601.07206), section 3.4, with the readings confirmed against the paper's printed tables.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from llmrouterbench.table import BoolArray, FloatArray, IntArray, StrArray
+
+
+def _mean(values: FloatArray, axis: int = -1) -> FloatArray:
+    """Mean over what is measured; NaN where nothing is, without a warning."""
+    known = np.isfinite(values)
+    count = known.sum(axis=axis)
+    total = np.where(known, values, 0.0).sum(axis=axis)
+    return cast(FloatArray, np.divide(total, count, out=np.full(np.shape(total), np.nan), where=count > 0))
+
+
+def dataset_means(values: ArrayLike, dataset: StrArray, datasets: list[str]) -> FloatArray:
+    """Mean per dataset over measured cells: (n, ...) -> (datasets, ...).
+
+    >>> dataset_means([1.0, 0.0, np.nan], np.array(["a", "a", "b"]), ["a", "b"]).tolist()
+    [0.5, nan]
+    """
+    array = np.asarray(values, dtype=np.float64)
+    return np.array([_mean(array[dataset == name], axis=0) for name in datasets])
+
+
+def avg_acc(acc: ArrayLike) -> FloatArray:
+    """AvgAcc: unweighted mean over datasets of the accuracy, (..., datasets) -> (...).
+
+    Source: section 3.4. A missing dataset is left out of the mean; compare such rows with `like_for_like`.
+
+    >>> float(avg_acc([50.0, 100.0]))
+    75.0
+    """
+    return _mean(np.asarray(acc, dtype=np.float64))
+
+
+def like_for_like(acc: ArrayLike, base: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Both accuracies (..., datasets), with NaN wherever either has NaN.
+
+    >>> [a.tolist() for a in like_for_like([50.0, 60.0], [40.0, np.nan])]
+    [[50.0, nan], [40.0, nan]]
+    """
+    a, b = np.broadcast_arrays(np.asarray(acc, dtype=np.float64), np.asarray(base, dtype=np.float64))
+    known = np.isfinite(a) & np.isfinite(b)
+    return np.where(known, a, np.nan), np.where(known, b, np.nan)
+
+
+def _ratio(acc: ArrayLike, base: ArrayLike) -> FloatArray:
+    a, b = like_for_like(acc, base)
+    return cast(FloatArray, np.divide(a, b, out=np.full(a.shape, np.nan), where=b > 0))
+
+
+def gain(acc: ArrayLike, base: ArrayLike) -> FloatArray:
+    """Gain@b: mean over datasets of acc / base - 1, (..., datasets) -> (...).
+
+    Gain@R has the random router as base, Gain@B the best single model. A dataset on which the base scores 0 has no
+    ratio and is left out.
+
+    >>> float(gain([0.6, 0.5], [0.5, 0.5])).__round__(3)
+    0.1
+    """
+    return _mean(_ratio(acc, base) - 1.0)
+
+
+def gap(acc: ArrayLike, oracle: ArrayLike) -> FloatArray:
+    """Gap@O: mean over datasets of 1 - acc / oracle, (..., datasets) -> (...).
+
+    >>> float(gap([0.5, 0.5], [1.0, 0.5]))
+    0.25
+    """
+    return _mean(1.0 - _ratio(acc, oracle))
+
+
+def oracle_gap_recovered(acc: ArrayLike, base: ArrayLike, oracle: ArrayLike) -> FloatArray:
+    """Share of the way from base to oracle that a router covers, in AvgAcc; NaN where the two are equal.
+
+    >>> float(oracle_gap_recovered([0.7], [0.6], [0.8])).__round__(3)
+    0.5
+    """
+    a, b, o = (np.asarray(x, dtype=np.float64) for x in (acc, base, oracle))
+    known = np.isfinite(a) & np.isfinite(b) & np.isfinite(o)
+    a, b, o = (_mean(np.where(known, x, np.nan)) for x in (a, b, o))
+    return cast(FloatArray, np.divide(a - b, o - b, out=np.full(np.shape(a), np.nan), where=np.asarray(o > b)))
+
+
+def perf_gain(acc: ArrayLike, base_acc: float) -> float:
+    """PerfGain: the best operating point's AvgAcc over the base's, minus 1. `acc` is (points,).
+
+    Source: section 3.4. With `acc` measured on the test part this is a number in hindsight; the bench reports the
+    point chosen on validation beside it.
+
+    >>> round(perf_gain([68.58, 66.0], 65.96), 3)
+    0.04
+    """
+    points = np.asarray(acc, dtype=np.float64)
+    return float(np.nanmax(points) / base_acc - 1.0) if np.isfinite(points).any() and base_acc > 0 else float("nan")
+
+
+def cost_save(acc: ArrayLike, cost: ArrayLike, base_acc: float, base_cost: float) -> float:
+    """CostSave: 1 - cost / base cost of the cheapest operating point that is no worse than the base.
+
+    `acc` and `cost` are (points,). NaN where no point reaches the base or a cost is not known. Source: section 3.4.
+
+    >>> round(cost_save([66.0, 68.0], [85.8, 133.0], 65.96, 125.6), 3)
+    0.317
+    """
+    a, c = np.asarray(acc, dtype=np.float64), np.asarray(cost, dtype=np.float64)
+    good = (a >= base_acc) & np.isfinite(c)
+    return float(1.0 - c[good].min() / base_cost) if good.any() and base_cost > 0 else float("nan")
+
+
+def pareto_frontier(acc: ArrayLike, cost: ArrayLike) -> BoolArray:
+    """Which points (points,) no other point dominates: none is as accurate and as cheap, and better in one of them.
+
+    Points with an unknown coordinate are on no frontier. Equal points are both on it.
+
+    >>> pareto_frontier([0.5, 0.7, 0.6], [1.0, 2.0, 3.0]).tolist()
+    [True, True, False]
+    """
+    a, c = np.asarray(acc, dtype=np.float64), np.asarray(cost, dtype=np.float64)
+    frontier = np.zeros(a.shape, dtype=np.bool_)
+    known = np.flatnonzero(np.isfinite(a) & np.isfinite(c))
+    order = known[np.lexsort((-a[known], c[known]))]  # by cost, the more accurate first
+    best, best_cost = -np.inf, np.nan
+    for i in order.tolist():
+        if a[i] > best or (a[i] == best and c[i] == best_cost):
+            frontier[i] = True
+            best, best_cost = a[i], c[i]
+    return frontier
+
+
+def pareto_dist(acc: ArrayLike, cost: ArrayLike, all_acc: ArrayLike, all_cost: ArrayLike) -> float:
+    """ParetoDist: mean L1 distance of a method's points (points,) to the nearest frontier point of all points.
+
+    Both axes are min-max normalised over `all_*`, the single models and every method's points (the method's own
+    included). Source: section 3.4; confirmed in figure 8: nearest non-dominated point, not segment.
+
+    >>> pareto_dist([0.5], [2.0], [0.5, 0.5, 1.0], [1.0, 2.0, 3.0])
+    0.5
+    """
+    s_acc, s_cost = np.asarray(all_acc, dtype=np.float64), np.asarray(all_cost, dtype=np.float64)
+    known = np.isfinite(s_acc) & np.isfinite(s_cost)
+    a, c = np.asarray(acc, dtype=np.float64), np.asarray(cost, dtype=np.float64)
+    mine = np.isfinite(a) & np.isfinite(c)
+    if not known.any() or not mine.any():
+        return float("nan")
+    s_acc, s_cost = s_acc[known], s_cost[known]
+    scale_acc, scale_cost = np.ptp(s_acc) or 1.0, np.ptp(s_cost) or 1.0
+    frontier = pareto_frontier(s_acc, s_cost)
+    distance = (
+        np.abs(a[mine, None] - s_acc[frontier]) / scale_acc + np.abs(c[mine, None] - s_cost[frontier]) / scale_cost
+    )
+    return float(distance.min(axis=1).mean())
+
+
+def total_cost(cost: ArrayLike, dataset: StrArray, datasets: list[str]) -> float:
+    """USD for all queries: per dataset, the mean of the known costs (n,) times the number of queries, summed.
+
+    With every cost known this is the plain sum. NaN as soon as a dataset has no known cost: an unpriced call is not
+    a free call.
+
+    >>> total_cost([1.0, np.nan, 3.0], np.array(["a", "a", "b"]), ["a", "b"])
+    5.0
+    """
+    array = np.asarray(cost, dtype=np.float64)
+    sizes = np.array([(dataset == name).sum() for name in datasets])
+    return float((dataset_means(array, dataset, datasets) * sizes).sum())
+
+
+def best_single(acc: ArrayLike) -> int:
+    """Index of the model with the highest AvgAcc; `acc` is (datasets, models). The first one on a tie.
+
+    A model without a dataset is compared with each other model on the datasets both have.
+
+    >>> best_single([[0.5, 0.6], [0.9, 0.7]])
+    0
+    """
+    table = np.asarray(acc, dtype=np.float64)
+    complete = np.isfinite(table).all(axis=0)
+    means = avg_acc(table.T)
+    if not np.isfinite(means).any():
+        raise ValueError("best_single needs at least one measured accuracy, got none")
+    best = int(np.argmax(np.where(complete, means, -np.inf))) if complete.any() else int(np.nanargmax(means))
+    for other in np.flatnonzero(~complete).tolist():
+        mine, theirs = like_for_like(table[:, best], table[:, other])
+        if float(avg_acc(theirs)) > float(avg_acc(mine)):
+            best = other
+    return best
+
+
+def random_expectation(values: FloatArray) -> FloatArray:
+    """Expected value (n,) of serving a uniformly random model: the mean over the measured models (n, m).
+
+    The paper's Random Router is one seeded draw of this.
+
+    >>> random_expectation(np.array([[1.0, 0.0], [1.0, np.nan]])).tolist()
+    [0.5, 1.0]
+    """
+    return _mean(values)
+
+
+def oracle_choice(score: FloatArray, cost: FloatArray) -> IntArray:
+    """The oracle's model (n,): the best score, and among equals the cheapest; an unknown cost counts as the dearest.
+
+    -1 where no model was measured. Source: section 3.4.
+
+    >>> oracle_choice(np.array([[1.0, 1.0], [0.0, 0.5]]), np.array([[2.0, 1.0], [1.0, 9.0]])).tolist()
+    [1, 1]
+    """
+    best = np.max(np.where(np.isfinite(score), score, -np.inf), axis=1)
+    price = np.where(np.isfinite(cost), cost, np.finfo(np.float64).max)
+    candidate = np.where(score == best[:, None], price, np.inf)
+    choice = np.asarray(candidate.argmin(axis=1), dtype=np.int64)
+    choice[~np.isfinite(best)] = -1
+    return choice
+
+
+def dataset_oracle_choice(acc: FloatArray) -> IntArray:
+    """Index (datasets,) of the model with the highest accuracy on each dataset; `acc` is (datasets, models).
+
+    With `acc` averaged over seeds this is the paper's Dataset Oracle (Tables 11 and 12); with the accuracies of one
+    seed it is that seed's own, whose mean over seeds is never lower. -1 where nothing was measured.
+
+    >>> dataset_oracle_choice(np.array([[0.5, 0.6], [0.9, np.nan]])).tolist()
+    [1, 0]
+    """
+    filled = np.where(np.isfinite(acc), acc, -np.inf)
+    choice = np.asarray(filled.argmax(axis=1), dtype=np.int64)
+    choice[~np.isfinite(filled.max(axis=1))] = -1
+    return choice
+
+
+def dataset_oracle_per_seed(acc: FloatArray) -> FloatArray:
+    """Dataset Oracle accuracy (datasets,) as the mean over seeds of each seed's best; `acc` (seeds, datasets, models).
+
+    >>> dataset_oracle_per_seed(np.array([[[0.5, 0.7]], [[0.9, 0.7]]])).tolist()
+    [0.8]
+    """
+    best = np.max(np.where(np.isfinite(acc), acc, -np.inf), axis=2)
+    return _mean(np.where(np.isfinite(best), best, np.nan), axis=0)
+
+
+def ties_as_wins(score: FloatArray) -> FloatArray:
+    """Scores with every positive value counted as 1: how parts of the paper read ArenaHard's ties (`ties_win=True`).
+
+    >>> ties_as_wins(np.array([0.0, 0.5, np.nan])).tolist()
+    [0.0, 1.0, nan]
+    """
+    return np.where(np.isfinite(score), (score > 0).astype(np.float64), np.nan)

@@ -1,0 +1,212 @@
+"""Outcomes on disk: one folder of Parquet files with a manifest.
+
+    manifest.json      schema version, content hash, source, settings, size and sha256 of every other file
+    queries.parquet    id, dataset, subset, index, group: one row a query
+    outcomes.parquet   query (row number), model, score, cost, tokens_in, tokens_out, seconds: one row a measured cell
+    texts.parquet      text, prompt (null where it equals the text): read only when somebody asks for a text
+    replies/*.parquet  query, model, reply: read only when somebody asks for replies; absent where the source has none
+    import_report.json what the importer read, masked, dropped, and why; absent for outcomes that were not imported
+
+The manifest is written last and the folder takes its name when it is complete: what can be loaded is whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from llmrouterbench.files import new_folder, read_json, sha256_of, write_json
+from llmrouterbench.table import FloatArray, Outcomes, Queries, Text
+
+FORMAT = "llmrouterbench/outcomes"
+SCHEMA = 1
+_DAMAGED = "the folder is damaged, import it again"
+_PLANES = ("score", "cost", "tokens_in", "tokens_out", "seconds")
+
+
+def write_outcomes(
+    outcomes: Outcomes,
+    folder: Path,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    report: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+    texts: bool = True,
+) -> None:
+    """Store outcomes as a folder. `texts=False` leaves query texts out (runs keep a copy of the numbers only)."""
+    with new_folder(folder, overwrite) as partial:
+        fill_folder(outcomes, partial, settings=settings, report=report, texts=texts)
+
+
+def fill_folder(
+    outcomes: Outcomes,
+    partial: Path,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    report: Mapping[str, Any] | None = None,
+    texts: bool = True,
+) -> None:
+    """Write every file of a store into a folder from `new_folder`, the manifest last.
+
+    An importer may have put `replies/*.parquet` there before.
+    """
+    _queries_frame(outcomes).write_parquet(partial / "queries.parquet")
+    _outcomes_frame(outcomes).write_parquet(partial / "outcomes.parquet")
+    if texts:
+        _texts_frame(outcomes).write_parquet(partial / "texts.parquet")
+    if report is not None:
+        write_json(partial / "import_report.json", report)
+    files = sorted(path for path in partial.rglob("*") if path.is_file())
+    manifest = {
+        "format": FORMAT,
+        "schema": SCHEMA,
+        "content_hash": outcomes.content_hash,
+        "queries": len(outcomes),
+        "models": list(outcomes.models),
+        "datasets": outcomes.datasets,
+        "simulated": outcomes.simulated,
+        "source": outcomes.source,
+        "settings": dict(settings or {}),
+        "files": {
+            path.relative_to(partial).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+            for path in files
+        },
+    }
+    write_json(partial / "manifest.json", manifest)
+
+
+def _queries_frame(outcomes: Outcomes) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "id": outcomes.queries.id.tolist(),
+            "dataset": outcomes.dataset.tolist(),
+            "subset": outcomes.subset.tolist(),
+            "index": outcomes.index,
+            "group": outcomes.group,
+        },
+        schema_overrides={"id": pl.String, "dataset": pl.String, "subset": pl.String},
+    )
+
+
+def _outcomes_frame(outcomes: Outcomes) -> pl.DataFrame:
+    known = np.zeros(outcomes.score.shape, dtype=np.bool_)
+    for name in _PLANES:
+        known |= np.isfinite(getattr(outcomes, name))
+    row, column = np.nonzero(known)
+    planes = {name: getattr(outcomes, name)[row, column] for name in _PLANES}
+    frame = pl.DataFrame({"query": row.astype(np.uint32), "model": column.astype(np.uint16), **planes})
+    models = pl.Series("model", list(outcomes.models), dtype=pl.String)
+    return frame.with_columns(
+        models.gather(column).cast(pl.Enum(models)) if len(models) else pl.lit(None).alias("model"),
+        *(pl.col(name).fill_nan(None) for name in _PLANES),
+    )
+
+
+def _texts_frame(outcomes: Outcomes) -> pl.DataFrame:
+    frame = pl.DataFrame(
+        {"text": list(outcomes.queries.text), "prompt": list(outcomes.queries.prompt)},
+        schema={"text": pl.String, "prompt": pl.String},
+    )
+    same = pl.col("text") == pl.col("prompt")
+    return frame.with_columns(prompt=pl.when(same).then(None).otherwise(pl.col("prompt")))
+
+
+def read_manifest(folder: Path, verify: bool = False) -> dict[str, Any]:
+    """The manifest of a stored folder, after checking that the folder is whole.
+
+    Raises FileNotFoundError where there is no store, ValueError where a file is missing, cut or of a schema that this
+    version does not know. `verify` also checks the sha256 of every file.
+    """
+    path = folder / "manifest.json"
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"{folder} must be a folder of outcomes, got nothing there; make one with `llmrouterbench import`"
+        )
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{folder} must hold a manifest.json, got none: not a folder of outcomes, or one that was never finished;"
+            " make one with `llmrouterbench import`"
+        )
+    manifest: Any = read_json(path)
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise ValueError(f"{path} must say format {FORMAT!r}, got another kind of file; give a folder of outcomes")
+    if manifest.get("schema") != SCHEMA:
+        raise ValueError(
+            f"{folder} must have schema {SCHEMA}, got {manifest.get('schema')!r};"
+            " install the llmrouterbench that wrote it"
+        )
+    for name, facts in manifest["files"].items():
+        file = folder / name
+        if not file.is_file() or file.stat().st_size != facts["bytes"]:
+            got = f"{file.stat().st_size}" if file.is_file() else "none"
+            raise ValueError(f"{file} must have {facts['bytes']} bytes, got {got}; {_DAMAGED}")
+        if verify or name in ("queries.parquet", "outcomes.parquet"):
+            _check_sha256(file, facts["sha256"])
+    return manifest
+
+
+def _check_sha256(file: Path, expected: str) -> None:
+    if sha256_of(file) != expected:
+        raise ValueError(f"{file} must have the sha256 of its manifest, got another; {_DAMAGED}")
+
+
+def read_outcomes(folder: Path) -> Outcomes:
+    """Load a stored folder: the numbers now, the texts when asked for."""
+    manifest = read_manifest(folder)
+    queries = pl.read_parquet(folder / "queries.parquet")
+    cells = pl.read_parquet(folder / "outcomes.parquet")
+    models = tuple(manifest["models"])
+    shape = (queries.height, len(models))
+    rows = np.arange(queries.height)
+    has_texts = "texts.parquet" in manifest["files"]
+    return Outcomes(
+        queries=Queries(
+            id=_strings(queries["id"]),
+            text=Text(cache(lambda: _read_texts(folder, "text", has_texts)), rows),
+            prompt=Text(cache(lambda: _read_texts(folder, "prompt", has_texts)), rows),
+        ),
+        dataset=_strings(queries["dataset"]),
+        models=models,
+        subset=_strings(queries["subset"]),
+        index=queries["index"].to_numpy().astype(np.int64),
+        group=queries["group"].to_numpy().astype(np.int64),
+        simulated=bool(manifest["simulated"]),
+        source=dict(manifest["source"]),
+        **_planes(cells, shape),
+    )
+
+
+def _strings(series: pl.Series) -> np.typing.NDArray[np.str_]:
+    return np.array(series.to_list(), dtype=np.str_)
+
+
+def _planes(cells: pl.DataFrame, shape: tuple[int, int]) -> dict[str, FloatArray]:
+    row = cells["query"].to_numpy()
+    column = cells["model"].to_physical().to_numpy() if cells.height else row
+    planes = {}
+    for name in _PLANES:
+        plane = np.full(shape, np.nan)
+        plane[row, column] = cells[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+        planes[name] = plane
+    return planes
+
+
+def _read_texts(folder: Path, column: str, present: bool) -> list[str]:
+    if not present:
+        raise ValueError(f"{folder} holds no query texts; load the folder that `llmrouterbench import` made")
+    frame = pl.read_parquet(folder / "texts.parquet")
+    texts: list[str] = frame.select(pl.coalesce(column, "text")).to_series().to_list()
+    return texts
+
+
+def scan_replies(folder: Path) -> pl.LazyFrame:
+    """Stored replies as a lazy table: query (row number), model, reply. Empty where the source had none."""
+    parts = sorted(folder.glob("replies/*.parquet"))
+    if not parts:
+        return pl.LazyFrame(schema={"query": pl.UInt32, "model": pl.String, "reply": pl.String})
+    return pl.scan_parquet(parts)

@@ -1,0 +1,385 @@
+"""The nouns: queries, outcomes, estimates and runs, as arrays with axes (query, model).
+
+A value that exists is valid: the constructors check shapes and ranges once, so that code behind them can trust
+what it holds. NaN means "not measured" everywhere; zero is a measurement.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Self, overload, runtime_checkable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from llmrouterbench.settings import Setting
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+StrArray = NDArray[np.str_]
+
+
+class Text(Sequence[str]):
+    """Texts of n queries, read from disk at the first look and not before.
+
+    `load` returns all n_all texts; `rows` picks those that belong to this view.
+
+    >>> text = Text(lambda: ["a", "b", "c"], np.array([2, 0]))
+    >>> len(text), text[0], list(text.take(np.array([1])))
+    (2, 'c', ['a'])
+    """
+
+    def __init__(self, load: Callable[[], Sequence[str]], rows: IntArray) -> None:
+        self._load = load
+        self._rows = rows
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> Text:
+        """Wrap texts that are already in memory."""
+        return texts if isinstance(texts, Text) else cls(lambda: texts, np.arange(len(texts)))
+
+    @cached_property
+    def _texts(self) -> list[str]:
+        everything = self._load()
+        return [everything[row] for row in self._rows]
+
+    def take(self, rows: IntArray) -> Text:
+        """The texts of some rows, still unread."""
+        return Text(self._load, self._rows[rows])
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._texts)
+
+    @overload
+    def __getitem__(self, item: int) -> str: ...
+    @overload
+    def __getitem__(self, item: slice) -> list[str]: ...
+    def __getitem__(self, item: int | slice) -> str | list[str]:
+        return self._texts[item]
+
+
+@dataclass(frozen=True)
+class Queries:
+    """What a router may see when it decides: no outcomes and no dataset name.
+
+    id         (n,) unique
+    text       (n,) the bare query
+    prompt     (n,) the text sent to the models (the query in its template; the query itself where there is none)
+    embedding  (n, d) unit rows, or None where no embedder ran
+    """
+
+    id: StrArray
+    text: Text
+    prompt: Text
+    embedding: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        n = len(self.id)
+        for name, part in (("text", self.text), ("prompt", self.prompt), ("embedding", self.embedding)):
+            if part is not None and len(part) != n:
+                raise ValueError(f"Queries.{name} must have one entry per query ({n}), got {len(part)}")
+        if self.embedding is not None and self.embedding.ndim != 2:
+            raise ValueError(f"Queries.embedding must be (queries, dimensions), got shape {self.embedding.shape}")
+
+    @classmethod
+    def of(cls, text: Sequence[str], id: Sequence[str] | None = None, embedding: FloatArray | None = None) -> Queries:
+        """Queries from plain texts; ids are their positions unless given.
+
+        >>> Queries.of(["2 + 2?", "Capital of Peru?"]).id.tolist()
+        ['0', '1']
+        """
+        ids = np.array([str(i) for i in range(len(text))] if id is None else list(id), dtype=np.str_)
+        return cls(ids, Text.of(text), Text.of(text), embedding)
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+    def take(self, rows: IntArray) -> Queries:
+        """The queries of some rows."""
+        embedding = None if self.embedding is None else self.embedding[rows]
+        return Queries(self.id[rows], self.text.take(rows), self.prompt.take(rows), embedding)
+
+    def embedded(self, who: str) -> FloatArray:
+        """The embedding (n, d), or a ValueError that says who needs it."""
+        if self.embedding is None:
+            raise ValueError(f"{who} needs query embeddings; pass queries with Queries.embedding set")
+        return self.embedding
+
+
+def _plane(name: str, values: ArrayLike | None, shape: tuple[int, int]) -> FloatArray:
+    """One (queries, models) array of an Outcomes; all NaN when the caller has none."""
+    if values is None:
+        return np.full(shape, np.nan)
+    plane = np.asarray(values, dtype=np.float64)
+    if plane.shape != shape:
+        raise ValueError(f"Outcomes.{name} must be (queries, models) = {shape}, got {plane.shape}")
+    return plane
+
+
+def _check_range(name: str, plane: FloatArray, low: float, high: float, where: Outcomes) -> None:
+    bad = (plane < low) | (plane > high) | np.isinf(plane)
+    if bad.any():
+        row, column = (int(i) for i in np.argwhere(bad)[0])
+        raise ValueError(
+            f"Outcomes.{name} must be between {low:g} and {high:g}, got {plane[row, column]:g} for query"
+            f" {str(where.queries.id[row])!r} and model {where.models[column]!r}; use NaN for 'not measured'"
+        )
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What every model did on every query. NaN in any plane means "not measured".
+
+    queries     n queries
+    dataset     (n,) dataset of each query
+    models      m model ids
+    score       (n, m) quality in [0, 1]
+    cost        (n, m) USD of the call
+    tokens_in   (n, m) prompt tokens
+    tokens_out  (n, m) completion tokens
+    seconds     (n, m) measured latency
+    group       (n,) queries with the same number are copies of one another (same dataset, same prompt)
+    subset      (n,) part of the dataset the query was exported with ("test_1000"; "" where there is none)
+    index       (n,) position of the record in its source file
+    simulated   True when no real model produced these numbers
+
+    Raises ValueError on wrong shapes, scores outside [0, 1], negative costs, repeated ids or models.
+
+    >>> outcomes = Outcomes.of(["a", "b"], ["small", "large"], [[1, 1], [0, 1]], cost=[[1, 9], [1, 9]])
+    >>> outcomes.score.mean(axis=0).tolist()
+    [0.5, 1.0]
+    """
+
+    queries: Queries
+    dataset: StrArray
+    models: tuple[str, ...]
+    score: FloatArray
+    cost: FloatArray
+    tokens_in: FloatArray
+    tokens_out: FloatArray
+    seconds: FloatArray
+    group: IntArray
+    subset: StrArray
+    index: IntArray
+    simulated: bool = False
+    source: dict[str, Any] = field(default_factory=dict, compare=False)
+
+    def __post_init__(self) -> None:
+        shape = (len(self.queries), len(self.models))
+        for name in ("score", "cost", "tokens_in", "tokens_out", "seconds"):
+            plane: FloatArray = getattr(self, name)
+            if plane.shape != shape:
+                raise ValueError(f"Outcomes.{name} must be (queries, models) = {shape}, got {plane.shape}")
+            _check_range(name, plane, 0.0, 1.0 if name == "score" else np.finfo(np.float64).max, self)
+        for name in ("dataset", "group", "subset", "index"):
+            if len(getattr(self, name)) != shape[0]:
+                raise ValueError(f"Outcomes.{name} must be (queries,) = ({shape[0]},), got {len(getattr(self, name))}")
+        for name, values in (("query id", self.queries.id.tolist()), ("model", list(self.models))):
+            if len(set(values)) != len(values):
+                seen: set[str] = set()
+                twice = next(v for v in values if v in seen or seen.add(v))  # type: ignore[func-returns-value]
+                raise ValueError(f"every {name} must occur once in Outcomes, got {twice!r} twice")
+
+    @classmethod
+    def of(
+        cls,
+        text: Sequence[str],
+        models: Sequence[str],
+        score: ArrayLike,
+        *,
+        dataset: Sequence[str] | str = "data",
+        cost: ArrayLike | None = None,
+        tokens_in: ArrayLike | None = None,
+        tokens_out: ArrayLike | None = None,
+        seconds: ArrayLike | None = None,
+        id: Sequence[str] | None = None,
+        prompt: Sequence[str] | None = None,
+        embedding: FloatArray | None = None,
+        simulated: bool = False,
+    ) -> Outcomes:
+        """Outcomes from plain Python values; whatever is not given is "not measured"."""
+        n, shape = len(text), (len(text), len(models))
+        queries = Queries.of(text, id, embedding)
+        if prompt is not None:
+            queries = replace(queries, prompt=Text.of(prompt))
+        names = np.array([dataset] * n if isinstance(dataset, str) else list(dataset), dtype=np.str_)
+        return cls(
+            queries=queries,
+            dataset=names,
+            models=tuple(models),
+            score=_plane("score", score, shape),
+            cost=_plane("cost", cost, shape),
+            tokens_in=_plane("tokens_in", tokens_in, shape),
+            tokens_out=_plane("tokens_out", tokens_out, shape),
+            seconds=_plane("seconds", seconds, shape),
+            group=duplicate_groups(names, queries.prompt),
+            subset=np.full(n, "", dtype=np.str_),
+            index=np.arange(n),
+            simulated=simulated,
+        )
+
+    @classmethod
+    def load(cls, folder: str | Path, setting: Setting | str | None = None) -> Outcomes:
+        """Read a stored folder, whole or as one setting of it ("performance", "performance-cost", a TOML file)."""
+        from llmrouterbench.settings import apply_setting
+        from llmrouterbench.store import read_outcomes
+
+        outcomes = read_outcomes(Path(folder))
+        return outcomes if setting is None else apply_setting(outcomes, setting)
+
+    def __len__(self) -> int:
+        return len(self.queries)
+
+    @property
+    def datasets(self) -> list[str]:
+        """Dataset names in plain string order."""
+        return sorted(set(self.dataset.tolist()))
+
+    def take(self, rows: IntArray) -> Outcomes:
+        """The outcomes of some queries."""
+        planes = {name: getattr(self, name)[rows] for name in ("score", "cost", "tokens_in", "tokens_out", "seconds")}
+        columns = {name: getattr(self, name)[rows] for name in ("dataset", "group", "subset", "index")}
+        return replace(self, queries=self.queries.take(rows), **planes, **columns)
+
+    def select(self, models: Sequence[str]) -> Outcomes:
+        """The outcomes of some models, in the order asked for. Raises KeyError on a model that is not there."""
+        column = {model: i for i, model in enumerate(self.models)}
+        for model in models:
+            if model not in column:
+                from llmrouterbench.naming import did_you_mean
+
+                raise KeyError(f"no model named {model!r} in these outcomes{did_you_mean(model, self.models)}")
+        keep = np.array([column[model] for model in models], dtype=np.int64)
+        planes = {
+            name: getattr(self, name)[:, keep] for name in ("score", "cost", "tokens_in", "tokens_out", "seconds")
+        }
+        return replace(self, models=tuple(models), **planes)
+
+    def with_embedding(self, embedding: FloatArray) -> Outcomes:
+        """The same outcomes with query embeddings (n, d) attached."""
+        return replace(self, queries=replace(self.queries, embedding=embedding))
+
+    @cached_property
+    def content_hash(self) -> str:
+        """sha256 over ids, datasets, models and every number: equal exactly when the data are equal."""
+        digest = hashlib.sha256()
+        for column in (self.queries.id, self.dataset, self.subset, np.array(self.models, dtype=np.str_)):
+            digest.update("\x1f".join(column.tolist()).encode() + b"\x1e")
+        for array in (self.group, self.index):
+            digest.update(np.ascontiguousarray(array, dtype="<i8").tobytes())
+        for array in (self.score, self.cost, self.tokens_in, self.tokens_out, self.seconds):
+            canonical = np.where(np.isnan(array), np.nan, array + 0.0)  # one NaN, no negative zero
+            digest.update(np.ascontiguousarray(canonical, dtype="<f8").tobytes())
+        return digest.hexdigest()
+
+
+def duplicate_groups(dataset: StrArray, prompt: Sequence[str]) -> IntArray:
+    """Number (n,) of the first query with the same dataset and the same prompt.
+
+    >>> duplicate_groups(np.array(["a", "a", "b"]), ["x", "x", "x"]).tolist()
+    [0, 0, 2]
+    """
+    first: dict[tuple[str, str], int] = {}
+    pairs = zip(dataset.tolist(), prompt, strict=True)
+    return np.array([first.setdefault(pair, row) for row, pair in enumerate(pairs)], dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A router's belief about unseen queries.
+
+    models  m model ids, the columns
+    score   (n, m) expected score; finite
+    cost    (n, m) expected USD; NaN where the router has no idea
+    """
+
+    models: tuple[str, ...]
+    score: FloatArray
+    cost: FloatArray
+
+    def __post_init__(self) -> None:
+        if self.score.shape != self.cost.shape or self.score.shape[1:] != (len(self.models),):
+            raise ValueError(
+                f"Estimate.score and .cost must be (queries, models={len(self.models)}),"
+                f" got {self.score.shape} and {self.cost.shape}"
+            )
+        if not np.isfinite(self.score).all():
+            raise ValueError("Estimate.score must be finite; a router that knows nothing predicts a mean")
+
+
+@runtime_checkable
+class Router(Protocol):
+    """Estimates the outcome of every model on queries it has not seen. Settings go to the constructor."""
+
+    def fit(self, train: Outcomes) -> Self:
+        """Learn from outcomes; returns itself."""
+        ...
+
+    def predict(self, queries: Queries) -> Estimate:
+        """Expected outcomes (n, m) of new queries."""
+        ...
+
+
+@runtime_checkable
+class TradeOffRouter(Router, Protocol):
+    """A router with its own trade-off dial, instead of the default `argmax(score - weight * cost)`."""
+
+    @property
+    def weights(self) -> FloatArray:
+        """(w,) settings of the dial."""
+        ...
+
+    def decide_sweep(self, queries: Queries, weights: FloatArray) -> IntArray:
+        """(w, n) model index chosen at every setting of the dial."""
+        ...
+
+
+class Ask(Protocol):
+    """Pays for one reply of one model to one query: replayed offline, live when serving."""
+
+    def __call__(self, row: int, model: int) -> str:
+        """The reply's text."""
+        ...
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """Decides which model serves each query."""
+
+    def decide(self, queries: Queries, ask: Ask) -> IntArray | FloatArray:
+        """(n,) index of the model served, or (n, m) probabilities of serving each model."""
+        ...
+
+
+@dataclass(frozen=True)
+class Run:
+    """One policy on one table of test outcomes, as the harness metered it.
+
+    models   m model ids
+    served   (n, m) probability that the model's reply was served; one 1 per row for a deterministic policy
+    called   (n, m) expected number of calls paid for
+    score    (n,) score of what was served; NaN where that cell was not measured
+    cost     (n,) USD of every call made; NaN where any of them has no known cost
+    seconds  (n,) latency, calls in sequence; NaN where unknown
+    """
+
+    models: tuple[str, ...]
+    served: FloatArray
+    called: FloatArray
+    score: FloatArray
+    cost: FloatArray
+    seconds: FloatArray
+
+    @property
+    def choice(self) -> IntArray:
+        """(n,) index of the model served (the likeliest one for a randomised policy)."""
+        return np.asarray(self.served.argmax(axis=1), dtype=np.int64)
