@@ -276,8 +276,8 @@ class Outcomes:
             digest.update("\x1f".join(column.tolist()).encode() + b"\x1e")
         for array in (self.group, self.index):
             digest.update(np.ascontiguousarray(array, dtype="<i8").tobytes())
-        for array in (self.score, self.cost, self.tokens_in, self.tokens_out, self.seconds):
-            canonical = np.where(np.isnan(array), np.nan, array + 0.0)  # one NaN, no negative zero
+        for plane in (self.score, self.cost, self.tokens_in, self.tokens_out, self.seconds):
+            canonical = np.where(np.isnan(plane), np.nan, plane + 0.0)  # one NaN, no negative zero
             digest.update(np.ascontiguousarray(canonical, dtype="<f8").tobytes())
         return digest.hexdigest()
 
