@@ -146,14 +146,16 @@ def near_duplicate_groups(outcomes: Outcomes, threshold: float = 0.9) -> IntArra
     0.9 with probability 1 - (1 - 0.9^5)^20 > 0.9999). Source: Broder, 1997; Leskovec, Rajaraman, Ullman, ch. 3.
     """
     shingles = [_shingles(text) for text in outcomes.queries.text]
-    parent = outcomes.group.copy()
+    _, first_row, number = np.unique(outcomes.group, return_index=True, return_inverse=True)
+    parent = first_row[number].astype(np.int64)
     _union_exact(parent, shingles)
     signatures = _minhash(shingles)
     for band in range(_BANDS):
         columns = signatures[:, band * _ROWS_PER_BAND : (band + 1) * _ROWS_PER_BAND]
         _, first, inverse = np.unique(columns, axis=0, return_index=True, return_inverse=True)
-        for row in np.flatnonzero(first[inverse.ravel()] != np.arange(len(parent))).tolist():
-            other = int(first[inverse.ravel()[row]])
+        earliest = first[inverse.ravel()]
+        for row in np.flatnonzero(earliest != np.arange(len(parent))).tolist():
+            other = int(earliest[row])
             a, b = _root(parent, row), _root(parent, other)
             if a != b and _jaccard(shingles[row], shingles[other]) >= threshold:
                 parent[max(a, b)] = min(a, b)

@@ -13,7 +13,8 @@ The manifest is written last and the folder takes its name when it is complete: 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -163,12 +164,12 @@ def read_outcomes(folder: Path) -> Outcomes:
     models = tuple(manifest["models"])
     shape = (queries.height, len(models))
     rows = np.arange(queries.height)
-    has_texts = "texts.parquet" in manifest["files"]
+    sha256 = manifest["files"].get("texts.parquet", {}).get("sha256", "")
     return Outcomes(
         queries=Queries(
             id=_strings(queries["id"]),
-            text=Text(cache(lambda: _read_texts(folder, "text", has_texts)), rows),
-            prompt=Text(cache(lambda: _read_texts(folder, "prompt", has_texts)), rows),
+            text=Text(_StoredTexts(folder, "text", sha256), rows),
+            prompt=Text(_StoredTexts(folder, "prompt", sha256), rows),
         ),
         dataset=_strings(queries["dataset"]),
         models=models,
@@ -196,8 +197,22 @@ def _planes(cells: pl.DataFrame, shape: tuple[int, int]) -> dict[str, FloatArray
     return planes
 
 
-def _read_texts(folder: Path, column: str, present: bool) -> list[str]:
-    if not present:
+@dataclass(frozen=True)
+class _StoredTexts:
+    """Reads a column of texts when called; small enough to travel to a worker process."""
+
+    folder: Path
+    column: str
+    sha256: str
+
+    def __call__(self) -> list[str]:
+        return _read_texts(self.folder, self.column, self.sha256)
+
+
+@lru_cache(maxsize=4)
+def _read_texts(folder: Path, column: str, sha256: str) -> list[str]:
+    """All texts of a column. The sha256 is part of the key: a folder that was written anew is read anew."""
+    if not sha256:
         raise ValueError(f"{folder} holds no query texts; load the folder that `llmrouterbench import` made")
     frame = pl.read_parquet(folder / "texts.parquet")
     texts: list[str] = frame.select(pl.coalesce(column, "text")).to_series().to_list()

@@ -25,6 +25,16 @@ BoolArray = NDArray[np.bool_]
 StrArray = NDArray[np.str_]
 
 
+@dataclass(frozen=True)
+class _Held:
+    """A loader of texts that are in memory already."""
+
+    texts: Sequence[str]
+
+    def __call__(self) -> Sequence[str]:
+        return self.texts
+
+
 class Text(Sequence[str]):
     """Texts of n queries, read from disk at the first look and not before.
 
@@ -42,7 +52,10 @@ class Text(Sequence[str]):
     @classmethod
     def of(cls, texts: Sequence[str]) -> Text:
         """Wrap texts that are already in memory."""
-        return texts if isinstance(texts, Text) else cls(lambda: texts, np.arange(len(texts)))
+        return texts if isinstance(texts, Text) else cls(_Held(texts), np.arange(len(texts)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_load": self._load, "_rows": self._rows}  # texts that were read stay behind
 
     @cached_property
     def _texts(self) -> list[str]:

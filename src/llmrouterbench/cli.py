@@ -1,0 +1,467 @@
+"""The command line: one function a command. Tables go to standard output, everything else to standard error."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from llmrouterbench import __version__
+from llmrouterbench.settings import BUILT_IN, PAPER_SEEDS, Setting, load_setting
+
+if TYPE_CHECKING:
+    from llmrouterbench.table import Outcomes
+
+messages = Console(stderr=True)
+tables = Console()
+
+
+app = typer.Typer(
+    help="Benchmark, compare and serve LLM routers. Start with `llmrouterbench demo`.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else there.")]
+SettingName = Annotated[
+    str | None, typer.Option("--setting", help=f"{' or '.join(BUILT_IN)}, or a TOML file of your own.")
+]
+
+
+def main() -> None:
+    """Entry point: exit code 0 when the work is done, 1 when it failed, 2 on bad usage, 130 on Ctrl-C."""
+    try:
+        app()
+    except (ValueError, KeyError, OSError, ImportError) as error:
+        text = error.args[0] if isinstance(error, KeyError) and error.args else error
+        messages.print(f"[bold red]error:[/] {_plain(str(text))}", soft_wrap=True, highlight=False)
+        raise SystemExit(1) from None
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(f"llmrouterbench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _usage(check: Callable[[], Any]) -> Any:
+    """The result of a check of what the user typed; its ValueError is bad usage (exit 2)."""
+    try:
+        return check()
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[str, int, int | None], None]]:
+    """A progress bar on standard error; gives a function (what, done, total)."""
+    columns = (TextColumn("{task.description:<32}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=messages, transient=True) as progress:
+        task = progress.add_task("", total=None)
+
+        def tell(what: str, done: int, total: int | None) -> None:
+            progress.update(task, description=what, completed=done, total=total)
+
+        try:
+            yield tell
+        except KeyboardInterrupt:
+            messages.print("stopped; what was finished is kept: run the same command again to go on")
+            raise typer.Exit(130) from None
+
+
+def _load(folder: Path, setting: str | None) -> tuple[Outcomes, Setting | None]:
+    from llmrouterbench.table import Outcomes
+
+    chosen = _usage(lambda: load_setting(setting)) if setting else None
+    outcomes = Outcomes.load(folder, chosen)
+    absent = outcomes.source.get("absent") or []
+    if absent:
+        messages.print(f"[yellow]setting {chosen.name if chosen else ''}: the data lack {_plain('; '.join(absent))}[/]")
+    return outcomes, chosen
+
+
+# --- data in ---------------------------------------------------------------------------------------------------------
+
+
+@app.command("import")
+def import_(
+    source: Annotated[Path, typer.Argument(help="An archive, a folder or a table of outcomes.")],
+    to: Annotated[Path, typer.Option("--to", help="Folder to make.")],
+    format: Annotated[str, typer.Option("--format", help="Name of the format; found out when not given.")] = "auto",
+    strict: Annotated[bool, typer.Option("--strict", help="Fail on any finding of the import report.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the folder if it exists.")] = False,
+    free: Annotated[
+        bool, typer.Option("--zero-cost-is-free", help="Take a cost of 0 as free, not as unknown.")
+    ] = False,
+    replies: Annotated[bool, typer.Option("--replies/--no-replies", help="Keep the models' reply texts.")] = True,
+    json: Json = False,
+) -> None:
+    """Read outcomes of any known format into a folder, and say what was masked or dropped."""
+    from llmrouterbench.importers import format_names, import_outcomes
+
+    _usage(lambda: _known("format", format, ["auto", *format_names()]))
+    with _bar() as tell:
+        report = import_outcomes(
+            source,
+            to,
+            format=format,
+            strict=strict,
+            overwrite=overwrite,
+            zero_cost="free" if free else "unknown",
+            replies=replies,
+            progress=tell,
+        )
+    if json:
+        _print_json({"folder": str(to), **report.to_dict()})
+    else:
+        for line in report.lines():
+            tables.print(_plain(line), soft_wrap=True, highlight=False)
+        messages.print(f"stored in {to}; next: llmrouterbench info {to}", soft_wrap=True)
+
+
+def _known(what: str, name: str, names: list[str]) -> None:
+    from llmrouterbench.naming import did_you_mean
+
+    if name not in names:
+        raise ValueError(f"no {what} named {name!r}{did_you_mean(name, names)}")
+
+
+@app.command()
+def fetch(
+    to: Annotated[Path, typer.Option("--to", help="Folder for the imported outcomes.")],
+    downloads: Annotated[Path, typer.Option("--downloads", help="Folder for the downloaded archive.")] = Path("data"),
+    json: Json = False,
+) -> None:
+    """Download the pinned official release (1.3 GB), verify it and import it."""
+    from llmrouterbench.fetch import fetch as fetch_bundle
+    from llmrouterbench.importers import import_outcomes
+
+    with _bar() as tell:
+        archive = fetch_bundle(downloads, progress=tell)
+        report = import_outcomes(archive, to, progress=tell)
+    if json:
+        _print_json({"archive": str(archive), "folder": str(to), **report.to_dict()})
+    else:
+        for line in report.lines():
+            tables.print(_plain(line), soft_wrap=True, highlight=False)
+
+
+@app.command()
+def simulate(
+    to: Annotated[Path | None, typer.Option("--to", help="Folder for the outcomes of one setting.")] = None,
+    setting: Annotated[str, typer.Option("--setting", help=" or ".join(BUILT_IN))] = "performance-cost",
+    seed: Annotated[int, typer.Option("--seed", help="Equal seeds give equal data.")] = 0,
+    release: Annotated[
+        Path | None, typer.Option("--write-release", help="Also write the official layout: a folder or a .tar.gz.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the folder if it exists.")] = False,
+    json: Json = False,
+) -> None:
+    """Make SIMULATED outcomes at the paper's full scale, with the paper's means and costs."""
+    from llmrouterbench.simulator import simulate as make
+    from llmrouterbench.store import write_outcomes
+
+    _usage(lambda: _known("setting", setting, list(BUILT_IN)))
+    if to is None and release is None:
+        raise typer.BadParameter("say where to write: --to DIR, --write-release DIR, or both")
+    said: dict[str, Any] = {"simulated": True, "seed": seed}
+    if to is not None:
+        outcomes = make(setting, seed)
+        write_outcomes(outcomes, to, overwrite=overwrite)
+        said |= {"folder": str(to), "queries": len(outcomes), "models": len(outcomes.models)}
+    if release is not None:
+        from llmrouterbench.release_writer import write_release
+
+        said["release"] = write_release(release, seed)
+    if json:
+        _print_json(said)
+    else:
+        messages.print(
+            f"SIMULATED outcomes written to {' and '.join(str(p) for p in (to, release) if p)}", soft_wrap=True
+        )
+
+
+# --- looking ---------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def info(
+    folder: Annotated[Path, typer.Argument(help="A folder of outcomes.")],
+    setting: SettingName = None,
+    json: Json = False,
+) -> None:
+    """Describe stored outcomes: counts, accuracy and cost of every model, what is missing, the import report."""
+    from llmrouterbench.describe import describe
+    from llmrouterbench.files import read_json
+
+    outcomes, chosen = _load(folder, setting)
+    facts = describe(outcomes, chosen)
+    report_file = folder / "import_report.json"
+    facts["import_report"] = read_json(report_file) if report_file.is_file() else None
+    if json:
+        _print_json(facts)
+        return
+    mark = "SIMULATED: " if outcomes.simulated else ""
+    _show_pairs(f"{mark}Overview ({folder})", facts["overview"])
+    _show_matrix(f"{mark}Score, mean in %", facts["accuracy"], "{:.2f}")
+    if facts["overview"]["cost_usd"] > 0:
+        _show_matrix(f"{mark}Cost, USD recorded", facts["cost"], "{:.2f}")
+    if facts["overview"]["missing_cells"]:
+        _show_matrix(f"{mark}Cells measured", facts["coverage"], "{:.0f}")
+    if facts["overview"]["unknown_costs"]:
+        _show_matrix(f"{mark}Cells without a known cost", facts["unknown_costs"], "{:.0f}")
+    if facts["import_report"]:
+        from llmrouterbench.importers import report_lines
+
+        for line in report_lines(facts["import_report"]):
+            tables.print(_plain(line), soft_wrap=True, highlight=False)
+
+
+def _show_pairs(title: str, pairs: dict[str, Any]) -> None:
+    table = Table(title=title, show_header=False, title_justify="left")
+    for key, value in pairs.items():
+        table.add_row(key.replace("_", " "), f"{value:,.2f}" if isinstance(value, float) else str(value))
+    tables.print(table)
+
+
+def _show_matrix(title: str, rows: dict[str, dict[str, float]], form: str, width: int = 8) -> None:
+    """A wide table in slices that fit a terminal, the last column in every slice's end."""
+    columns = list(next(iter(rows.values()))) if rows else []
+    for start in range(0, len(columns), width):
+        part = columns[start : start + width]
+        table = Table(title=title if start == 0 else f"{title} (continued)", title_justify="left")
+        table.add_column("model")
+        for column in part:
+            table.add_column(column, justify="right")
+        for row, values in rows.items():
+            table.add_row(row, *("-" if math.isnan(values[c]) else form.format(values[c]) for c in part))
+        tables.print(table)
+
+
+@app.command("routers")
+def routers_(json: Json = False) -> None:
+    """List the routers."""
+    from llmrouterbench.routers import REFERENCES, REGISTRY
+
+    rows = [{"name": n, "paper": e.paper, "dial": e.dial, "needs": e.needs} for n, e in REGISTRY.items()]
+    rows += [{"name": n, "paper": "reference row, always shown", "dial": "none", "needs": ""} for n in REFERENCES]
+    _show_rows("Routers", rows, json)
+
+
+@app.command("settings")
+def settings_(json: Json = False) -> None:
+    """List the paper's settings."""
+    rows = [
+        {"name": s.name, "what": s.description, "reference": s.reference, "source": s.source}
+        for s in map(load_setting, BUILT_IN)
+    ]
+    _show_rows("Settings", rows, json)
+
+
+def _show_rows(title: str, rows: list[dict[str, Any]], json: bool) -> None:
+    if json:
+        _print_json({title.lower(): rows})
+        return
+    table = Table(title=title, title_justify="left")
+    for column in rows[0]:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*(str(value or "") for value in row.values()))
+    tables.print(table)
+
+
+# --- the main job ----------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def split(
+    folder: Annotated[Path, typer.Argument(help="A folder of outcomes.")],
+    to: Annotated[Path, typer.Option("--to", help="JSON file to write.")],
+    seed: Annotated[int, typer.Option("--seed")] = 42,
+    kind: Annotated[str, typer.Option("--kind", help="safe (near-copies stay together) or paper.")] = "safe",
+    ratio: Annotated[float, typer.Option("--ratio", help="Share of queries for training.")] = 0.7,
+    hold_out: Annotated[
+        str, typer.Option("--hold-out", help="Datasets to keep for the test part, comma-separated.")
+    ] = "",
+    setting: SettingName = None,
+    json: Json = False,
+) -> None:
+    """Write one train/test split as a file that others can reuse."""
+    from llmrouterbench.splits import make_split, save_split
+
+    outcomes, _ = _load(folder, setting)
+    made = _usage(lambda: make_split(outcomes, seed, kind=kind, ratio=ratio, held_out=_words(hold_out)))
+    save_split(made, outcomes, to)
+    if json:
+        _print_json({"file": str(to), "hash": made.hash, "train": len(made.train), "test": len(made.test)})
+    else:
+        messages.print(f"{len(made.train)} train and {len(made.test)} test queries in {to}", soft_wrap=True)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _router_specs(text: str) -> list[str]:
+    """Routers of one option; a comma inside settings belongs to them: "knn,avengers:k=32,top_k=3"."""
+    specs: list[str] = []
+    for word in _words(text):
+        if "=" in word and ":" not in word and specs:
+            specs[-1] += f",{word}"
+        else:
+            specs.append(word)
+    return specs
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    if text == "paper":
+        return PAPER_SEEDS
+    try:
+        return tuple(int(word) for word in _words(text))
+    except ValueError:
+        raise typer.BadParameter(f"--seeds must be 'paper' or whole numbers, got {text!r}") from None
+
+
+@app.command()
+def bench(
+    folder: Annotated[Path, typer.Argument(help="A folder of outcomes.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of runs to make or to go on with.")],
+    routers: Annotated[
+        str, typer.Option("--routers", help="Comma-separated, with settings as name:key=value.")
+    ] = "best_single,knn,avengers,avengers_pro",
+    setting: SettingName = None,
+    seeds: Annotated[str, typer.Option("--seeds", help="'paper' (five seeds) or numbers.")] = "paper",
+    split: Annotated[str, typer.Option("--split", help="safe or paper.")] = "safe",
+    ratio: Annotated[float, typer.Option("--ratio", help="Share of queries for training.")] = 0.7,
+    hold_out: Annotated[str, typer.Option("--hold-out", help="Datasets to keep for the test part.")] = "",
+    validation: Annotated[float, typer.Option("--validation", help="Share of train to choose trade-offs on.")] = 0.2,
+    embedder: Annotated[
+        str, typer.Option("--embedder", help="tfidf, minilm, st:NAME, endpoint:URL#MODEL, file:PATH.")
+    ] = "tfidf",
+    text: Annotated[
+        str, typer.Option("--text", help="Embed the 'prompt' (with template) or the bare 'query'.")
+    ] = "prompt",
+    strip_shared: Annotated[bool, typer.Option("--strip-shared", help="Drop lines that many queries share.")] = False,
+    jobs: Annotated[int, typer.Option("--jobs", help="Parallel processes; -1 for all cores.")] = -1,
+    json: Json = False,
+) -> None:
+    """Fit routers on train, choose trade-offs on validation, measure on test; then write the report."""
+    from llmrouterbench.embed import make_embedder
+    from llmrouterbench.evaluate import bench as run_bench
+    from llmrouterbench.evaluate import router_entries
+
+    specs = _router_specs(routers)
+    _usage(lambda: router_entries(specs))
+    _usage(lambda: make_embedder(embedder))
+    _usage(lambda: _known("split", split, ["safe", "paper"]))
+    _usage(lambda: _known("text", text, ["prompt", "query"]))
+    outcomes, chosen = _load(folder, setting)
+    held_out = _words(hold_out)
+    for name in held_out:
+        _usage(lambda name=name: _known("dataset", name, outcomes.datasets))  # type: ignore[misc]
+    with _bar() as tell:
+        run_bench(
+            outcomes,
+            out,
+            routers=specs,
+            setting=chosen,
+            seeds=_seeds(seeds),
+            split=split,
+            ratio=ratio,
+            held_out=held_out,
+            validation=validation,
+            embedder=embedder,
+            text=text,
+            strip_shared=strip_shared,
+            jobs=jobs,
+            progress=tell,
+        )
+    _report(out, None, json=json)
+
+
+@app.command()
+def report(
+    runs: Annotated[Path, typer.Argument(help="A folder of runs.")],
+    to: Annotated[Path | None, typer.Option("--to", help="Folder for the report; RUNS/report when not given.")] = None,
+    samples: Annotated[int, typer.Option("--samples", help="Bootstrap samples for the intervals.")] = 1000,
+    json: Json = False,
+) -> None:
+    """Compute every number from stored decisions: leaderboard, tables, Pareto figure."""
+    _report(runs, to, samples=samples, json=json)
+
+
+def _report(runs: Path, to: Path | None, *, samples: int = 1000, json: bool = False) -> None:
+    from llmrouterbench.leaderboard import report as write_report
+
+    board = write_report(runs, to, samples=samples)
+    if json:
+        _print_json(board.to_dict())
+        return
+    from llmrouterbench.render import render
+
+    for table in render(board):
+        tables.print(table)
+    messages.print(f"report in {to or runs / 'report'}", soft_wrap=True)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder to make.")] = Path("demo"),
+    seed: Annotated[int, typer.Option("--seed")] = 0,
+    json: Json = False,
+) -> None:
+    """Run the main job on SIMULATED data at the paper's full scale: both settings, five seeds, no download."""
+    from llmrouterbench.evaluate import bench as run_bench
+    from llmrouterbench.leaderboard import report as write_report
+    from llmrouterbench.render import render
+    from llmrouterbench.simulator import simulate as make
+
+    said = {}
+    for name in BUILT_IN:
+        messages.print(f"{name}: simulating outcomes")
+        outcomes = make(name, seed)
+        with _bar() as tell:
+            run_bench(outcomes, out / name, setting=name, split="paper", progress=tell)
+        board = write_report(out / name)
+        said[name] = board.to_dict()
+        if not json:
+            for table in render(board):
+                tables.print(table)
+            messages.print(f"report: {out / name / 'report' / 'leaderboard.md'}", soft_wrap=True)
+    if json:
+        _print_json(said)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""What a table of outcomes holds: the paper's Tables 2, 4, 5 and 6, and which cells are missing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from llmrouterbench.metrics import avg_acc, best_single, dataset_means, dataset_oracle_choice, oracle_choice
+from llmrouterbench.settings import Setting
+from llmrouterbench.table import FloatArray, Outcomes
+
+
+def describe(outcomes: Outcomes, setting: Setting | None = None) -> dict[str, Any]:
+    """Plain facts, ready for JSON; NaN marks what was not measured.
+
+    overview    counts, tokens and cost (Table 2), best single model, dataset oracle and oracle AvgAcc
+    accuracy    model -> dataset -> mean score in percent, and "AvgAcc" (Tables 4 and 5)
+    cost        model -> dataset -> USD recorded, and "Total" (Table 6); unknown costs are left out and counted
+    coverage    model -> dataset -> cells measured; `unknown_costs` likewise
+    """
+    datasets = outcomes.datasets
+    names = {entry.id: entry.name or entry.id for entry in setting.datasets} if setting else {}
+    label = [names.get(name, name) for name in datasets]
+    acc = 100.0 * dataset_means(outcomes.score, outcomes.dataset, datasets)
+    spent = _sums(outcomes.cost, outcomes)
+    unknown = _counts(np.isfinite(outcomes.score) & ~np.isfinite(outcomes.cost), outcomes)
+    measured = _counts(np.isfinite(outcomes.score), outcomes)
+    rows = [setting.abbreviation(model) if setting else model for model in outcomes.models]
+    total = np.where(np.isfinite(spent).any(axis=0), np.nansum(spent, axis=0), np.nan)
+    return {
+        "simulated": outcomes.simulated,
+        "source": outcomes.source,
+        "content_hash": outcomes.content_hash,
+        "setting": setting.name if setting else None,
+        "overview": _overview(outcomes, acc),
+        "datasets": {
+            names.get(name, name): {
+                "queries": int((outcomes.dataset == name).sum()),
+                "subsets": sorted(set(outcomes.subset[outcomes.dataset == name].tolist()) - {""}),
+            }
+            for name in datasets
+        },
+        "accuracy": _table(rows, [*label, "AvgAcc"], np.vstack([acc, avg_acc(acc.T)])),
+        "cost": _table(rows, [*label, "Total"], np.vstack([spent, total])),
+        "coverage": _table(rows, label, measured),
+        "unknown_costs": _table(rows, label, unknown),
+    }
+
+
+def _overview(outcomes: Outcomes, acc: FloatArray) -> dict[str, Any]:
+    known = np.isfinite(outcomes.score)
+    oracle = oracle_choice(outcomes.score, outcomes.cost)
+    served = np.where(oracle >= 0, outcomes.score[np.arange(len(oracle)), np.maximum(oracle, 0)], np.nan)
+    best = best_single(acc)
+    by_dataset = dataset_oracle_choice(acc)
+    dataset_best = np.where(by_dataset >= 0, acc[np.arange(len(acc)), np.maximum(by_dataset, 0)], np.nan)
+    return {
+        "datasets": len(outcomes.datasets),
+        "models": len(outcomes.models),
+        "queries": len(outcomes),
+        "unique_queries": len(np.unique(outcomes.group)),
+        "instances": int(known.sum()),
+        "missing_cells": int((~known).sum()),
+        "tokens_millions": float((np.nansum(outcomes.tokens_in) + np.nansum(outcomes.tokens_out)) / 1e6),
+        "cost_usd": float(np.nansum(outcomes.cost)),
+        "unknown_costs": int((known & ~np.isfinite(outcomes.cost)).sum()),
+        "best_single": outcomes.models[best],
+        "best_single_AvgAcc": float(avg_acc(acc[:, best])),
+        "dataset_oracle_AvgAcc": float(avg_acc(dataset_best)),
+        "oracle_AvgAcc": float(avg_acc(100.0 * dataset_means(served, outcomes.dataset, outcomes.datasets))),
+    }
+
+
+def _sums(plane: FloatArray, outcomes: Outcomes) -> FloatArray:
+    """Sum (datasets, models) of what is known; NaN where nothing is."""
+    rows = [plane[outcomes.dataset == name] for name in outcomes.datasets]
+    return np.array([np.where(np.isfinite(part).any(axis=0), np.nansum(part, axis=0), np.nan) for part in rows])
+
+
+def _counts(mask: np.typing.NDArray[np.bool_], outcomes: Outcomes) -> FloatArray:
+    return np.array([mask[outcomes.dataset == name].sum(axis=0) for name in outcomes.datasets], dtype=np.float64)
+
+
+def _table(rows: list[str], columns: list[str], values: FloatArray) -> dict[str, dict[str, float]]:
+    """Nested dict from values (columns, rows)."""
+    return {row: dict(zip(columns, values[:, i].tolist(), strict=True)) for i, row in enumerate(rows)}

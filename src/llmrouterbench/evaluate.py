@@ -1,0 +1,293 @@
+"""The bench: fit routers on train, choose operating points on validation, decide on test, write every decision.
+
+One task is one router on one seed. A finished task is one file, so a run that was killed goes on where it stopped,
+and the same folder takes more routers and seeds later.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import orjson
+
+from llmrouterbench.embed import Embedder, embed_queries, make_embedder
+from llmrouterbench.files import read_json, write_json
+from llmrouterbench.policies import decide_sweep, weights_of
+from llmrouterbench.routers import REFERENCES, make_router, parse_router
+from llmrouterbench.runs import FORMAT, SCHEMA, Decisions, Part, Runs, Served, load_runs
+from llmrouterbench.settings import PAPER_SEEDS, Setting, apply_setting, load_setting
+from llmrouterbench.splits import Split, make_split, save_split, validation_split
+from llmrouterbench.store import write_outcomes
+from llmrouterbench.table import FloatArray, IntArray, Outcomes, Router
+
+DEFAULT_ROUTERS = ("best_single", "knn", "avengers", "avengers_pro")
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how many are done, and how many there are."""
+
+
+def bench(
+    outcomes: Outcomes | str | Path,
+    out: str | Path,
+    *,
+    routers: Sequence[str] | Mapping[str, Router] = DEFAULT_ROUTERS,
+    setting: Setting | str | Path | None = None,
+    seeds: Sequence[int] = PAPER_SEEDS,
+    split: str = "safe",
+    ratio: float = 0.7,
+    held_out: tuple[str, ...] = (),
+    validation: float = 0.2,
+    embedder: str | Embedder = "tfidf",
+    text: str = "prompt",
+    strip_shared: bool = False,
+    jobs: int = -1,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> Runs:
+    """Run every router on every seed and write the decisions into the folder `out`; go on where an earlier run stopped.
+
+    `routers` are names with settings ("avengers:k=32") or a mapping from a label to an unfitted router. `validation`
+    is the share of train that operating points are chosen on. Raises ValueError when `out` holds runs of other data
+    or another protocol.
+    """
+    if not isinstance(outcomes, Outcomes):
+        outcomes = Outcomes.load(outcomes)
+    reference = None
+    if setting is not None:
+        setting = setting if isinstance(setting, Setting) else load_setting(setting)
+        outcomes = apply_setting(outcomes, setting)
+        reference = setting.reference if setting.reference in outcomes.models else None
+    entries = router_entries(routers)
+    protocol: dict[str, Any] = {
+        "setting": setting.name if setting else None,
+        "reference": reference,
+        "split": {"kind": split, "ratio": ratio, "held_out": list(held_out)},
+        "validation_share": validation,
+        "embedder": {
+            "name": embedder if isinstance(embedder, str) else embedder.key,
+            "text": text,
+            "strip": strip_shared,
+        },
+    }
+    folder = Path(out)
+    _open_folder(folder, outcomes, protocol, entries, seeds)
+    splits = {}
+    for seed in seeds:
+        splits[seed] = make_split(outcomes, seed, kind=split, ratio=ratio, held_out=held_out)
+        save_split(splits[seed], outcomes, folder / "splits" / f"{seed}.json")
+    tasks = _open_tasks(folder, outcomes, protocol, entries, splits)
+    if tasks:
+        made = make_embedder(embedder) if isinstance(embedder, str) else embedder
+        say = progress or (lambda what, done, total: None)
+        tell = partial(say, "embedding queries")
+        vectors, embedder_facts = _embed(
+            outcomes, made, {task.seed: task.split for task in tasks}, text, strip_shared, cache, jobs, tell
+        )
+        _record(folder, {"embedder": {**protocol["embedder"], **embedder_facts}})
+        _work(folder, outcomes, tasks, vectors, validation, jobs, say)
+    return load_runs(folder)
+
+
+def router_entries(routers: Sequence[str] | Mapping[str, Router]) -> dict[str, Router]:
+    """Unfitted routers by label. Raises ValueError on an unknown name or setting.
+
+    Reference rows (random, oracle, dataset_oracle) are in every leaderboard anyway and need no task.
+    """
+    if isinstance(routers, Mapping):
+        return dict(routers)
+    entries: dict[str, Router] = {}
+    for spec in routers:
+        name, settings = parse_router(spec)
+        if name not in REFERENCES:
+            entries[spec.replace("/", "_")] = make_router(name, **settings)
+    if not entries:
+        raise ValueError("a bench needs at least one router to fit, got none; `llmrouterbench routers` lists them")
+    return entries
+
+
+@dataclass(frozen=True)
+class _Task:
+    label: str
+    router: Router
+    seed: int
+    split: Split
+    key: str
+
+    def path(self, folder: Path) -> Path:
+        return folder / "decisions" / self.label / f"{self.seed}.parquet"
+
+
+def _open_folder(
+    folder: Path, outcomes: Outcomes, protocol: dict[str, Any], entries: dict[str, Router], seeds: Sequence[int]
+) -> None:
+    """Make the folder of runs, or extend one of the same data and protocol by these routers and seeds."""
+    path = folder / "runs.json"
+    facts: dict[str, Any] = {}
+    if path.is_file():
+        facts = read_json(path)
+        for key, mine in {**protocol, "data_hash": outcomes.content_hash}.items():
+            theirs = facts.get(key)
+            if key == "embedder" and isinstance(theirs, dict):
+                theirs = {name: theirs.get(name) for name in mine}
+            if theirs != mine:
+                raise ValueError(
+                    f"{folder} must hold runs of the same {key}, got {theirs!r} there and {mine!r} here;"
+                    " choose another folder for this bench"
+                )
+    else:
+        write_outcomes(outcomes, folder / "outcomes", texts=False, overwrite=True)
+    known = {entry["label"]: entry for entry in facts.get("routers", [])}
+    known |= {label: {"label": label, **describe_router(router)} for label, router in entries.items()}
+    all_seeds = [*facts.get("seeds", []), *(seed for seed in seeds if seed not in facts.get("seeds", []))]
+    versions = {name: version(name) for name in ("llmrouterbench", "numpy", "scikit-learn", "polars")}
+    write_json(
+        path,
+        {
+            "format": FORMAT,
+            "schema": SCHEMA,
+            "data_hash": outcomes.content_hash,
+            "source": outcomes.source,
+            "simulated": outcomes.simulated,
+            **protocol,
+            "embedder": facts.get("embedder", protocol["embedder"]),
+            "routers": list(known.values()),
+            "seeds": all_seeds,
+            "versions": versions,
+        },
+    )
+
+
+def _record(folder: Path, more: dict[str, Any]) -> None:
+    write_json(folder / "runs.json", {**read_json(folder / "runs.json"), **more})
+
+
+def describe_router(router: Router) -> dict[str, Any]:
+    """Class and plain constructor settings of a router, for the record."""
+    settings = {
+        key: value
+        for key, value in vars(router).items()
+        if not key.endswith("_") and isinstance(value, str | int | float | bool | None | list | tuple)
+    }
+    return {"class": f"{type(router).__module__}:{type(router).__qualname__}", "settings": settings}
+
+
+def _open_tasks(
+    folder: Path, outcomes: Outcomes, protocol: dict[str, Any], entries: dict[str, Router], splits: dict[int, Split]
+) -> list[_Task]:
+    """The tasks whose file is missing or was made from something else."""
+    tasks = []
+    for seed, split in splits.items():
+        for label, router in entries.items():
+            said = [outcomes.content_hash, protocol, describe_router(router), seed, split.hash]
+            key = hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
+            task = _Task(label, router, seed, split, key)
+            path = task.path(folder)
+            if not path.is_file() or Decisions.head(path)["facts"].get("key") != key:
+                tasks.append(task)
+    return tasks
+
+
+def _embed(
+    outcomes: Outcomes,
+    embedder: Embedder,
+    splits: dict[int, Split],
+    text: str,
+    strip_shared: bool,
+    cache: Path | None,
+    jobs: int,
+    tell: Callable[[int, int], None],
+) -> tuple[dict[int, FloatArray], dict[str, Any]]:
+    """Embeddings (n, d) by seed, fitted on that seed's train texts, and what the embedder says of itself."""
+    from joblib import Parallel, delayed
+
+    which: Literal["query", "prompt"] = "query" if text == "query" else "prompt"
+    calls = (
+        delayed(_embed_seed)(outcomes, embedder, seed, split.train, which, cache, strip_shared)
+        for seed, split in splits.items()
+    )
+    vectors: dict[int, FloatArray] = {}
+    facts: dict[str, Any] = {}
+    tell(0, len(splits))
+    # A pretrained embedder gives every seed the same vectors: the first call fills the cache for the others.
+    jobs = jobs if embedder.fitted_on_train else 1
+    for seed, made, said in Parallel(n_jobs=jobs, return_as="generator_unordered")(calls):
+        vectors[seed] = made
+        facts = {"truncated": max(int(said["truncated"]), facts.get("truncated", 0))}
+        tell(len(vectors), len(splits))
+    return vectors, facts
+
+
+def _embed_seed(
+    outcomes: Outcomes,
+    embedder: Embedder,
+    seed: int,
+    train: IntArray,
+    text: Literal["query", "prompt"],
+    cache: Path | None,
+    strip_shared: bool,
+) -> tuple[int, FloatArray, dict[str, Any]]:
+    fresh = copy.deepcopy(embedder)
+    return seed, *embed_queries(outcomes, fresh, train, text=text, cache=cache, strip_shared=strip_shared)
+
+
+def _work(
+    folder: Path,
+    outcomes: Outcomes,
+    tasks: list[_Task],
+    vectors: dict[int, FloatArray],
+    validation: float,
+    jobs: int,
+    say: Progress,
+) -> None:
+    """Do the tasks in parallel processes; every finished one is on disk."""
+    from joblib import Parallel, delayed
+
+    calls = (delayed(_one)(folder, outcomes, task, vectors[task.seed], validation) for task in tasks)
+    results: Iterable[str] = Parallel(n_jobs=min(jobs, len(tasks)), return_as="generator_unordered")(calls)
+    say("routing", 0, len(tasks))
+    for done, label in enumerate(results, start=1):
+        say(f"routing: {label}", done, len(tasks))
+
+
+def _one(folder: Path, outcomes: Outcomes, task: _Task, vectors: FloatArray, validation: float) -> str:
+    """Fit and decide for one router and seed, with one thread so that the numbers do not depend on the machine."""
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    with threadpool_limits(limits=1):
+        decided = decide(outcomes.with_embedding(np.asarray(vectors)), task.split, task.router, validation, task.seed)
+    facts = {**decided.facts, "key": task.key}
+    Decisions(task.label, task.seed, decided.weights, decided.parts, facts).save(task.path(folder))
+    return task.label
+
+
+def decide(outcomes: Outcomes, split: Split, router: Router, validation: float, seed: int) -> Decisions:
+    """What one router, given unfitted, decides on validation and test at every setting of its dial.
+
+    The test part is decided by a router fitted on all of train; the validation part by one that never saw it.
+    """
+    train = outcomes.take(split.train)
+    weights = weights_of(router, train)
+    started = time.perf_counter()
+    fitted = copy.deepcopy(router).fit(train)
+    fit_seconds = time.perf_counter() - started
+    started = time.perf_counter()
+    choice = decide_sweep(fitted, outcomes.queries.take(split.test), weights)
+    decide_seconds = time.perf_counter() - started
+    nothing: IntArray = np.zeros(0, dtype=np.int64)
+    checked = Served.single(nothing, np.zeros((len(weights), 0), dtype=np.int64))
+    if len(weights) > 1:
+        fit_rows, validation_rows = validation_split(outcomes, split.train, seed, validation)
+        trial = copy.deepcopy(router).fit(outcomes.take(fit_rows))
+        queries = outcomes.queries.take(validation_rows)
+        checked = Served.single(validation_rows, decide_sweep(trial, queries, weights))
+    parts: dict[Part, Served] = {"validation": checked, "test": Served.single(split.test, choice)}
+    facts = {"fit_seconds": fit_seconds, "decide_seconds": decide_seconds, **describe_router(router)}
+    return Decisions("", seed, weights, parts, facts)

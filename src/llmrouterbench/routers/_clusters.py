@@ -1,0 +1,97 @@
+"""k-means clusters of training queries with every model's means in them: what Avengers and Avengers-Pro share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from llmrouterbench.table import FloatArray, IntArray, Outcomes, Queries
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """k clusters of training queries.
+
+    centroid (k, d) raw, not renormalised
+    score    (k, m) mean score of each model in each cluster
+    cost     (k, m) mean USD; NaN for a model without a known cost
+    """
+
+    models: tuple[str, ...]
+    centroid: FloatArray
+    score: FloatArray
+    cost: FloatArray
+
+    def nearest(self, queries: Queries, who: str, top: int) -> tuple[IntArray, FloatArray]:
+        """The `top` nearest clusters (n, top) of each query and the distances 1 - q.c to them."""
+        distance = 1.0 - _unit(queries.embedded(who)) @ self.centroid.T
+        near = np.argsort(distance, axis=1, kind="stable")[:, :top]
+        return near, np.take_along_axis(distance, near, axis=1)
+
+
+def fit_clusters(train: Outcomes, k: int, seed: int, who: str) -> Clusters:
+    """Cluster as the official code does, so that picks agree with it.
+
+    Rows in order of (dataset, record index), copies of a prompt as one row (the smallest index, the outcome of the
+    largest), float64 unit vectors, scikit-learn's KMeans with ten starts. A model that was not measured in a cluster
+    gets its training mean there.
+    """
+    from sklearn.cluster import KMeans
+
+    place, value = official_rows(train)
+    embedding = _unit(train.queries.embedded(who)[place])
+    k = min(k, len(np.unique(embedding, axis=0)))
+    fitted = KMeans(n_clusters=k, random_state=seed, n_init=10).fit(embedding)
+    label = np.asarray(fitted.labels_, dtype=np.int64)
+    return Clusters(
+        train.models,
+        np.asarray(fitted.cluster_centers_, dtype=np.float64),
+        _cluster_means(train.score[value], label, k, unmeasured=0.0),
+        _cluster_means(train.cost[value], label, k, unmeasured=np.nan),
+    )
+
+
+def official_rows(train: Outcomes) -> tuple[IntArray, IntArray]:
+    """Rows of the unique prompts in official order, and the rows whose outcomes count for them."""
+    order = np.lexsort((train.index, train.dataset))
+    group = train.group[order]
+    first = np.unique(group, return_index=True)[1]
+    last = len(group) - 1 - np.unique(group[::-1], return_index=True)[1]
+    by_place = np.argsort(first)
+    return order[first[by_place]], order[last[by_place]]
+
+
+def _unit(vectors: FloatArray) -> FloatArray:
+    norm = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.where(norm > 0, norm, 1.0)
+
+
+def _cluster_means(plane: FloatArray, label: IntArray, k: int, unmeasured: float) -> FloatArray:
+    """Mean (k, m) of a plane (n, m) over the members of each cluster."""
+    known = np.isfinite(plane)
+    filled = np.where(known, plane, 0.0)
+    total, count = np.zeros((2, k, plane.shape[1]))
+    np.add.at(total, label, filled)
+    np.add.at(count, label, known)
+    everywhere = count.sum(axis=0)
+    overall = np.divide(total.sum(axis=0), everywhere, out=np.full(plane.shape[1], unmeasured), where=everywhere > 0)
+    return np.where(count > 0, total / np.maximum(count, 1), overall)
+
+
+def rank_vote(clusters: Clusters, value: FloatArray, near: IntArray, distance: FloatArray, beta: float) -> IntArray:
+    """Model (n,) with the most votes: each near cluster votes 1 / (rank + 1) by its own ranking of `value` (k, m).
+
+    Clusters weigh softmax(-beta * distance). Equal values rank in string order of the model ids, and so do equal votes.
+    """
+    name_order = np.argsort(np.array(clusters.models, dtype=np.str_), kind="stable")
+    by_name = value[:, name_order]
+    order = np.argsort(-by_name, axis=1, kind="stable")
+    if near.shape[1] == 1:
+        best: IntArray = name_order[order[:, 0]][near[:, 0]]
+        return best
+    rank = np.argsort(order, axis=1)
+    weight = np.exp(-beta * (distance - distance.min(axis=1, keepdims=True)))
+    weight /= weight.sum(axis=1, keepdims=True)
+    votes = np.einsum("nt,ntm->nm", weight, 1.0 / (rank[near] + 1.0))
+    return np.asarray(name_order[votes.argmax(axis=1)], dtype=np.int64)

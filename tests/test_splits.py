@@ -1,0 +1,136 @@
+"""The official split bit for bit; the safe split without leaks; splits as files."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from llmrouterbench.settings import PAPER_SEEDS
+from llmrouterbench.splits import load_split, make_split, near_duplicate_groups, save_split, validation_split
+from llmrouterbench.table import Outcomes
+
+
+def table(sizes: dict[str, int], texts: dict[str, list[str]] | None = None) -> Outcomes:
+    names = [name for name, n in sizes.items() for _ in range(n)]
+    text = [
+        t
+        for name, n in sizes.items()
+        for t in (texts or {}).get(name, [f"{name} asks {i} of {i * i}" for i in range(n)])
+    ]
+    return Outcomes.of(text, ["m"], np.zeros((len(text), 1)), dataset=names)
+
+
+def official(records: list[tuple[str, int, str]], seed: int, ratio: float) -> set[tuple[str, str]]:
+    """Train prompts by the recipe of the official loader, written with plain lists: (dataset, index, prompt) in."""
+    rng = random.Random(seed)
+    train = set()
+    for dataset in sorted({d for d, _, _ in records}):
+        smallest: dict[str, int] = {}
+        for d, index, prompt in records:
+            if d == dataset:
+                smallest[prompt] = min(index, smallest.get(prompt, index))
+        prompts = sorted(smallest, key=lambda p: smallest[p])
+        positions = list(range(len(prompts)))
+        rng.shuffle(positions)
+        train |= {(dataset, prompts[i]) for i in positions[: int(len(prompts) * ratio)]}
+    return train
+
+
+@pytest.mark.parametrize("seed", PAPER_SEEDS)
+def test_paper_split_is_the_official_recipe(seed: int) -> None:
+    doubled = [f"text {i % 90}" for i in range(100)]  # ten prompts occur twice
+    outcomes = table({"aime": 60, "kandk": 700, "hle": 100}, {"hle": doubled})
+    split = make_split(outcomes, seed, kind="paper")
+    pairs = list(zip(outcomes.dataset.tolist(), outcomes.queries.prompt, strict=True))
+    records = [(d, int(i), p) for (d, p), i in zip(pairs, outcomes.index.tolist(), strict=True)]
+    assert {pairs[row] for row in split.train} == official(records, seed, 0.7)
+    assert len(split.train) + len(split.test) == len(outcomes)
+
+
+def test_seven_hundred_gives_489() -> None:
+    split = make_split(table({"kandk": 700}), 42, kind="paper")
+    assert (len(split.train), len(split.test)) == (489, 211)
+
+
+def test_another_dataset_before_it_changes_the_draw() -> None:
+    alone = table({"b": 50})
+    both = table({"a": 50, "b": 50})
+    of_b = make_split(both, 42, kind="paper").train
+    assert (make_split(alone, 42, kind="paper").train + 50).tolist() != of_b[of_b >= 50].tolist()
+
+
+def test_known_draw_for_seed_42() -> None:
+    """random.Random(42).shuffle(range(10)) is a fixed fact of CPython: 7 3 2 8 5 6 9 4 0 1."""
+    assert make_split(table({"a": 10}), 42, kind="paper").train.tolist() == [2, 3, 5, 6, 7, 8, 9]
+
+
+def test_held_out_dataset_takes_no_random_numbers() -> None:
+    both, alone = table({"a": 30, "b": 40}), table({"b": 40})
+    split = make_split(both, 7, kind="paper", held_out=("a",))
+    assert set(both.dataset[split.train]) == {"b"}
+    assert (split.train - 30).tolist() == make_split(alone, 7, kind="paper").train.tolist()
+
+
+def test_safe_split_keeps_near_copies_together() -> None:
+    long = (
+        "the quick brown fox jumps over the lazy dog while seven wizards brew a very strong cup of coffee for the king"
+    )
+    texts = {
+        "a": [f"question {i} about {i * 7} and {i * 11}" for i in range(40)],
+        "b": [long, long.upper() + "!", long + " today"],
+    }
+    outcomes = table({"a": 40, "b": 3}, texts)
+    for seed in range(10):
+        train = set(make_split(outcomes, seed, kind="safe").train.tolist())
+        assert len({40, 41, 42} & train) in (0, 3)
+
+
+def test_near_duplicates_cross_datasets_and_spare_short_differences() -> None:
+    outcomes = table({"a": 2, "b": 1}, {"a": ["What is 2 + 2?", "What is 2 + 3?"], "b": ["what is 2 + 2"]})
+    assert near_duplicate_groups(outcomes).tolist() == [0, 1, 0]
+
+
+def test_groups_of_a_part_need_not_be_row_numbers() -> None:
+    whole = table({"a": 6}, {"a": ["x y z", "x y z", "p q r", "s t u", "v w x", "s t u"]})
+    assert near_duplicate_groups(whole.take(np.array([2, 3, 5]))).tolist() == [0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"kind": "papre"}, "no split named 'papre'; did you mean 'paper'"),
+        ({"ratio": 1.0}, "ratio must be between 0 and 1"),
+        ({"held_out": ("zz",)}, "no dataset named 'zz' to hold out"),
+        ({"held_out": ("a",)}, "both sides of a split must hold queries, got 0"),
+    ],
+)
+def test_bad_requests_get_a_sentence(change: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        make_split(table({"a": 10}), 1, **change)  # type: ignore[arg-type]
+
+
+def test_validation_comes_from_train_only() -> None:
+    outcomes = table({"a": 50, "b": 1, "c": 20})
+    split = make_split(outcomes, 42, kind="safe")
+    fit, validation = validation_split(outcomes, split.train, 42)
+    assert sorted([*fit, *validation]) == split.train.tolist()
+    assert len(validation) >= 5
+    again = validation_split(outcomes, split.train, 42)
+    assert again[1].tolist() == validation.tolist()
+
+
+def test_validation_of_too_little_data_says_so() -> None:
+    outcomes = table({"a": 3})
+    with pytest.raises(ValueError, match="validation part must hold queries"):
+        validation_split(outcomes, np.array([0]), 1)
+
+
+def test_a_saved_split_is_reused(tmp_path: Path) -> None:
+    outcomes = table({"a": 20, "b": 10})
+    split = make_split(outcomes, 999)
+    save_split(split, outcomes, tmp_path / "s.json")
+    back = load_split(tmp_path / "s.json", outcomes)
+    assert (back.hash, back.settings) == (split.hash, split.settings)
+    with pytest.raises(ValueError, match="which these outcomes lack"):
+        load_split(tmp_path / "s.json", table({"a": 5}))

@@ -1,0 +1,98 @@
+"""The nouns refuse what they must, and hand out what they hold."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from llmrouterbench.table import Estimate, Outcomes, Queries, Text, duplicate_groups
+
+
+def small() -> Outcomes:
+    return Outcomes.of(
+        ["a", "b", "c"],
+        ["small", "large"],
+        [[1.0, 1.0], [0.0, 1.0], [np.nan, 0.5]],
+        dataset=["x", "x", "y"],
+        cost=[[1.0, 9.0], [1.0, 9.0], [np.nan, 9.0]],
+    )
+
+
+def test_wrong_shape_names_both_shapes() -> None:
+    with pytest.raises(ValueError, match=r"Outcomes.score must be \(queries, models\) = \(2, 1\), got \(1, 2\)"):
+        Outcomes.of(["a", "b"], ["m"], [[1.0, 0.0]])
+
+
+@pytest.mark.parametrize(("value", "shown"), [(7.0, "7"), (-0.1, "-0.1"), (np.inf, "inf")])
+def test_score_out_of_range_names_query_and_model(value: float, shown: str) -> None:
+    with pytest.raises(ValueError, match=rf"Outcomes.score must be between 0 and 1, got {shown} for query '1'"):
+        Outcomes.of(["a", "b"], ["m"], [[1.0], [value]])
+
+
+def test_negative_cost_is_refused() -> None:
+    with pytest.raises(ValueError, match="Outcomes.cost must be between 0"):
+        Outcomes.of(["a"], ["m"], [[1.0]], cost=[[-1.0]])
+
+
+def test_repeated_names_are_refused() -> None:
+    with pytest.raises(ValueError, match="every model must occur once in Outcomes, got 'm' twice"):
+        Outcomes.of(["a"], ["m", "m"], [[1.0, 1.0]])
+    with pytest.raises(ValueError, match="every query id must occur once in Outcomes, got 'i' twice"):
+        Outcomes.of(["a", "b"], ["m"], [[1.0], [1.0]], id=["i", "i"])
+
+
+def test_take_and_select_keep_rows_and_columns_together() -> None:
+    part = small().take(np.array([2, 0])).select(["large"])
+    assert part.queries.id.tolist() == ["2", "0"]
+    assert list(part.queries.text) == ["c", "a"]
+    assert part.score.tolist() == [[0.5], [1.0]]
+    assert part.dataset.tolist() == ["y", "x"]
+
+
+def test_select_suggests_a_name() -> None:
+    with pytest.raises(KeyError, match="no model named 'larg' in these outcomes; did you mean 'large'"):
+        small().select(["larg"])
+
+
+def test_content_hash_sees_every_number_and_ignores_negative_zero() -> None:
+    same = Outcomes.of(["a"], ["m"], [[0.0]], cost=[[0.0]])
+    assert same.content_hash == Outcomes.of(["a"], ["m"], [[-0.0]], cost=[[0.0]]).content_hash
+    assert same.content_hash != Outcomes.of(["a"], ["m"], [[0.0]], cost=[[np.nan]]).content_hash
+    assert same.content_hash != Outcomes.of(["a"], ["n"], [[0.0]], cost=[[0.0]]).content_hash
+
+
+def test_text_is_read_at_the_first_look_only() -> None:
+    reads = []
+
+    def load() -> list[str]:
+        reads.append(1)
+        return ["a", "b", "c"]
+
+    text = Text(load, np.arange(3)).take(np.array([1, 2]))
+    assert (len(text), reads) == (2, [])
+    assert (text[0], text[:], reads) == ("b", ["b", "c"], [1])
+
+
+def test_text_travels_to_another_process_unread() -> None:
+    text = Text.of(["a", "b"]).take(np.array([1]))
+    assert list(pickle.loads(pickle.dumps(text))) == ["b"]
+
+
+def test_queries_without_embedding_say_who_needs_it() -> None:
+    with pytest.raises(ValueError, match="router 'knn' needs query embeddings"):
+        Queries.of(["a"]).embedded("router 'knn'")
+
+
+def test_embedding_must_have_a_row_per_query() -> None:
+    with pytest.raises(ValueError, match=r"Queries.embedding must have one entry per query \(2\), got 1"):
+        Queries.of(["a", "b"], embedding=np.ones((1, 3)))
+
+
+def test_estimate_refuses_what_is_not_finite() -> None:
+    with pytest.raises(ValueError, match="Estimate.score must be finite"):
+        Estimate(("m",), np.array([[np.nan]]), np.array([[1.0]]))
+
+
+def test_duplicates_count_within_a_dataset_only() -> None:
+    names = np.array(["x", "y", "x", "x"])
+    assert duplicate_groups(names, ["p", "p", "q", "p"]).tolist() == [0, 1, 2, 0]
