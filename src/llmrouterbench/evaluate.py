@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 import orjson
 
-from llmrouterbench.embed import Embedder, embed_queries, make_embedder
+from llmrouterbench.embed import Embedder, cache_folder, embed_queries, make_embedder
 from llmrouterbench.files import read_json, write_json
 from llmrouterbench.policies import decide_sweep, weights_of
 from llmrouterbench.routers import REFERENCES, make_router, parse_router
@@ -55,7 +55,8 @@ def bench(
     """Run every router on every seed and write the decisions into the folder `out`; go on where an earlier run stopped.
 
     `routers` are names with settings ("avengers:k=32") or a mapping from a label to an unfitted router. `validation`
-    is the share of train that operating points are chosen on. Raises ValueError when `out` holds runs of other data
+    is the share of train that operating points are chosen on. `cache` is the folder of cached embeddings (None: the
+    user's cache folder, see `embed.cache_folder`). Raises ValueError when `out` holds runs of other data
     or another protocol.
     """
     if not isinstance(outcomes, Outcomes):
@@ -235,7 +236,7 @@ def _embed_seed(
     strip_shared: bool,
 ) -> tuple[int, FloatArray, dict[str, Any]]:
     fresh = copy.deepcopy(embedder)
-    return seed, *embed_queries(outcomes, fresh, train, text=text, cache=cache, strip_shared=strip_shared)
+    return seed, *embed_queries(outcomes, fresh, train, text=text, cache=cache or cache_folder(), strip_shared=strip_shared)
 
 
 def _work(

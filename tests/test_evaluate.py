@@ -1,0 +1,169 @@
+"""The bench: decisions on disk, resumed, and nothing of the test part in them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pytest
+
+from llmrouterbench.evaluate import bench, decide, router_entries
+from llmrouterbench.files import read_json
+from llmrouterbench.policies import run
+from llmrouterbench.routers import make_router
+from llmrouterbench.runs import Decisions, load_runs, meter
+from llmrouterbench.simulator import simulate
+from llmrouterbench.splits import make_split
+from llmrouterbench.table import Ask, Estimate, FloatArray, IntArray, Outcomes, Queries
+
+
+@pytest.fixture(scope="module")
+def outcomes() -> Outcomes:
+    return simulate("performance-cost", scale=0.03)
+
+
+def test_bench_writes_every_decision_and_numbers_follow_from_them(tmp_path: Path, outcomes: Outcomes) -> None:
+    runs = bench(outcomes, tmp_path / "r", routers=["best_single", "avengers_pro:k=8"], seeds=[42, 999], jobs=2)
+    assert sorted(runs.decisions) == [
+        ("avengers_pro:k=8", 42), ("avengers_pro:k=8", 999), ("best_single", 42), ("best_single", 999),
+    ]  # fmt: skip
+    assert runs.missing == []
+    decided = runs.decisions["avengers_pro:k=8", 42]
+    score, cost = meter(decided.parts["test"], runs.outcomes, 101)
+    rows = decided.parts["test"].rows
+    assert rows.tolist() == runs.splits[42].test.tolist()
+    choice = decided.parts["test"].model.reshape(101, len(rows))
+    np.testing.assert_array_equal(score, runs.outcomes.score[rows, choice])
+    np.testing.assert_array_equal(cost, runs.outcomes.cost[rows, choice])
+    assert set(decided.parts["validation"].rows) <= set(runs.splits[42].train)
+
+
+def test_a_second_call_fits_nothing_and_more_seeds_extend(tmp_path: Path, outcomes: Outcomes) -> None:
+    bench(outcomes, tmp_path / "r", routers=["best_single"], seeds=[42], jobs=1)
+    file = tmp_path / "r" / "decisions" / "best_single" / "42.parquet"
+    before = file.stat().st_mtime_ns
+    runs = bench(outcomes, tmp_path / "r", routers=["best_single", "knn:k=5"], seeds=[42, 7], jobs=1)
+    assert file.stat().st_mtime_ns == before
+    assert sorted(runs.decisions) == [("best_single", 7), ("best_single", 42), ("knn:k=5", 7), ("knn:k=5", 42)]
+
+
+def test_other_data_or_protocol_in_the_folder_is_refused(tmp_path: Path, outcomes: Outcomes) -> None:
+    bench(outcomes, tmp_path / "r", routers=["best_single"], seeds=[42], jobs=1)
+    with pytest.raises(ValueError, match="must hold runs of the same split"):
+        bench(outcomes, tmp_path / "r", routers=["best_single"], seeds=[42], split="paper", jobs=1)
+    with pytest.raises(ValueError, match="must hold runs of the same data_hash"):
+        bench(outcomes.take(np.arange(100)), tmp_path / "r", routers=["best_single"], seeds=[42], jobs=1)
+
+
+def test_parallel_and_sequential_runs_decide_alike(tmp_path: Path, outcomes: Outcomes) -> None:
+    one, two = (
+        bench(outcomes, tmp_path / str(jobs), routers=["avengers:k=8", "knn"], seeds=[1, 2], jobs=jobs)
+        for jobs in (1, 2)
+    )
+    for key, decided in one.decisions.items():
+        for part in ("validation", "test"):
+            np.testing.assert_array_equal(decided.parts[part].model, two.decisions[key].parts[part].model)  # type: ignore[index]
+
+
+class Peeping:
+    """A router that writes down every query it is shown."""
+
+    def __init__(self) -> None:
+        self.shown: set[str] = set()
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def fit(self, train: Outcomes) -> Self:
+        self.models_ = train.models
+        self.shown |= set(train.queries.id.tolist())
+        return self
+
+    def predict(self, queries: Queries) -> Estimate:
+        assert not hasattr(queries, "score")
+        assert not hasattr(queries, "dataset")
+        shape = (len(queries), len(self.models_))
+        return Estimate(self.models_, np.zeros(shape), np.zeros(shape))
+
+
+def test_a_router_is_never_fitted_on_test_queries(outcomes: Outcomes) -> None:
+    router = Peeping()
+    split = make_split(outcomes, 42)
+    decide(outcomes, split, router, 0.2, 42)
+    assert router.shown == set(outcomes.queries.id[split.train].tolist())
+
+
+def test_changing_test_outcomes_changes_no_decision(outcomes: Outcomes) -> None:
+    from dataclasses import replace
+
+    split = make_split(outcomes, 42)
+    rng = np.random.default_rng(0)
+    embedding = rng.standard_normal((len(outcomes), 8))
+    real = outcomes.with_embedding(embedding / np.linalg.norm(embedding, axis=1, keepdims=True))
+    score, cost = real.score.copy(), real.cost.copy()
+    score[split.test], cost[split.test] = 1.0 - score[split.test], 7.0
+    forged = replace(real, score=score, cost=cost)
+    for name in ("knn", "avengers_pro", "best_single"):
+        one, other = (decide(table, split, make_router(name), 0.2, 42) for table in (real, forged))
+        np.testing.assert_array_equal(one.parts["test"].model, other.parts["test"].model)
+
+
+def test_decisions_of_a_cascade_survive_the_disk(tmp_path: Path) -> None:
+    class Both:
+        def decide(self, queries: Queries, ask: Ask) -> IntArray | FloatArray:
+            for row in range(len(queries)):
+                ask(row, 0)
+            return np.ones(len(queries), dtype=np.int64)
+
+    from llmrouterbench.runs import Served
+
+    table = Outcomes.of(["a", "b"], ["m", "n"], [[0.0, 1.0], [1.0, 0.5]], cost=[[1.0, 2.0], [3.0, 4.0]])
+    paid = run(Both(), table, {(0, 0): "", (1, 0): ""})
+    nothing = Served.single(np.zeros(0, np.int64), np.zeros((1, 0), np.int64))
+    part = Served.dense(np.arange(2), paid.served, paid.called)
+    Decisions("both", 1, np.zeros(1), {"validation": nothing, "test": part}).save(tmp_path / "d.parquet")
+    back = Decisions.load(tmp_path / "d.parquet")
+    score, cost = meter(back.parts["test"], table, 1)
+    assert (score.tolist(), cost.tolist()) == ([[1.0, 0.5]], [[3.0, 7.0]])
+
+
+def test_bad_requests(tmp_path: Path, outcomes: Outcomes) -> None:
+    with pytest.raises(ValueError, match="no router named 'knm'; did you mean 'knn'"):
+        router_entries(["knm"])
+    with pytest.raises(ValueError, match="at least one router to fit"):
+        router_entries(["random", "oracle"])
+    with pytest.raises(FileNotFoundError, match="must hold a runs.json, got none"):
+        load_runs(tmp_path)
+
+
+_BENCH = """
+import sys
+from pathlib import Path
+from llmrouterbench import bench, simulate
+bench(simulate("performance-cost", scale=0.1), sys.argv[1], seeds=[1, 2, 3], jobs=1, cache=Path(sys.argv[2]))
+"""
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_and_resumed_it_ends_the_same(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _BENCH]
+    whole = subprocess.run([*command, str(tmp_path / "whole"), str(tmp_path / "cache")], check=True)
+    assert whole.returncode == 0
+    rng = np.random.default_rng(0)
+    for _ in range(6):
+        process = subprocess.Popen([*command, str(tmp_path / "cut"), str(tmp_path / "cache")])
+        time.sleep(1.0 + 3.0 * rng.random())
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    subprocess.run([*command, str(tmp_path / "cut"), str(tmp_path / "cache")], check=True)
+    one, other = load_runs(tmp_path / "whole"), load_runs(tmp_path / "cut")
+    assert sorted(one.decisions) == sorted(other.decisions)
+    assert len(one.decisions) == 12
+    for key, decided in one.decisions.items():
+        np.testing.assert_array_equal(decided.parts["test"].model, other.decisions[key].parts["test"].model)
+    assert read_json(tmp_path / "cut" / "runs.json")["seeds"] == [1, 2, 3]
