@@ -128,9 +128,9 @@ def import_(
     json: Json = False,
 ) -> None:
     """Read outcomes of any known format into a folder, and say what was masked or dropped."""
-    from llmrouterbench.importers import format_names, import_outcomes
+    from llmrouterbench.importers import FORMATS, import_outcomes, report_lines
 
-    _usage(lambda: _known("format", format, ["auto", *format_names()]))
+    _usage(lambda: _known("format", format, ["auto", *FORMATS]))
     with _bar() as tell:
         report = import_outcomes(
             source,
@@ -145,7 +145,7 @@ def import_(
     if json:
         _print_json({"folder": str(to), **report.to_dict()})
     else:
-        for line in report.lines():
+        for line in report_lines(report):
             tables.print(_plain(line), soft_wrap=True, highlight=False)
         messages.print(f"stored in {to}; next: llmrouterbench info {to}", soft_wrap=True)
 
@@ -165,7 +165,7 @@ def fetch(
 ) -> None:
     """Download the pinned official release (1.3 GB), verify it and import it."""
     from llmrouterbench.fetch import fetch as fetch_bundle
-    from llmrouterbench.importers import import_outcomes
+    from llmrouterbench.importers import import_outcomes, report_lines
 
     with _bar() as tell:
         archive = fetch_bundle(downloads, progress=tell)
@@ -173,7 +173,7 @@ def fetch(
     if json:
         _print_json({"archive": str(archive), "folder": str(to), **report.to_dict()})
     else:
-        for line in report.lines():
+        for line in report_lines(report):
             tables.print(_plain(line), soft_wrap=True, highlight=False)
 
 
@@ -203,7 +203,7 @@ def simulate(
     if release is not None:
         from llmrouterbench.release_writer import write_release
 
-        said["release"] = write_release(release, seed)
+        said["release"] = write_release(release, seed, overwrite=overwrite)
     if json:
         _print_json(said)
     else:
@@ -242,9 +242,9 @@ def info(
     if facts["overview"]["unknown_costs"]:
         _show_matrix(f"{mark}Cells without a known cost", facts["unknown_costs"], "{:.0f}")
     if facts["import_report"]:
-        from llmrouterbench.importers import report_lines
+        from llmrouterbench.importers import ImportReport, report_lines
 
-        for line in report_lines(facts["import_report"]):
+        for line in report_lines(ImportReport.from_dict(facts["import_report"])):
             tables.print(_plain(line), soft_wrap=True, highlight=False)
 
 

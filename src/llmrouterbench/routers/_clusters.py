@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from llmrouterbench.table import FloatArray, IntArray, Outcomes, Queries
+from llmrouterbench.table import Estimate, FloatArray, IntArray, Outcomes, Queries
 
 
 @dataclass(frozen=True)
@@ -14,8 +14,8 @@ class Clusters:
     """k clusters of training queries.
 
     centroid (k, d) raw, not renormalised
-    score    (k, m) mean score of each model in each cluster
-    cost     (k, m) mean USD; NaN for a model without a known cost
+    score    (k, m) mean score of each model in each cluster; NaN where it was not measured there
+    cost     (k, m) mean USD; NaN where none is known
     """
 
     models: tuple[str, ...]
@@ -34,8 +34,7 @@ def fit_clusters(train: Outcomes, k: int, seed: int, who: str) -> Clusters:
     """Cluster as the official code does, so that picks agree with it.
 
     Rows in order of (dataset, record index), copies of a prompt as one row (the smallest index, the outcome of the
-    largest), float64 unit vectors, scikit-learn's KMeans with ten starts. A model that was not measured in a cluster
-    gets its training mean there.
+    largest), float64 unit vectors, scikit-learn's KMeans with ten starts.
     """
     from sklearn.cluster import KMeans
 
@@ -47,8 +46,8 @@ def fit_clusters(train: Outcomes, k: int, seed: int, who: str) -> Clusters:
     return Clusters(
         train.models,
         np.asarray(fitted.cluster_centers_, dtype=np.float64),
-        _cluster_means(train.score[value], label, k, unmeasured=0.0),
-        _cluster_means(train.cost[value], label, k, unmeasured=np.nan),
+        _cluster_means(train.score[value], label, k),
+        _cluster_means(train.cost[value], label, k),
     )
 
 
@@ -67,25 +66,30 @@ def _unit(vectors: FloatArray) -> FloatArray:
     return vectors / np.where(norm > 0, norm, 1.0)
 
 
-def _cluster_means(plane: FloatArray, label: IntArray, k: int, unmeasured: float) -> FloatArray:
-    """Mean (k, m) of a plane (n, m) over the members of each cluster."""
+def _cluster_means(plane: FloatArray, label: IntArray, k: int) -> FloatArray:
+    """Mean (k, m) of a plane (n, m) over the measured members of each cluster."""
     known = np.isfinite(plane)
-    filled = np.where(known, plane, 0.0)
     total, count = np.zeros((2, k, plane.shape[1]))
-    np.add.at(total, label, filled)
+    np.add.at(total, label, np.where(known, plane, 0.0))
     np.add.at(count, label, known)
-    everywhere = count.sum(axis=0)
-    overall = np.divide(total.sum(axis=0), everywhere, out=np.full(plane.shape[1], unmeasured), where=everywhere > 0)
-    return np.where(count > 0, total / np.maximum(count, 1), overall)
+    means: FloatArray = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    return means
+
+
+def cluster_estimate(clusters: Clusters, queries: Queries, who: str) -> Estimate:
+    """Means of the nearest cluster (n, m); a model without evidence there has score 0."""
+    nearest = clusters.nearest(queries, who, 1)[0][:, 0]
+    return Estimate(clusters.models, np.nan_to_num(clusters.score[nearest], nan=0.0), clusters.cost[nearest])
 
 
 def rank_vote(clusters: Clusters, value: FloatArray, near: IntArray, distance: FloatArray, beta: float) -> IntArray:
     """Model (n,) with the most votes: each near cluster votes 1 / (rank + 1) by its own ranking of `value` (k, m).
 
     Clusters weigh softmax(-beta * distance). Equal values rank in string order of the model ids, and so do equal votes.
+    A model with value NaN, not measured in a cluster, ranks last there.
     """
     name_order = np.argsort(np.array(clusters.models, dtype=np.str_), kind="stable")
-    by_name = value[:, name_order]
+    by_name = np.nan_to_num(value[:, name_order], nan=-np.inf)
     order = np.argsort(-by_name, axis=1, kind="stable")
     if near.shape[1] == 1:
         best: IntArray = name_order[order[:, 0]][near[:, 0]]

@@ -6,7 +6,7 @@ from typing import Self
 
 import numpy as np
 
-from llmrouterbench.routers._clusters import fit_clusters, rank_vote
+from llmrouterbench.routers._clusters import cluster_estimate, fit_clusters, rank_vote
 from llmrouterbench.table import Estimate, FloatArray, IntArray, Outcomes, Queries
 
 
@@ -17,7 +17,8 @@ class Avengers:
 
     Source: Zhang et al., "The Avengers" (arXiv 2505.19797), section 3; k = 64 as in LLMRouterBench
     (arXiv 2601.07206), section B.3. Picks agree with the official code on the same embeddings and split.
-    Differs: an outcome that was not measured is left out of a cluster's mean; the official code counts it as 0.
+    Differs: an outcome that was not measured is left out of a cluster's mean, and a model without any in a cluster
+    ranks last there; the official code counts it as score 0 at cost 0.
     """
 
     weights = np.zeros(1)
@@ -34,8 +35,7 @@ class Avengers:
 
     def predict(self, queries: Queries) -> Estimate:
         """Means of the nearest cluster (n, m)."""
-        near, _ = self.clusters_.nearest(queries, "router 'avengers'", 1)
-        return Estimate(self.clusters_.models, self.clusters_.score[near[:, 0]], self.clusters_.cost[near[:, 0]])
+        return cluster_estimate(self.clusters_, queries, "router 'avengers'")
 
     def decide_sweep(self, queries: Queries, weights: FloatArray) -> IntArray:
         """(w, n) the vote's winner; there is no dial, so every weight gives the same."""

@@ -6,7 +6,7 @@ from typing import Self
 
 import numpy as np
 
-from llmrouterbench.routers._clusters import Clusters, fit_clusters, rank_vote
+from llmrouterbench.routers._clusters import Clusters, cluster_estimate, fit_clusters, rank_vote
 from llmrouterbench.table import Estimate, FloatArray, IntArray, Outcomes, Queries
 
 
@@ -18,7 +18,9 @@ class AvengersPro:
 
     Source: Zhang et al., "Beyond GPT-5: ..., Avengers-Pro" (arXiv 2508.12631), section 2; k = 64 and 101 settings as
     in LLMRouterBench (arXiv 2601.07206), section B.3.
-    Differs: an outcome that was not measured is left out; a model without any known cost counts as the dearest.
+    Differs: an outcome that was not measured is left out of a cluster's mean, and a model without any in a cluster
+    ranks last there, where the official code counts it as score 0 at cost 0 and so serves it when alpha is small.
+    A model whose cost is not known counts as the dearest.
     """
 
     weights = np.linspace(0.0, 1.0, 101)
@@ -35,8 +37,7 @@ class AvengersPro:
 
     def predict(self, queries: Queries) -> Estimate:
         """Means of the nearest cluster (n, m)."""
-        near, _ = self.clusters_.nearest(queries, "router 'avengers_pro'", 1)
-        return Estimate(self.clusters_.models, self.clusters_.score[near[:, 0]], self.clusters_.cost[near[:, 0]])
+        return cluster_estimate(self.clusters_, queries, "router 'avengers_pro'")
 
     def decide_sweep(self, queries: Queries, weights: FloatArray) -> IntArray:
         """(w, n) the vote's winner for each alpha."""
@@ -48,10 +49,10 @@ class AvengersPro:
 
 
 def normalised(clusters: Clusters) -> tuple[FloatArray, FloatArray]:
-    """Score and cheapness (k, m), each in [0, 1] within its cluster."""
-    low, high = clusters.score.min(axis=1, keepdims=True), clusters.score.max(axis=1, keepdims=True)
+    """Score and cheapness (k, m), each in [0, 1] within its cluster; the score is NaN where nothing was measured."""
+    low, high = np.nanmin(clusters.score, axis=1, keepdims=True), np.nanmax(clusters.score, axis=1, keepdims=True)
     spread = high - low
-    score = np.where(spread > 0, (clusters.score - low) / np.where(spread > 0, spread, 1.0), 1.0)
+    score = np.where(spread > 0, (clusters.score - low) / np.where(spread > 0, spread, 1.0), clusters.score * 0 + 1)
     known = np.isfinite(clusters.cost)
     dearest = np.where(known, clusters.cost, 0.0).max(axis=1, keepdims=True)
     cheapness = np.where(

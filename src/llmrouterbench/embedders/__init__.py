@@ -1,0 +1,1 @@
+"""Embedders, one file each; `llmrouterbench.embed.make_embedder` names them."""

@@ -1,0 +1,117 @@
+"""TF-IDF and truncated SVD: the embedder of the base install, fitted on the training texts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import cached_property
+from importlib.metadata import version
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmrouterbench.table import BoolArray, FloatArray
+
+# A word, or one character of a script that writes without spaces (kana, Chinese characters).
+_TERM = r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+"
+
+
+class _Fitted(NamedTuple):
+    """The vectorizer, the axes (terms, d), and the mean direction (d,) of the training texts."""
+
+    vectorizer: Any
+    axes: NDArray[np.float32]
+    mean: NDArray[np.float32]
+
+
+class TfidfSvd:
+    """Weighs words and word pairs by TF-IDF (logarithmic counts) and keeps the first axes of their SVD.
+
+    dimensions    axes to keep; a corpus with fewer independent texts or terms gives fewer
+    ngrams        shortest and longest run of words that counts as a term
+    max_features  terms to keep, the most frequent first
+
+    A text without any known term (the empty text too) gets the mean direction of the training texts. `fit` remembers
+    the texts; the work is done by the first `embed`, so that cached vectors cost no fit.
+
+    Source: Deerwester et al., 1990 (latent semantic analysis); Halko, Martinsson, Tropp, 2011, arXiv 0909.4061.
+
+    >>> vectors = TfidfSvd(dimensions=2).fit(["red apple", "green apple", "blue sky"]).embed(["apple", "sky"])
+    >>> vectors.shape, bool(abs(vectors[0] @ vectors[1]) < 0.1)
+    ((2, 2), True)
+    """
+
+    fitted_on_train = True
+
+    def __init__(
+        self, dimensions: int = 256, ngrams: tuple[int, int] = (1, 2), max_features: int = 50_000, seed: int = 0
+    ) -> None:
+        if dimensions < 1 or max_features < 1 or not 1 <= ngrams[0] <= ngrams[1]:
+            raise ValueError(
+                "dimensions and max_features must be at least 1 and ngrams an ascending pair,"
+                f" got {dimensions}, {max_features} and {ngrams}"
+            )
+        self.dimensions = dimensions
+        self.ngrams = ngrams
+        self.max_features = max_features
+        self.seed = seed
+        self._train: list[str] = []
+
+    def fit(self, texts: Sequence[str]) -> Self:
+        """Take the training texts. Raises ValueError when none of them holds a word."""
+        if not any(character.isalnum() for text in texts for character in text):
+            raise ValueError(f"training texts must hold a word to fit TF-IDF on, got none in {len(texts)} texts")
+        self._train = list(texts)
+        for name in ("key", "_fitted"):
+            self.__dict__.pop(name, None)
+        return self
+
+    @cached_property
+    def key(self) -> str:
+        """Settings, the scikit-learn version and the sha256 of the training texts."""
+        digest = hashlib.sha256()
+        for text in self._fit_texts():
+            digest.update(hashlib.sha256(text.encode()).digest())
+        return (
+            f"tfidf-svd dimensions={self.dimensions} ngrams={self.ngrams[0]}-{self.ngrams[1]}"
+            f" max_features={self.max_features} seed={self.seed} scikit-learn={version('scikit-learn')}"
+            f" train={digest.hexdigest()}"
+        )
+
+    def embed(self, texts: Sequence[str]) -> FloatArray:
+        """Unit vectors (n, d)."""
+        vectorizer, axes, mean = self._fitted
+        projected = vectorizer.transform(texts) @ axes
+        length = np.linalg.norm(projected, axis=1, keepdims=True)
+        unit = np.where(length > 1e-6, projected / np.maximum(length, 1e-6), mean).astype(np.float64)
+        rows: FloatArray = unit / np.linalg.norm(unit, axis=1, keepdims=True)
+        return rows
+
+    def truncated(self, texts: Sequence[str]) -> BoolArray:
+        """All False: every text is read whole."""
+        return np.zeros(len(texts), dtype=np.bool_)
+
+    def _fit_texts(self) -> list[str]:
+        if not self._train:
+            raise ValueError("TfidfSvd must be fitted before it embeds; call fit(training texts)")
+        return self._train
+
+    @cached_property
+    def _fitted(self) -> _Fitted:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+        from sklearn.utils.extmath import randomized_svd
+
+        vectorizer = TfidfVectorizer(
+            ngram_range=self.ngrams,
+            max_features=self.max_features,
+            sublinear_tf=True,
+            token_pattern=_TERM,
+            dtype=np.float32,
+        )
+        weights = vectorizer.fit_transform(self._fit_texts())
+        wanted = min(self.dimensions, *weights.shape)
+        _, strength, axes = randomized_svd(weights, wanted, n_iter=4, random_state=self.seed)
+        axes = np.ascontiguousarray(axes[strength > 1e-5 * strength[0]].T)  # axes of no strength are rounding noise
+        mean = np.asarray((weights @ axes).mean(axis=0), dtype=np.float32)
+        return _Fitted(vectorizer, axes, mean / np.linalg.norm(mean))
