@@ -373,19 +373,24 @@ def bench(
         str, typer.Option("--text", help="Embed the 'prompt' (with template) or the bare 'query'.")
     ] = "prompt",
     strip_shared: Annotated[bool, typer.Option("--strip-shared", help="Drop lines that many queries share.")] = False,
+    tune: Annotated[bool, typer.Option("--tune", help="Search each router's small grid on validation.")] = False,
     jobs: Annotated[int, typer.Option("--jobs", help="Parallel processes; -1 for all cores.")] = -1,
+    backend: Annotated[str, typer.Option("--backend", help="loky (this machine), ray or dask.")] = "loky",
+    cluster: Annotated[str | None, typer.Option("--cluster", help="Address of a running Ray or Dask cluster.")] = None,
     json: Json = False,
 ) -> None:
     """Fit routers on train, choose trade-offs on validation, measure on test; then write the report."""
     from llmrouterbench.embed import make_embedder
     from llmrouterbench.evaluate import bench as run_bench
     from llmrouterbench.evaluate import router_entries
+    from llmrouterbench.executors import known_backend
 
     specs = _router_specs(routers)
     _usage(lambda: router_entries(specs))
     _usage(lambda: make_embedder(embedder))
     _usage(lambda: _known("split", split, ["safe", "paper"]))
     _usage(lambda: _known("text", text, ["prompt", "query"]))
+    _usage(lambda: known_backend(backend))
     outcomes, chosen = _load(folder, setting)
     held_out = _words(hold_out)
     for name in held_out:
@@ -404,7 +409,10 @@ def bench(
             embedder=embedder,
             text=text,
             strip_shared=strip_shared,
+            tune=tune,
             jobs=jobs,
+            backend=backend,
+            cluster=cluster,
             progress=tell,
         )
     _report(out, None, json=json)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -20,14 +20,16 @@ import numpy as np
 import orjson
 
 from llmrouterbench.embed import Embedder, cache_folder, embed_queries, make_embedder
+from llmrouterbench.executors import executor
 from llmrouterbench.files import read_json, write_json
 from llmrouterbench.policies import decide_sweep, weights_of
 from llmrouterbench.routers import REFERENCES, make_router, parse_router
-from llmrouterbench.runs import FORMAT, SCHEMA, Decisions, Part, Runs, Served, load_runs
+from llmrouterbench.runs import FORMAT, SCHEMA, Decisions, Part, Runs, Served, decisions_path, load_runs
 from llmrouterbench.settings import PAPER_SEEDS, Setting, apply_setting, load_setting
 from llmrouterbench.splits import Split, make_split, save_split, validation_split
 from llmrouterbench.store import write_outcomes
 from llmrouterbench.table import FloatArray, IntArray, Outcomes, Router
+from llmrouterbench.tuning import best_trial, variants
 
 DEFAULT_ROUTERS = ("best_single", "knn", "avengers", "avengers_pro")
 Progress = Callable[[str, int, int], None]
@@ -48,16 +50,23 @@ def bench(
     embedder: str | Embedder = "tfidf",
     text: str = "prompt",
     strip_shared: bool = False,
+    tune: bool = False,
     jobs: int = -1,
+    backend: str = "loky",
+    cluster: str | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> Runs:
-    """Run every router on every seed and write the decisions into the folder `out`; go on where an earlier run stopped.
+    """Run every router on every seed and write the decisions into the folder `out`; go on where a run stopped.
 
-    `routers` are names with settings ("avengers:k=32") or a mapping from a label to an unfitted router. `validation`
-    is the share of train that operating points are chosen on. `cache` is the folder of cached embeddings (None: the
-    user's cache folder, see `embed.cache_folder`). Raises ValueError when `out` holds runs of other data
-    or another protocol.
+    routers     names with settings ("avengers:k=32"), or unfitted routers by label
+    validation  share of train that operating points are chosen on; `tune` searches each router's grid there too
+    embedder    a spec of `embed.make_embedder`, or an embedder; `text` is what it embeds, the "prompt" or the "query"
+    jobs        parallel tasks, -1 for all cores
+    backend     "loky" (this machine), "ray" or "dask" with the address of a running `cluster` (None: a local one)
+    cache       folder of cached embeddings (None: `embed.cache_folder()`)
+
+    Raises ValueError when `out` holds runs of other data or another protocol, or a name is unknown.
     """
     if not isinstance(outcomes, Outcomes):
         outcomes = Outcomes.load(outcomes)
@@ -72,6 +81,7 @@ def bench(
         "reference": reference,
         "split": {"kind": split, "ratio": ratio, "held_out": list(held_out)},
         "validation_share": validation,
+        "tune": tune,
         "embedder": {
             "name": embedder if isinstance(embedder, str) else embedder.key,
             "text": text,
@@ -93,7 +103,7 @@ def bench(
             outcomes, made, {task.seed: task.split for task in tasks}, text, strip_shared, cache, jobs, tell
         )
         _record(folder, {"embedder": {**protocol["embedder"], **embedder_facts}})
-        _work(folder, outcomes, tasks, vectors, validation, jobs, say)
+        _work(folder, outcomes, tasks, vectors, protocol, jobs, backend, cluster, say)
     return load_runs(folder)
 
 
@@ -108,7 +118,7 @@ def router_entries(routers: Sequence[str] | Mapping[str, Router]) -> dict[str, R
     for spec in routers:
         name, settings = parse_router(spec)
         if name not in REFERENCES:
-            entries[spec.replace("/", "_")] = make_router(name, **settings)
+            entries[spec] = make_router(name, **settings)
     if not entries:
         raise ValueError("a bench needs at least one router to fit, got none; `llmrouterbench routers` lists them")
     return entries
@@ -121,9 +131,6 @@ class _Task:
     seed: int
     split: Split
     key: str
-
-    def path(self, folder: Path) -> Path:
-        return folder / "decisions" / self.label / f"{self.seed}.parquet"
 
 
 def _open_folder(
@@ -190,7 +197,7 @@ def _open_tasks(
             said = [outcomes.content_hash, protocol, describe_router(router), seed, split.hash]
             key = hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
             task = _Task(label, router, seed, split, key)
-            path = task.path(folder)
+            path = decisions_path(folder, label, seed)
             if not path.is_file() or Decisions.head(path)["facts"].get("key") != key:
                 tasks.append(task)
     return tasks
@@ -236,7 +243,9 @@ def _embed_seed(
     strip_shared: bool,
 ) -> tuple[int, FloatArray, dict[str, Any]]:
     fresh = copy.deepcopy(embedder)
-    return seed, *embed_queries(outcomes, fresh, train, text=text, cache=cache or cache_folder(), strip_shared=strip_shared)
+    return seed, *embed_queries(
+        outcomes, fresh, train, text=text, cache=cache or cache_folder(), strip_shared=strip_shared
+    )
 
 
 def _work(
@@ -244,51 +253,58 @@ def _work(
     outcomes: Outcomes,
     tasks: list[_Task],
     vectors: dict[int, FloatArray],
-    validation: float,
+    protocol: dict[str, Any],
     jobs: int,
+    backend: str,
+    cluster: str | None,
     say: Progress,
 ) -> None:
-    """Do the tasks in parallel processes; every finished one is on disk."""
-    from joblib import Parallel, delayed
+    """Do the tasks in parallel; each is written when it is back, so that a stop loses only those under way."""
+    from joblib import delayed
 
-    calls = (delayed(_one)(folder, outcomes, task, vectors[task.seed], validation) for task in tasks)
-    results: Iterable[str] = Parallel(n_jobs=min(jobs, len(tasks)), return_as="generator_unordered")(calls)
+    share, tune = protocol["validation_share"], protocol["tune"]
+    calls = [delayed(_one)(outcomes, task, vectors[task.seed], share, tune) for task in tasks]
     say("routing", 0, len(tasks))
-    for done, label in enumerate(results, start=1):
-        say(f"routing: {label}", done, len(tasks))
+    with executor(backend, cluster, min(jobs, len(tasks))) as parallel:
+        for done, (label, seed, decided) in enumerate(parallel(calls), start=1):
+            decided.save(decisions_path(folder, label, seed))
+            say(f"routing: {label}", done, len(tasks))
 
 
-def _one(folder: Path, outcomes: Outcomes, task: _Task, vectors: FloatArray, validation: float) -> str:
+def _one(outcomes: Outcomes, task: _Task, vectors: FloatArray, share: float, tune: bool) -> tuple[str, int, Decisions]:
     """Fit and decide for one router and seed, with one thread so that the numbers do not depend on the machine."""
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     with threadpool_limits(limits=1):
-        decided = decide(outcomes.with_embedding(np.asarray(vectors)), task.split, task.router, validation, task.seed)
+        embedded = outcomes.with_embedding(np.asarray(vectors))
+        decided = decide(embedded, task.split, task.router, share, task.seed, tune=tune)
     facts = {**decided.facts, "key": task.key}
-    Decisions(task.label, task.seed, decided.weights, decided.parts, facts).save(task.path(folder))
-    return task.label
+    return task.label, task.seed, Decisions(task.label, task.seed, decided.weights, decided.parts, facts)
 
 
-def decide(outcomes: Outcomes, split: Split, router: Router, validation: float, seed: int) -> Decisions:
+def decide(
+    outcomes: Outcomes, split: Split, router: Router, validation: float, seed: int, *, tune: bool = False
+) -> Decisions:
     """What one router, given unfitted, decides on validation and test at every setting of its dial.
 
     The test part is decided by a router fitted on all of train; the validation part by one that never saw it.
+    `tune` searches the router's declared grid (`tuning.grid_of`) on validation first.
     """
     train = outcomes.take(split.train)
     weights = weights_of(router, train)
+    nothing: IntArray = np.zeros(0, dtype=np.int64)
+    checked = Served.single(nothing, np.zeros((len(weights), 0), dtype=np.int64))
+    candidates = variants(router) if tune else [router]
+    if len(weights) > 1 or len(candidates) > 1:
+        fit_rows, validation_rows = validation_split(outcomes, split.train, seed, validation)
+        trial = best_trial(candidates, outcomes, fit_rows, validation_rows, weights)
+        router, checked = trial.router, Served.single(validation_rows, trial.choice)
     started = time.perf_counter()
     fitted = copy.deepcopy(router).fit(train)
     fit_seconds = time.perf_counter() - started
     started = time.perf_counter()
     choice = decide_sweep(fitted, outcomes.queries.take(split.test), weights)
     decide_seconds = time.perf_counter() - started
-    nothing: IntArray = np.zeros(0, dtype=np.int64)
-    checked = Served.single(nothing, np.zeros((len(weights), 0), dtype=np.int64))
-    if len(weights) > 1:
-        fit_rows, validation_rows = validation_split(outcomes, split.train, seed, validation)
-        trial = copy.deepcopy(router).fit(outcomes.take(fit_rows))
-        queries = outcomes.queries.take(validation_rows)
-        checked = Served.single(validation_rows, decide_sweep(trial, queries, weights))
     parts: dict[Part, Served] = {"validation": checked, "test": Served.single(split.test, choice)}
     facts = {"fit_seconds": fit_seconds, "decide_seconds": decide_seconds, **describe_router(router)}
     return Decisions("", seed, weights, parts, facts)

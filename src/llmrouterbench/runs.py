@@ -12,6 +12,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 import numpy as np
 import orjson
@@ -186,6 +187,15 @@ class Runs:
         return [pair for pair in wanted if pair not in self.decisions]
 
 
+def decisions_path(folder: Path, label: str, seed: int) -> Path:
+    """The file of one router and seed; characters that a file system may refuse are percent-encoded.
+
+    >>> decisions_path(Path("r"), "knn:k=5", 42).as_posix()
+    'r/decisions/knn%3Ak=5/42.parquet'
+    """
+    return folder / "decisions" / quote(label, safe="=,._-") / f"{seed}.parquet"
+
+
 def load_runs(folder: Path) -> Runs:
     """Load a folder that `bench` wrote. Raises FileNotFoundError or ValueError with a sentence on anything else."""
     path = folder / "runs.json"
@@ -203,7 +213,7 @@ def load_runs(folder: Path) -> Runs:
     decisions = {}
     for entry in facts["routers"]:
         for seed in splits:
-            file = folder / "decisions" / entry["label"] / f"{seed}.parquet"
+            file = decisions_path(folder, entry["label"], seed)
             if file.is_file():
                 decisions[entry["label"], seed] = Decisions.load(file)
     return Runs(outcomes, splits, decisions, facts)

@@ -24,6 +24,7 @@ class AvengersPro:
     """
 
     weights = np.linspace(0.0, 1.0, 101)
+    grid = {"k": (64, 32, 16)}
 
     def __init__(self, k: int = 64, top_k: int = 1, beta: float = 9.0, seed: int = 42) -> None:
         if k < 1 or top_k < 1:
