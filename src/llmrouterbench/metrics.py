@@ -15,9 +15,16 @@ from numpy.typing import ArrayLike
 
 from llmrouterbench.table import BoolArray, FloatArray, IntArray, StrArray
 
+_SAME = 1e-9
+"""Means of the same numbers, summed in another order, may differ by less than this; no decision hangs on it."""
 
-def _mean(values: FloatArray, axis: int = -1) -> FloatArray:
-    """Mean over what is measured; NaN where nothing is, without a warning."""
+
+def known_mean(values: FloatArray, axis: int = -1) -> FloatArray:
+    """Mean over the finite values along an axis; NaN where there is none, without a warning.
+
+    >>> known_mean(np.array([[1.0, np.nan, 0.0], [np.nan, np.nan, np.nan]])).tolist()
+    [0.5, nan]
+    """
     known = np.isfinite(values)
     count = known.sum(axis=axis)
     total = np.where(known, values, 0.0).sum(axis=axis)
@@ -31,7 +38,7 @@ def dataset_means(values: ArrayLike, dataset: StrArray, datasets: list[str]) -> 
     [0.5, nan]
     """
     array = np.asarray(values, dtype=np.float64)
-    return np.array([_mean(array[dataset == name], axis=0) for name in datasets])
+    return np.array([known_mean(array[dataset == name], axis=0) for name in datasets])
 
 
 def avg_acc(acc: ArrayLike) -> FloatArray:
@@ -42,7 +49,7 @@ def avg_acc(acc: ArrayLike) -> FloatArray:
     >>> float(avg_acc([50.0, 100.0]))
     75.0
     """
-    return _mean(np.asarray(acc, dtype=np.float64))
+    return known_mean(np.asarray(acc, dtype=np.float64))
 
 
 def like_for_like(acc: ArrayLike, base: ArrayLike) -> tuple[FloatArray, FloatArray]:
@@ -70,7 +77,7 @@ def gain(acc: ArrayLike, base: ArrayLike) -> FloatArray:
     >>> float(gain([0.6, 0.5], [0.5, 0.5])).__round__(3)
     0.1
     """
-    return _mean(_ratio(acc, base) - 1.0)
+    return known_mean(_ratio(acc, base) - 1.0)
 
 
 def gap(acc: ArrayLike, oracle: ArrayLike) -> FloatArray:
@@ -79,7 +86,7 @@ def gap(acc: ArrayLike, oracle: ArrayLike) -> FloatArray:
     >>> float(gap([0.5, 0.5], [1.0, 0.5]))
     0.25
     """
-    return _mean(1.0 - _ratio(acc, oracle))
+    return known_mean(1.0 - _ratio(acc, oracle))
 
 
 def oracle_gap_recovered(acc: ArrayLike, base: ArrayLike, oracle: ArrayLike) -> FloatArray:
@@ -90,7 +97,7 @@ def oracle_gap_recovered(acc: ArrayLike, base: ArrayLike, oracle: ArrayLike) -> 
     """
     a, b, o = (np.asarray(x, dtype=np.float64) for x in (acc, base, oracle))
     known = np.isfinite(a) & np.isfinite(b) & np.isfinite(o)
-    a, b, o = (_mean(np.where(known, x, np.nan)) for x in (a, b, o))
+    a, b, o = (known_mean(np.where(known, x, np.nan)) for x in (a, b, o))
     return cast(FloatArray, np.divide(a - b, o - b, out=np.full(np.shape(a), np.nan), where=np.asarray(o > b)))
 
 
@@ -107,16 +114,27 @@ def perf_gain(acc: ArrayLike, base_acc: float) -> float:
     return float(np.nanmax(points) / base_acc - 1.0) if np.isfinite(points).any() and base_acc > 0 else float("nan")
 
 
+def reaches(acc: ArrayLike, base: ArrayLike) -> BoolArray:
+    """Whether an accuracy is no worse than the base's, rounding noise of the mean aside.
+
+    >>> reaches([0.1 + 0.2, 0.29], 0.3 + 1e-16).tolist()
+    [True, False]
+    """
+    a, b = np.asarray(acc, dtype=np.float64), np.asarray(base, dtype=np.float64)
+    return np.asarray(a >= b - _SAME)
+
+
 def cost_save(acc: ArrayLike, cost: ArrayLike, base_acc: float, base_cost: float) -> float:
     """CostSave: 1 - cost / base cost of the cheapest operating point that is no worse than the base.
 
-    `acc` and `cost` are (points,). NaN where no point reaches the base or a cost is not known. Source: section 3.4.
+    `acc` and `cost` are (points,). NaN where no point reaches the base (rounding noise aside) or a cost is not known.
+    Source: section 3.4.
 
     >>> round(cost_save([66.0, 68.0], [85.8, 133.0], 65.96, 125.6), 3)
     0.317
     """
     a, c = np.asarray(acc, dtype=np.float64), np.asarray(cost, dtype=np.float64)
-    good = (a >= base_acc) & np.isfinite(c)
+    good = reaches(a, base_acc) & np.isfinite(c)
     return float(1.0 - c[good].min() / base_cost) if good.any() and base_cost > 0 else float("nan")
 
 
@@ -207,7 +225,7 @@ def random_expectation(values: FloatArray) -> FloatArray:
     >>> random_expectation(np.array([[1.0, 0.0], [1.0, np.nan]])).tolist()
     [0.5, 1.0]
     """
-    return _mean(values)
+    return known_mean(values)
 
 
 def oracle_choice(score: FloatArray, cost: FloatArray) -> IntArray:
@@ -248,7 +266,7 @@ def dataset_oracle_per_seed(acc: FloatArray) -> FloatArray:
     [0.8]
     """
     best = np.max(np.where(np.isfinite(acc), acc, -np.inf), axis=2)
-    return _mean(np.where(np.isfinite(best), best, np.nan), axis=0)
+    return known_mean(np.where(np.isfinite(best), best, np.nan), axis=0)
 
 
 def ties_as_wins(score: FloatArray) -> FloatArray:

@@ -1,0 +1,202 @@
+"""How sure a number is: paired bootstrap over queries within datasets and over seeds.
+
+A replicate draws, within each dataset, as many query groups with replacement as there are (copies of a query travel
+together) and as many seeds with replacement as there are. Every router sees the same draw, so that differences are
+paired. A query that is tested under several seeds is one query: its weight is the same in all of them.
+
+Source: Efron, Tibshirani, An Introduction to the Bootstrap, 1993, ch. 13 (percentile interval); the two-way draw over
+queries and seeds follows Owen, The pigeonhole bootstrap (arXiv 0712.1111), and is a little wide, never narrow, for a
+number that does not depend on the seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from llmrouterbench.metrics import dataset_means
+from llmrouterbench.table import BoolArray, FloatArray, IntArray, StrArray
+
+_CELLS = 4_000_000
+"""Weights (replicates, queries) held at a time: 32 MB."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number with its 95 % interval; `low` and `high` are NaN where there is none."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What k columns (routers, operating points, models) got on the n test queries of one seed.
+
+    dataset  (n,) dataset of each query
+    group    (n,) queries with the same number are copies; the numbers mean the same in every sample
+    score    (n, k) score of what was served; NaN where that was not measured
+    cost     (n, k) USD; NaN where unknown
+    """
+
+    dataset: StrArray
+    group: IntArray
+    score: FloatArray
+    cost: FloatArray
+
+    def __post_init__(self) -> None:
+        n = len(self.dataset)
+        if len(self.group) != n or len(self.score) != n or self.score.shape != self.cost.shape or self.score.ndim != 2:
+            raise ValueError(
+                f"Sample.score and .cost must be (queries, columns) with {n} queries,"
+                f" got {self.score.shape} and {self.cost.shape} with {len(self.group)} groups"
+            )
+
+
+@dataclass(frozen=True)
+class Replicates:
+    """Bootstrap draws, averaged over the seeds drawn.
+
+    acc   (replicates, k, datasets) mean score
+    cost  (replicates, k, datasets) USD for all test queries of a dataset
+    """
+
+    acc: FloatArray
+    cost: FloatArray
+
+
+def sample_means(sample: Sample, datasets: Sequence[str]) -> tuple[FloatArray, FloatArray]:
+    """Mean score and total cost in USD (k, datasets) of one sample, over measured cells.
+
+    The total is the mean known cost times the number of queries; NaN where no cost is known, or where there are no
+    queries.
+
+    >>> one = Sample(np.array(["a", "a"]), np.array([0, 1]), np.array([[1.0], [np.nan]]), np.array([[2.0], [4.0]]))
+    >>> [plane.tolist() for plane in sample_means(one, ["a", "b"])]
+    [[[1.0, nan]], [[6.0, nan]]]
+    """
+    names = list(datasets)
+    sizes = np.array([(sample.dataset == name).sum() for name in names], dtype=np.float64)
+    acc = dataset_means(sample.score, sample.dataset, names).T
+    return acc, dataset_means(sample.cost, sample.dataset, names).T * sizes
+
+
+def bootstrap(
+    samples: Sequence[Sample], datasets: Sequence[str], *, replicates: int = 1000, seed: int = 0
+) -> Replicates:
+    """Draw queries and seeds with replacement, `replicates` times; one sample a seed.
+
+    Every column must stand at the same place in every sample. Equal columns get bitwise equal replicates. Raises
+    ValueError without samples, replicates or equal numbers of columns.
+    """
+    if not samples or replicates < 1:
+        raise ValueError(
+            f"bootstrap needs at least one sample and one replicate, got {len(samples)} and {replicates}; raise both"
+        )
+    columns = {sample.score.shape[1] for sample in samples}
+    if len(columns) > 1:
+        raise ValueError(f"every sample must have the same columns, got {sorted(columns)} of them; give each seed all")
+    rng = np.random.default_rng(seed)
+    share = np.full(len(samples), 1.0 / len(samples))
+    drawn = rng.multinomial(len(samples), share, size=replicates).astype(np.float64)
+    shape = (replicates, columns.pop(), len(datasets))
+    acc, cost = np.empty(shape), np.empty(shape)
+    for i, name in enumerate(datasets):
+        acc[:, :, i], cost[:, :, i] = _one_dataset(samples, name, drawn, rng)
+    return Replicates(acc, cost)
+
+
+def _one_dataset(
+    samples: Sequence[Sample], name: str, drawn: FloatArray, rng: np.random.Generator
+) -> tuple[FloatArray, FloatArray]:
+    """Replicates (b, k) of one dataset's mean score and total cost; `drawn` (b, seeds) counts the seeds drawn."""
+    rows = [np.flatnonzero(sample.dataset == name) for sample in samples]
+    groups = np.unique(np.concatenate([sample.group[mine] for sample, mine in zip(samples, rows, strict=True)]))
+    at = [np.searchsorted(groups, sample.group[mine]) for sample, mine in zip(samples, rows, strict=True)]
+    scores = [_Columns.of(sample.score[mine]) for sample, mine in zip(samples, rows, strict=True)]
+    costs = [_Columns.of(sample.cost[mine] * len(mine)) for sample, mine in zip(samples, rows, strict=True)]
+    step = max(1, _CELLS // max(1, len(groups), *map(len, rows)))
+    parts = []
+    for start in range(0, len(drawn), step):
+        seeds = drawn[start : start + step]
+        weight = _draw(rng, len(seeds), len(groups))
+        weights = [weight[:, columns] for columns in at]
+        parts.append((_over_seeds(weights, scores, seeds), _over_seeds(weights, costs, seeds)))
+    return np.concatenate([acc for acc, _ in parts]), np.concatenate([cost for _, cost in parts])
+
+
+def _draw(rng: np.random.Generator, times: int, groups: int) -> FloatArray:
+    """How often each group is drawn (times, groups), `groups` draws with replacement each time."""
+    if not groups:
+        return np.zeros((times, 0))
+    picked = rng.integers(0, groups, size=(times, groups)) + groups * np.arange(times)[:, None]
+    return np.bincount(picked.ravel(), minlength=times * groups).reshape(times, groups).astype(np.float64)
+
+
+def _over_seeds(weights: list[FloatArray], columns: list[_Columns], drawn: FloatArray) -> FloatArray:
+    """Mean (b, k) over the seeds drawn of each seed's weighted means; NaN where no seed drawn has any."""
+    total = known = np.zeros((len(drawn), len(columns[0].place)))
+    for i, (weight, column) in enumerate(zip(weights, columns, strict=True)):
+        of_seed = column.weighted_means(weight)
+        finite = np.isfinite(of_seed)
+        total = total + drawn[:, i, None] * np.where(finite, of_seed, 0.0)
+        known = known + drawn[:, i, None] * finite
+    mean: FloatArray = np.divide(total, known, out=np.full(total.shape, np.nan), where=known > 0)
+    return mean
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """The distinct columns of an array (n, k): equal columns are multiplied once and so stay equal to the last bit.
+
+    values  (n, u) with 0 where unknown
+    known   (n, u), or None where everything is known
+    place   (k,) which distinct column each column is
+    """
+
+    values: FloatArray
+    known: BoolArray | None
+    place: IntArray
+
+    @classmethod
+    def of(cls, array: FloatArray) -> _Columns:
+        seen: dict[bytes, int] = {}
+        place = np.array([seen.setdefault(column.tobytes(), len(seen)) for column in array.T], dtype=np.int64)
+        distinct = array[:, np.unique(place, return_index=True)[1]]
+        known = np.isfinite(distinct)
+        return cls(np.where(known, distinct, 0.0), None if known.all() else known, place)
+
+    def weighted_means(self, weight: FloatArray) -> FloatArray:
+        """Means (b, k) under weights (b, n); NaN where all known cells have weight 0."""
+        total = weight @ self.values
+        known = weight.sum(axis=1, keepdims=True) if self.known is None else weight @ self.known.astype(np.float64)
+        known = np.broadcast_to(known, total.shape)
+        mean: FloatArray = np.divide(total, known, out=np.full(total.shape, np.nan), where=known > 0)
+        return mean[:, self.place]
+
+
+def interval(value: float, replicates: FloatArray) -> Interval:
+    """A number with the 95 % percentile interval of its replicates (b,); replicates without a value are left out.
+
+    >>> interval(0.5, np.linspace(0.0, 1.0, 101))
+    Interval(value=0.5, low=0.025, high=0.975)
+    """
+    known = replicates[np.isfinite(replicates)]
+    if not known.size or not np.isfinite(value):
+        return Interval(float(value), float("nan"), float("nan"))
+    low, high = np.percentile(known, [2.5, 97.5])
+    return Interval(float(value), float(low), float(high))
+
+
+def seed_summary(values: FloatArray) -> tuple[float, float]:
+    """Mean and standard deviation (n - 1) of one number a seed; the deviation of a single seed is NaN.
+
+    >>> seed_summary(np.array([1.0, 3.0, np.nan]))
+    (2.0, 1.4142135623730951)
+    """
+    known = values[np.isfinite(values)]
+    mean = float(known.mean()) if known.size else float("nan")
+    return mean, float(known.std(ddof=1)) if known.size > 1 else float("nan")

@@ -1,0 +1,197 @@
+"""The paired bootstrap: what a draw is, what it pairs, and how often its interval holds the truth."""
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from llmrouterbench.stats import Interval, Sample, bootstrap, interval, sample_means, seed_summary
+from llmrouterbench.table import FloatArray
+
+
+def one_sample(score: object, cost: object = None, dataset: object = None, group: object = None) -> Sample:
+    """A sample from lists; one dataset and no copies unless given."""
+    plane = np.array(score, dtype=np.float64)
+    n = len(plane)
+    return Sample(
+        np.full(n, "a") if dataset is None else np.array(dataset, dtype=np.str_),
+        np.arange(n) if group is None else np.array(group),
+        plane,
+        np.ones_like(plane) if cost is None else np.array(cost, dtype=np.float64),
+    )
+
+
+def test_sample_means_by_hand() -> None:
+    sample = one_sample([[1, 0], [np.nan, 1], [0, np.nan]], [[1, 2], [3, np.nan], [5, np.nan]], dataset=["a", "a", "b"])
+    acc, usd = sample_means(sample, ["a", "b", "c"])
+    np.testing.assert_array_equal(acc, [[1.0, 0.0, np.nan], [0.5, np.nan, np.nan]])
+    np.testing.assert_array_equal(usd, [[4.0, 5.0, np.nan], [4.0, np.nan, np.nan]])
+
+
+def test_replicates_scatter_as_theory_says() -> None:
+    rng = np.random.default_rng(0)
+    sample = one_sample((rng.random((400, 1)) < 0.3).astype(float))
+    p = float(sample.score.mean())
+    draws = bootstrap([sample], ["a"], replicates=4000).acc[:, 0, 0]
+    assert draws.mean() == pytest.approx(p, abs=0.002)
+    assert draws.std() == pytest.approx((p * (1 - p) / 400) ** 0.5, rel=0.05)
+
+
+def test_datasets_are_drawn_apart_and_none_is_ever_empty() -> None:
+    sample = one_sample([[0.0]] * 3 + [[1.0]] * 50, dataset=["a"] * 3 + ["b"] * 50)
+    draws = bootstrap([sample], ["a", "b"], replicates=200)
+    assert (draws.acc[:, 0] == [0.0, 1.0]).all()
+    np.testing.assert_allclose(draws.cost[:, 0], [[3.0, 50.0]] * 200)
+
+
+def test_copies_of_a_query_travel_together() -> None:
+    """Two copies that disagree average to one half in every draw; drawn apart they would not."""
+    together = one_sample([[1.0], [0.0]] * 10, group=np.repeat(np.arange(10), 2))
+    assert (bootstrap([together], ["a"], replicates=50).acc == 0.5).all()
+    apart = replace(together, group=np.arange(20))
+    assert bootstrap([apart], ["a"], replicates=50).acc.std() > 0
+
+
+def test_a_query_has_one_weight_in_all_seeds() -> None:
+    """Seed two scores the opposite of seed one on the same queries: where both are drawn the mean is one half."""
+    first = one_sample((np.arange(30)[:, None] % 3 == 0).astype(float))
+    second = replace(first, score=1.0 - first.score)
+    draws = bootstrap([first, second], ["a"], replicates=400).acc[:, 0, 0]
+    assert np.isclose(draws, 0.5).mean() == pytest.approx(0.5, abs=0.1)
+
+
+def test_seeds_are_drawn_too() -> None:
+    samples = [one_sample([[value]] * 5) for value in (0.0, 1.0)]
+    draws = bootstrap(samples, ["a"], replicates=1000).acc[:, 0, 0]
+    values, counts = np.unique(draws, return_counts=True)
+    assert values.tolist() == [0.0, 0.5, 1.0]
+    np.testing.assert_allclose(counts / 1000, [0.25, 0.5, 0.25], atol=0.05)
+
+
+def test_identical_routers_differ_by_exactly_zero() -> None:
+    rng = np.random.default_rng(1)
+    columns = rng.random((137, 5))
+    columns[3, :] = np.nan
+    both = columns[:, [0, 1, 2, 3, 4, 2]]
+    samples = [one_sample(both, both * 0.1), one_sample(both[:90], both[:90] * 0.1)]
+    draws = bootstrap(samples, ["a"], replicates=300)
+    for plane in (draws.acc, draws.cost):
+        difference = plane[:, 2].mean(axis=-1) - plane[:, 5].mean(axis=-1)
+        assert interval(0.0, difference) == Interval(0.0, 0.0, 0.0)
+
+
+def test_differences_are_paired() -> None:
+    """A router that is right wherever another is, and on two queries more, is never behind in any draw."""
+    rng = np.random.default_rng(2)
+    weak = (rng.random(100) < 0.5).astype(float)
+    strong = weak.copy()
+    strong[np.flatnonzero(weak == 0)[:2]] = 1.0
+    draws = bootstrap([one_sample(np.stack([strong, weak], axis=1))], ["a"], replicates=500).acc[:, :, 0]
+    assert (draws[:, 0] >= draws[:, 1]).all()
+    assert interval(0.02, draws[:, 0] - draws[:, 1]).high < 0.06 < draws[:, 0].std() * 4
+
+
+def test_unknown_cells_are_left_out_and_never_zero() -> None:
+    score = [[1.0, np.nan], [1.0, np.nan], [np.nan, np.nan]]
+    draws = bootstrap([one_sample(score, [[2.0, np.nan]] * 3)], ["a"], replicates=300)
+    known = np.isfinite(draws.acc[:, 0, 0])
+    assert (draws.acc[known, 0, 0] == 1.0).all()
+    assert (~known).mean() == pytest.approx((1 / 3) ** 3, abs=0.04), "only the unmeasured query was drawn"
+    assert np.isnan(draws.acc[:, 1]).all()
+    assert np.isnan(draws.cost[:, 1]).all()
+    np.testing.assert_allclose(draws.cost[:, 0], 6.0)
+
+
+def test_a_dataset_that_a_seed_lacks_does_not_count_for_it() -> None:
+    first = one_sample([[1.0], [1.0]], dataset=["a", "b"])
+    second = one_sample([[0.0]], dataset=["a"])
+    draws = bootstrap([first, second], ["a", "b"], replicates=200).acc[:, 0]
+    assert set(draws[:, 0].tolist()) == {0.0, 0.5, 1.0}
+    assert (draws[np.isfinite(draws[:, 1]), 1] == 1.0).all()
+
+
+def test_same_seed_same_replicates() -> None:
+    sample = one_sample(np.random.default_rng(3).random((50, 2)))
+    first, again, other = (bootstrap([sample], ["a"], replicates=20, seed=seed).acc for seed in (7, 7, 8))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_draws_do_not_depend_on_which_routers_take_part() -> None:
+    plane = np.random.default_rng(4).random((60, 3))
+    alone = bootstrap([one_sample(plane[:, :1])], ["a"], replicates=20).acc[:, 0]
+    among = bootstrap([one_sample(plane)], ["a"], replicates=20).acc[:, 0]
+    np.testing.assert_allclose(alone, among, rtol=1e-12)
+
+
+def test_bad_input_gets_a_sentence() -> None:
+    with pytest.raises(ValueError, match="at least one sample and one replicate, got 0 and 10"):
+        bootstrap([], ["a"], replicates=10)
+    with pytest.raises(ValueError, match="the same columns"):
+        bootstrap([one_sample([[1.0]]), one_sample([[1.0, 0.0]])], ["a"])
+    with pytest.raises(ValueError, match=r"with 1 queries, got \(2, 1\)"):
+        Sample(np.array(["a"]), np.array([0]), np.ones((2, 1)), np.ones((2, 1)))
+
+
+def test_interval_without_any_value() -> None:
+    got = interval(0.5, np.array([np.nan, np.nan]))
+    assert got.value == 0.5
+    assert np.isnan([got.low, got.high]).all()
+    assert np.isnan(interval(float("nan"), np.ones(3)).low)
+
+
+def test_seed_summary() -> None:
+    mean, std = seed_summary(np.array([0.5]))
+    assert mean == 0.5
+    assert np.isnan(std)
+    assert np.isnan(seed_summary(np.array([np.nan]))).all()
+
+
+def drawn_world(rng: np.random.Generator) -> tuple[list[Sample], list[str]]:
+    """Five overlapping test sets of 150 out of 500 queries; two routers, the second right 6 points more often."""
+    dataset = np.repeat(np.array(["a", "b"]), [200, 300])
+    luck = rng.random((500, 2)) * 0.4 + rng.random((500, 1)) * 0.6
+    right = (luck < _quantile([0.50, 0.56])).astype(np.float64)
+    samples = []
+    for _ in range(5):
+        rows = np.sort(rng.choice(500, 150, replace=False))
+        samples.append(Sample(dataset[rows], rows, right[rows], right[rows]))
+    return samples, ["a", "b"]
+
+
+def _quantile(share: list[float]) -> FloatArray:
+    """Where the luck of `drawn_world` has these shares below it."""
+    rng = np.random.default_rng(99)
+    return np.quantile(rng.random(400_000) * 0.4 + rng.random(400_000) * 0.6, share)
+
+
+@pytest.mark.slow
+def test_the_95_percent_interval_holds_the_truth_about_as_often_as_it_says() -> None:
+    """Nominal 95 %; a number that does not depend on the seed gets a slightly wide interval (see the module)."""
+    rng = np.random.default_rng(5)
+    inside = np.zeros(2)
+    trials = 300
+    for trial in range(trials):
+        samples, names = drawn_world(rng)
+        acc = np.mean([sample_means(sample, names)[0] for sample in samples], axis=0).mean(axis=1)
+        draws = bootstrap(samples, names, replicates=300, seed=trial).acc.mean(axis=2)
+        single = interval(float(acc[0]), draws[:, 0])
+        paired = interval(float(acc[1] - acc[0]), draws[:, 1] - draws[:, 0])
+        inside += [single.low <= 0.50 <= single.high, paired.low <= 0.06 <= paired.high]
+    assert (inside / trials >= 0.92).all(), inside / trials
+    assert (inside / trials <= 0.995).all(), inside / trials
+
+
+@pytest.mark.slow
+def test_the_papers_scale_takes_seconds() -> None:
+    rng = np.random.default_rng(6)
+    dataset = np.sort(rng.choice([f"d{i}" for i in range(10)], 12446))
+    score = rng.integers(0, 2, (12446, 130)).astype(np.float64)
+    samples = []
+    for _ in range(5):
+        rows = np.sort(rng.choice(12446, 3737, replace=False))
+        samples.append(Sample(dataset[rows], rows, score[rows], score[rows]))
+    started = time.perf_counter()
+    assert bootstrap(samples, sorted(set(dataset.tolist()))).acc.shape == (1000, 130, 10)
+    assert time.perf_counter() - started < 5.0
