@@ -167,3 +167,24 @@ def test_killed_at_any_moment_and_resumed_it_ends_the_same(tmp_path: Path) -> No
     for key, decided in one.decisions.items():
         np.testing.assert_array_equal(decided.parts["test"].model, other.decisions[key].parts["test"].model)
     assert read_json(tmp_path / "cut" / "runs.json")["seeds"] == [1, 2, 3]
+
+
+def test_a_router_outside_is_replayed_and_never_chosen(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from llmrouterbench.leaderboard import leaderboard
+
+    score = np.array([[0.0, 1.0, 1.0], [1.0, 0.0, 1.0], [0.0, 0.0, np.nan]] * 10)
+    table = Outcomes.of(
+        [f"question {i} of {i * i}" for i in range(30)], ["m", "n", "openrouter"], score, cost=np.ones((30, 3))
+    )
+    table = replace(table, outside=("openrouter",))
+    runs = bench(table, tmp_path / "r", routers=["best_single", "knn:k=3", "openrouter"], seeds=[1, 2], jobs=1)
+    board = leaderboard(runs, samples=50)
+    assert board["openrouter"].avg_acc.value == 1.0
+    assert board["openrouter"].unmeasured > 0
+    assert {row.name for row in board.of_kind("model")} == {"m", "n"}
+    assert (runs.decisions["knn:k=3", 1].parts["test"].model < 2).all()
+    assert board["Oracle"].avg_acc.value < 1.0  # it may not serve openrouter either
+    with pytest.raises(ValueError, match="router 'openrouter' is replayed from stored outcomes"):
+        bench(table.pool, tmp_path / "q", routers=["openrouter"], seeds=[1], jobs=1)

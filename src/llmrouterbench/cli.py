@@ -272,10 +272,11 @@ def _show_matrix(title: str, rows: dict[str, dict[str, float]], form: str, width
 @app.command("routers")
 def routers_(json: Json = False) -> None:
     """List the routers."""
-    from llmrouterbench.routers import REFERENCES, registry
+    from llmrouterbench.routers import OUTSIDE, REFERENCES, registry
 
     rows = [{"name": n, "paper": e.paper, "dial": e.dial, "needs": e.needs} for n, e in registry().items()]
     rows += [{"name": n, "paper": "reference row, always shown", "dial": "none", "needs": ""} for n in REFERENCES]
+    rows += [{"name": n, "paper": "replayed from its stored replies", "dial": "none", "needs": ""} for n in OUTSIDE]
     _show_rows("Routers", rows, json)
 
 

@@ -49,6 +49,7 @@ def describe(outcomes: Outcomes, setting: Setting | None = None) -> dict[str, An
 
 
 def _overview(outcomes: Outcomes, acc: FloatArray) -> dict[str, Any]:
+    outcomes, acc = outcomes.pool, acc[:, : len(outcomes.pool.models)]
     known = np.isfinite(outcomes.score)
     oracle = oracle_choice(outcomes.score, outcomes.cost)
     served = np.where(oracle >= 0, outcomes.score[np.arange(len(oracle)), np.maximum(oracle, 0)], np.nan)

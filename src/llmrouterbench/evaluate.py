@@ -23,7 +23,7 @@ from llmrouterbench.embed import Embedder, cache_folder, embed_queries, make_emb
 from llmrouterbench.executors import executor
 from llmrouterbench.files import read_json, write_json
 from llmrouterbench.policies import decide_sweep, weights_of
-from llmrouterbench.routers import REFERENCES, make_router, parse_router
+from llmrouterbench.routers import OUTSIDE, REFERENCES, make_router, parse_router
 from llmrouterbench.runs import FORMAT, SCHEMA, Decisions, Part, Runs, Served, decisions_path, load_runs
 from llmrouterbench.settings import PAPER_SEEDS, Setting, apply_setting, load_setting
 from llmrouterbench.splits import Split, make_split, save_split, validation_split
@@ -75,7 +75,7 @@ def bench(
         setting = setting if isinstance(setting, Setting) else load_setting(setting)
         outcomes = apply_setting(outcomes, setting)
         reference = setting.reference if setting.reference in outcomes.models else None
-    entries = router_entries(routers)
+    entries, outside = router_entries(routers), outside_entries(routers, outcomes)
     protocol: dict[str, Any] = {
         "setting": setting.name if setting else None,
         "reference": reference,
@@ -89,12 +89,14 @@ def bench(
         },
     }
     folder = Path(out)
-    _open_folder(folder, outcomes, protocol, entries, seeds)
+    _open_folder(folder, outcomes, protocol, {**entries, **dict.fromkeys(outside)}, seeds)
     splits = {}
     for seed in seeds:
         splits[seed] = make_split(outcomes, seed, kind=split, ratio=ratio, held_out=held_out)
         save_split(splits[seed], outcomes, folder / "splits" / f"{seed}.json")
     tasks = _open_tasks(folder, outcomes, protocol, entries, splits)
+    for label in outside:
+        _replay_outside(folder, outcomes, label, splits)
     if tasks:
         made = make_embedder(embedder) if isinstance(embedder, str) else embedder
         say = progress or (lambda what, done, total: None)
@@ -117,11 +119,36 @@ def router_entries(routers: Sequence[str] | Mapping[str, Router]) -> dict[str, R
     entries: dict[str, Router] = {}
     for spec in routers:
         name, settings = parse_router(spec)
-        if name not in REFERENCES:
+        if name not in (*REFERENCES, *OUTSIDE):
             entries[spec] = make_router(name, **settings)
-    if not entries:
+    if not entries and not any(spec in OUTSIDE for spec in routers):
         raise ValueError("a bench needs at least one router to fit, got none; `llmrouterbench routers` lists them")
     return entries
+
+
+def outside_entries(routers: Sequence[str] | Mapping[str, Router], outcomes: Outcomes) -> list[str]:
+    """Routers outside that were asked for; their choices were made when the outcomes were collected.
+
+    Raises ValueError where the outcomes hold no replies of such a router.
+    """
+    wanted = [spec for spec in routers if spec in OUTSIDE and not isinstance(routers, Mapping)]
+    for name in wanted:
+        if name not in outcomes.outside:
+            raise ValueError(
+                f"router {name!r} is replayed from stored outcomes of a model of that name outside the pool, got none;"
+                " collect its replies and name it under `outside` in the setting"
+            )
+    return wanted
+
+
+def _replay_outside(folder: Path, outcomes: Outcomes, label: str, splits: dict[int, Split]) -> None:
+    """Decisions of a router that is stored as a model outside the pool: it served every query itself."""
+    column, nothing = outcomes.models.index(label), np.zeros(0, dtype=np.int64)
+    for seed, split in splits.items():
+        served = Served.single(split.test, np.full((1, len(split.test)), column, dtype=np.int64))
+        checked = Served.single(nothing, np.zeros((1, 0), dtype=np.int64))
+        parts: dict[Part, Served] = {"validation": checked, "test": served}
+        Decisions(label, seed, np.zeros(1), parts, describe_router(None)).save(decisions_path(folder, label, seed))
 
 
 @dataclass(frozen=True)
@@ -134,7 +161,7 @@ class _Task:
 
 
 def _open_folder(
-    folder: Path, outcomes: Outcomes, protocol: dict[str, Any], entries: dict[str, Router], seeds: Sequence[int]
+    folder: Path, outcomes: Outcomes, protocol: dict[str, Any], entries: dict[str, Router | None], seeds: Sequence[int]
 ) -> None:
     """Make the folder of runs, or extend one of the same data and protocol by these routers and seeds."""
     path = folder / "runs.json"
@@ -177,8 +204,10 @@ def _record(folder: Path, more: dict[str, Any]) -> None:
     write_json(folder / "runs.json", {**read_json(folder / "runs.json"), **more})
 
 
-def describe_router(router: Router) -> dict[str, Any]:
-    """Class and plain constructor settings of a router, for the record."""
+def describe_router(router: Router | None) -> dict[str, Any]:
+    """Class and plain constructor settings of a router, for the record; None is a router outside."""
+    if router is None:
+        return {"class": "outside", "settings": {}}
     settings = {
         key: value
         for key, value in vars(router).items()
@@ -276,7 +305,7 @@ def _one(outcomes: Outcomes, task: _Task, vectors: FloatArray, share: float, tun
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     with threadpool_limits(limits=1):
-        embedded = outcomes.with_embedding(np.asarray(vectors))
+        embedded = outcomes.pool.with_embedding(np.asarray(vectors))
         decided = decide(embedded, task.split, task.router, share, task.seed, tune=tune)
     facts = {**decided.facts, "key": task.key}
     return task.label, task.seed, Decisions(task.label, task.seed, decided.weights, decided.parts, facts)

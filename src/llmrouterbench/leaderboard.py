@@ -152,10 +152,10 @@ def leaderboard(runs: Runs, *, samples: int = 1000, seed: int = 0, ties_win: boo
     outcomes = replace(runs.outcomes, score=ties_as_wins(runs.outcomes.score)) if ties_win else runs.outcomes
     played = replay(runs, outcomes)
     evidence = weigh(played, outcomes.models[played.base], _baseline(runs), samples, seed)
-    points = _points(evidence, outcomes.models)
+    points = _points(evidence, outcomes.pool.models)
     routers = [_row(evidence, points, "router", name, ("router", name)) for name in played.points]
     references = [_row(evidence, points, "reference", name, key) for name, key in _references(evidence)]
-    models = [_row(evidence, points, "model", name, ("model", name)) for name in outcomes.models]
+    models = [_row(evidence, points, "model", name, ("model", name)) for name in outcomes.pool.models]
     rows = (*sorted(routers, key=_rank), *references, *sorted(models, key=_rank))
     board = Leaderboard(
         title=f"Leaderboard: {runs.facts['setting'] or 'own data'}",
@@ -294,7 +294,7 @@ def _facts(runs: Runs, played: Replay, samples: int, seed: int, ties_win: bool) 
         "reference": runs.facts["reference"],
         "source": runs.outcomes.source,
         "queries": len(runs.outcomes),
-        "models": list(runs.outcomes.models),
+        "models": list(runs.outcomes.pool.models),
         "test_queries": [len(sample.dataset) for sample in played.samples],
         "samples": samples,
         "bootstrap_seed": seed,

@@ -98,11 +98,11 @@ def _encode(value: Any, where: str, arrays: Arrays) -> Any:
     if isinstance(value, dict):
         pairs = value.items()
         return {"dict": [[_encode(k, f"{where}.key", arrays), _encode(v, f"{where}.{k}", arrays)] for k, v in pairs]}
+    if isinstance(value, Router):  # before dataclasses: a router may be one, and has more to save than its fields
+        return _encode_router(value, where, arrays)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         parts = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
         return {"dataclass": _name(value), "fields": {k: _encode(v, f"{where}.{k}", arrays) for k, v in parts.items()}}
-    if isinstance(value, Router):
-        return _encode_router(value, where, arrays)
     raise TypeError(
         f"{where} must be a plain value to be saved, got {type(value).__name__}; see llmrouterbench.persist"
     )

@@ -78,7 +78,7 @@ def replay(runs: Runs, outcomes: Outcomes) -> Replay:
     """
     tests = [runs.splits[seed].test for seed in runs.seeds]
     datasets = sorted({name for rows in tests for name in outcomes.dataset[rows].tolist()})
-    by_model = np.array([dataset_means(outcomes.score[rows], outcomes.dataset[rows], datasets) for rows in tests])
+    by_model = np.array([dataset_means(outcomes.pool.score[rows], outcomes.dataset[rows], datasets) for rows in tests])
     mean_by_model = known_mean(by_model, axis=0)
     base = _base_model(runs, mean_by_model)
     book = _Book(outcomes, tuple(datasets), base)
@@ -117,16 +117,16 @@ def _sample(outcomes: Outcomes, rows: IntArray, columns: list[Column]) -> Sample
 def _base_model(runs: Runs, acc: FloatArray) -> int:
     """The reference of the setting where the outcomes hold it, else the best model in hindsight; `acc` (d, m)."""
     reference = runs.facts["reference"]
-    return runs.outcomes.models.index(reference) if reference in runs.outcomes.models else best_single(acc)
+    pool = runs.outcomes.pool.models
+    return pool.index(reference) if reference in pool else best_single(acc)
 
 
 def _models_and_references(book: _Book, rows: IntArray, acc: FloatArray, mean_acc: FloatArray) -> dict[Key, Column]:
     """Columns that need no router. `acc` and `mean_acc` (datasets, models): of this seed, and over all seeds."""
-    score, cost = book.outcomes.score[rows], book.outcomes.cost[rows]
+    pool = book.outcomes.pool
+    score, cost = pool.score[rows], pool.cost[rows]
     dataset = np.searchsorted(np.array(book.datasets), book.outcomes.dataset[rows])
-    columns: dict[Key, Column] = {
-        ("model", model): (score[:, i], cost[:, i]) for i, model in enumerate(book.outcomes.models)
-    }
+    columns: dict[Key, Column] = {("model", model): (score[:, i], cost[:, i]) for i, model in enumerate(pool.models)}
     columns["reference", RANDOM] = random_column(score, cost)
     columns["reference", DATASET_ORACLE] = _served(score, cost, dataset_oracle_choice(acc)[dataset])
     columns["reference", DATASET_ORACLE_PAPER] = _served(score, cost, dataset_oracle_choice(mean_acc)[dataset])

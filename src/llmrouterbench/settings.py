@@ -49,11 +49,15 @@ class DatasetEntry:
 
 @dataclass(frozen=True)
 class Setting:
-    """Pool, datasets and the reference model that gains are measured against (None: the best single on train)."""
+    """Pool, datasets, and the reference model that gains are measured against (None: the best single model).
+
+    `outside` names models that were measured but are not in the pool, such as a commercial router.
+    """
 
     name: str
     models: tuple[ModelEntry, ...] = ()
     datasets: tuple[DatasetEntry, ...] = ()
+    outside: tuple[str, ...] = ()
     reference: str | None = None
     description: str = ""
     source: str = ""
@@ -153,14 +157,15 @@ def apply_setting(outcomes: Outcomes, setting: Setting | str | Path) -> Outcomes
                 )
             else:
                 keep |= mine & np.isin(outcomes.subset, np.array(chosen, dtype=np.str_))
-    present = [model for model in models if model in outcomes.models]
+    outside = tuple(model for model in setting.outside if model in outcomes.models)
+    present = [model for model in models if model in outcomes.models and model not in outside]
     if not present or not keep.any():
         raise ValueError(
             f"setting {setting.name!r} must name models and datasets that the outcomes hold, got none of its"
             f" {'models' if not present else 'datasets'}; `llmrouterbench info` shows what is there"
         )
-    chosen_outcomes = outcomes.select(present).take(np.flatnonzero(keep))
-    return replace(chosen_outcomes, source={**outcomes.source, "setting": setting.name, "absent": absent})
+    part = outcomes.select([*present, *outside]).take(np.flatnonzero(keep))
+    return replace(part, outside=outside, source={**outcomes.source, "setting": setting.name, "absent": absent})
 
 
 def _subset(entry: DatasetEntry, have: list[str]) -> list[str] | None:

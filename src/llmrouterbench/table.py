@@ -163,6 +163,7 @@ class Outcomes:
     group       (n,) queries with the same number are copies of one another (same dataset, same prompt)
     subset      (n,) part of the dataset the query was exported with ("test_1000"; "" where there is none)
     index       (n,) position of the record in its source file
+    outside     models that were measured but that no router may choose, such as a commercial router; always last
     simulated   True when no real model produced these numbers
 
     Raises ValueError on wrong shapes, scores outside [0, 1], negative costs, repeated ids or models.
@@ -183,6 +184,7 @@ class Outcomes:
     group: IntArray
     subset: StrArray
     index: IntArray
+    outside: tuple[str, ...] = ()
     simulated: bool = False
     source: dict[str, Any] = field(default_factory=dict, compare=False)
 
@@ -196,6 +198,8 @@ class Outcomes:
         for name in ("dataset", "group", "subset", "index"):
             if len(getattr(self, name)) != shape[0]:
                 raise ValueError(f"Outcomes.{name} must be (queries,) = ({shape[0]},), got {len(getattr(self, name))}")
+        if self.outside and self.models[-len(self.outside) :] != self.outside:
+            raise ValueError(f"Outcomes.outside must be the last models, got {self.outside} in {self.models}")
         for name, values in (("query id", self.queries.id.tolist()), ("model", list(self.models))):
             if len(set(values)) != len(values):
                 seen: set[str] = set()
@@ -253,6 +257,11 @@ class Outcomes:
         return len(self.queries)
 
     @property
+    def pool(self) -> Outcomes:
+        """The outcomes of the models that a router may choose: all but those `outside`."""
+        return self.select([model for model in self.models if model not in self.outside]) if self.outside else self
+
+    @property
     def datasets(self) -> list[str]:
         """Dataset names in plain string order."""
         return sorted(set(self.dataset.tolist()))
@@ -275,7 +284,7 @@ class Outcomes:
         planes = {
             name: getattr(self, name)[:, keep] for name in ("score", "cost", "tokens_in", "tokens_out", "seconds")
         }
-        return replace(self, models=tuple(models), **planes)
+        return replace(self, models=tuple(models), outside=tuple(m for m in models if m in self.outside), **planes)
 
     def with_embedding(self, embedding: FloatArray) -> Outcomes:
         """The same outcomes with query embeddings (n, d) attached."""
@@ -285,7 +294,12 @@ class Outcomes:
     def content_hash(self) -> str:
         """sha256 over ids, datasets, models and every number: equal exactly when the data are equal."""
         digest = hashlib.sha256()
-        for column in (self.queries.id, self.dataset, self.subset, np.array(self.models, dtype=np.str_)):
+        for column in (
+            self.queries.id,
+            self.dataset,
+            self.subset,
+            np.array([*self.models, *self.outside], dtype=np.str_),
+        ):
             digest.update("\x1f".join(column.tolist()).encode() + b"\x1e")
         for array in (self.group, self.index):
             digest.update(np.ascontiguousarray(array, dtype="<i8").tobytes())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.metadata import entry_points
 from typing import Any
 
 from llmrouterbench.naming import did_you_mean
@@ -24,24 +25,61 @@ class Entry:
 REGISTRY: dict[str, Entry] = {
     "best_single": Entry("best_single:BestSingle", "LLMRouterBench (arXiv 2601.07206)", "none"),
     "knn": Entry("knn:KNN", "Li 2025 (arXiv 2505.12601)", "USD weight"),
+    "knn_tuned": Entry("knn_tuned:KNNTuned", "Li 2025 (arXiv 2505.12601)", "USD weight"),
+    "knn_guard": Entry("knn_guard:KNNGuard", "this project", "USD weight"),
+    "linear": Entry("linear:LinearRouter", "Li 2025 (arXiv 2505.12601)", "USD weight"),
+    "mlp": Entry("mlp:MLPRouter", "Hu et al. 2024 (arXiv 2403.12031)", "USD weight"),
+    "svm": Entry("svm:SVMRouter", "Hu et al. 2024 (arXiv 2403.12031)", "USD weight"),
+    "multiclass": Entry("multiclass:Multiclass", "Huang et al. 2025 (arXiv 2503.10657)", "USD weight"),
+    "task_lookup": Entry("task_lookup:TaskLookup", "LLMRouterBench (arXiv 2601.07206)", "USD weight"),
+    "task_soft": Entry("task_soft:TaskSoft", "this project", "USD weight"),
+    "gated": Entry("gated:Gated", "this project", "the inner router's"),
     "avengers": Entry("avengers:Avengers", "Zhang et al. 2025 (arXiv 2505.19797)", "none"),
     "avengers_pro": Entry("avengers_pro:AvengersPro", "Zhang et al. 2025 (arXiv 2508.12631)", "alpha"),
+    "gbm": Entry("gbm:GBM", "Friedman 2002; Zhang and Jung 2019 (arXiv 1909.04558)", "USD weight"),
+    "carrot": Entry("carrot:Carrot", "Somerstep et al. 2025 (arXiv 2502.03261)", "mu"),
+    "uniroute": Entry("uniroute:UniRoute", "Jitkrittum et al. 2025 (arXiv 2502.08773)", "USD weight"),
+    "hiershrink": Entry("hiershrink:HierShrink", "vllm-project/semantic-router issue 3459", "USD weight"),
+    "irt": Entry("irt:IRT", "Song et al. 2025 (arXiv 2506.01048)", "USD weight"),
+    "equirouter": Entry("equirouter:EquiRouter", "Lai and Ye 2026 (arXiv 2602.03478)", "USD weight"),
+    "linucb": Entry("linucb:LinUCB", "Li et al. 2010 (arXiv 1003.0146)", "USD weight"),
+    "routerdc": Entry("routerdc:RouterDC", "Chen et al. 2024 (arXiv 2409.19886)", "USD weight", "finetune"),
+    "model_sat": Entry("model_sat:ModelSAT", "Zhang et al. 2025 (arXiv 2502.17282)", "USD weight", "finetune"),
+    "hybridllm": Entry("hybridllm:HybridLLM", "Ding et al. 2024 (arXiv 2404.14618)", "strong share", "finetune"),
+    "frugalgpt": Entry("frugalgpt:FrugalGPT", "Chen et al. 2023 (arXiv 2305.05176)", "budget", "finetune"),
+    "bert": Entry("bert:Bert", "Ong et al. 2024 (arXiv 2406.18665)", "USD weight", "finetune"),
 }
 REFERENCES = ("random", "oracle", "dataset_oracle")
 """Rows that every leaderboard has; they need no fitting."""
 
 
+OUTSIDE = ("openrouter",)
+"""Routers of others, stored in the outcomes like a model outside the pool and replayed from there."""
+ENTRY_POINTS = "llmrouterbench.routers"
+"""Entry-point group of installed plug-ins: name = "package.module:Class"."""
+
+
+def registry() -> dict[str, Entry]:
+    """Every router: ours, then those of installed plug-ins. A plug-in cannot take one of our names."""
+    found = dict(REGISTRY)
+    for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
+        package = point.dist.name if point.dist else "plug-in"
+        found.setdefault(point.name, Entry(point.value, f"plug-in of {package}", "see its documentation", package))
+    return found
+
+
 def router_names() -> list[str]:
     """Names that `make_router` knows, in the order of the registry."""
-    return list(REGISTRY)
+    return list(registry())
 
 
 def router_class(name: str) -> type[Any]:
     """The class behind a name. Raises ValueError for an unknown name, ImportError where an extra is missing."""
-    if name not in REGISTRY:
-        raise ValueError(f"no router named {name!r}{did_you_mean(name, [*REGISTRY, *REFERENCES])}")
-    module, _, cls = REGISTRY[name].target.partition(":")
-    found: type[Any] = getattr(import_module(f"{__name__}.{module}"), cls)
+    known = registry()
+    if name not in known:
+        raise ValueError(f"no router named {name!r}{did_you_mean(name, [*known, *REFERENCES, *OUTSIDE])}")
+    module, _, cls = known[name].target.partition(":")
+    found: type[Any] = getattr(import_module(f"{__name__}.{module}" if name in REGISTRY else module), cls)
     return found
 
 
