@@ -74,8 +74,10 @@ def section(job: Job, folder: Path) -> str:
 
 
 def demoted(markdown: str) -> str:
-    """Markdown with its headings two levels down."""
-    return "\n".join(f"##{line}" if line.startswith("#") else line for line in markdown.splitlines())
+    """Markdown with its headings two levels down, without its title and its figure."""
+    lines = markdown.splitlines()[2:]
+    kept = [line for line in lines if "pareto.png" not in line and line != "## Accuracy and cost"]
+    return "\n".join(f"##{line}" if line.startswith("#") else line for line in kept).replace("\n\n\n", "\n\n")
 
 
 def checks(store: Path) -> str:

@@ -87,7 +87,7 @@ def _print_json(value: Any) -> None:
 def _bar() -> Iterator[Callable[[str, int, int | None], None]]:
     """A progress bar on standard error; gives a function (what, done, total)."""
     columns = (TextColumn("{task.description:<32}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=messages, transient=True) as progress:
+    with Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal) as progress:
         task = progress.add_task("", total=None)
 
         def tell(what: str, done: int, total: int | None) -> None:
@@ -442,6 +442,80 @@ def _report(runs: Path, to: Path | None, *, samples: int = 1000, json: bool = Fa
     for table in render(board):
         tables.print(table)
     messages.print(f"report in {to or runs / 'report'}", soft_wrap=True)
+
+
+# --- routers of others -----------------------------------------------------------------------------------------------
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="A folder of outcomes.")],
+    method: Annotated[str, typer.Option("--for", help="The method whose official code will read the files.")],
+    to: Annotated[Path, typer.Option("--to", help="Folder to make.")],
+    setting: SettingName = None,
+    seed: Annotated[int, typer.Option("--seed")] = 42,
+    split: Annotated[str, typer.Option("--split", help="paper, safe, or a file of `llmrouterbench split`.")] = "paper",
+    embedder: Annotated[str, typer.Option("--embedder", help="For methods that read embeddings.")] = "tfidf",
+    pair: Annotated[str, typer.Option("--pair", help="STRONG,WEAK for methods of two models.")] = "",
+    models: Annotated[str, typer.Option("--models", help="Some models, comma-separated.")] = "",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export.")] = False,
+    json: Json = False,
+) -> None:
+    """Write the input files that a method's official code reads: same data, same split, no glue."""
+    from llmrouterbench.embed import cache_folder, embed_queries, make_embedder
+    from llmrouterbench.exporters import check_method, export_inputs
+    from llmrouterbench.splits import load_split, make_split
+
+    entry = _usage(lambda: check_method(method))
+    tool = _usage(lambda: make_embedder(embedder))
+    strong_weak = _usage(lambda: _pair(pair))
+    outcomes, _ = _load(folder, setting)
+    from_file = split.endswith(".json")
+    made = load_split(Path(split), outcomes) if from_file else _usage(lambda: make_split(outcomes, seed, kind=split))
+    vectors = embed_queries(outcomes, tool, made.train, cache=cache_folder())[0] if entry.embedding else None
+    facts = export_inputs(
+        outcomes,
+        made,
+        method,
+        to,
+        seed=seed,
+        embedding=vectors,
+        embed=tool.embed if entry.embedding else None,
+        pair=strong_weak,
+        models=list(_words(models)) or None,
+        overwrite=overwrite,
+    )
+    if json:
+        _print_json(facts)
+    else:
+        for note in facts["notes"]:
+            messages.print(_plain(note), soft_wrap=True)
+        messages.print(f"files for {method} in {to}", soft_wrap=True)
+
+
+def _pair(text: str) -> tuple[str, str] | None:
+    words = _words(text)
+    if text and len(words) != 2:
+        raise ValueError(f"--pair must be two models, STRONG,WEAK, got {text!r}")
+    return (words[0], words[1]) if words else None
+
+
+@app.command("judge-choices")
+def judge_choices_(
+    choices: Annotated[Path, typer.Argument(help="CSV, JSONL or Parquet: query id and model, or probabilities.")],
+    runs: Annotated[Path, typer.Option("--runs", help="Folder of runs to judge them in.")],
+    name: Annotated[str, typer.Option("--name", help="Name of the router in the leaderboard.")],
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Accept test queries without a choice.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier choices of that name.")] = False,
+    json: Json = False,
+) -> None:
+    """Score the picks of any outside router in the same harness and leaderboard."""
+    from llmrouterbench.outside import judge_choices
+
+    judge_choices(choices, runs, name, allow_missing=allow_missing, overwrite=overwrite)
+    _report(runs, None, json=json)
 
 
 @app.command()

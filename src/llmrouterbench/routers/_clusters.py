@@ -33,12 +33,12 @@ class Clusters:
 def fit_clusters(train: Outcomes, k: int, seed: int, who: str) -> Clusters:
     """Cluster as the official code does, so that picks agree with it.
 
-    Rows in order of (dataset, record index), copies of a prompt as one row (the smallest index, the outcome of the
+    Rows in order of (dataset, record index), copies of a prompt as one row (the smallest index, the outcomes of the
     largest), float64 unit vectors, scikit-learn's KMeans with ten starts.
     """
     from sklearn.cluster import KMeans
 
-    place, value = official_rows(train)
+    place = official_rows(train)
     embedding = _unit(train.queries.embedded(who)[place])
     k = min(k, len(np.unique(embedding, axis=0)))
     fitted = KMeans(n_clusters=k, random_state=seed, n_init=10).fit(embedding)
@@ -46,19 +46,27 @@ def fit_clusters(train: Outcomes, k: int, seed: int, who: str) -> Clusters:
     return Clusters(
         train.models,
         np.asarray(fitted.cluster_centers_, dtype=np.float64),
-        _cluster_means(train.score[value], label, k),
-        _cluster_means(train.cost[value], label, k),
+        _cluster_means(_last_of_copies(train.score, train, place), label, k),
+        _cluster_means(_last_of_copies(train.cost, train, place), label, k),
     )
 
 
-def official_rows(train: Outcomes) -> tuple[IntArray, IntArray]:
-    """Rows of the unique prompts in official order, and the rows whose outcomes count for them."""
+def official_rows(train: Outcomes) -> IntArray:
+    """Rows of the unique prompts in official order: by dataset, then by the smallest record index of the copies."""
     order = np.lexsort((train.index, train.dataset))
-    group = train.group[order]
-    first = np.unique(group, return_index=True)[1]
-    last = len(group) - 1 - np.unique(group[::-1], return_index=True)[1]
-    by_place = np.argsort(first)
-    return order[first[by_place]], order[last[by_place]]
+    first = np.unique(train.group[order], return_index=True)[1]
+    return order[np.sort(first)]
+
+
+def _last_of_copies(plane: FloatArray, train: Outcomes, place: IntArray) -> FloatArray:
+    """Values of the rows in `place`, each cell from the copy of that prompt with the largest index that has one."""
+    item = {group: i for i, group in enumerate(train.group[place].tolist())}
+    values = plane[place]
+    copies = np.setdiff1d(np.arange(len(train)), place)
+    for row in copies[np.argsort(train.index[copies], kind="stable")].tolist():
+        target = item[int(train.group[row])]
+        values[target] = np.where(np.isfinite(plane[row]), plane[row], values[target])
+    return values
 
 
 def _unit(vectors: FloatArray) -> FloatArray:
