@@ -1,0 +1,70 @@
+"""The training queries most similar to a query, and means over them: what the nearest-neighbour routers share.
+
+Similarities and sums are float32: ten times faster, and exact for scores of 0, 1/2 and 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmrouterbench.metrics import known_mean
+from llmrouterbench.table import FloatArray
+
+Single = NDArray[np.float32]
+_BLOCK = 1024
+
+
+@dataclass(frozen=True)
+class Plane:
+    """Values of n training queries and m models, ready to be summed over any set of rows.
+
+    filled   (n, m) the values, 0 where not measured
+    known    (n, m) 1 where measured, else 0
+    overall  (m,) what stands in where no neighbour was measured
+    """
+
+    filled: Single
+    known: Single
+    overall: FloatArray
+
+    @classmethod
+    def of(cls, values: FloatArray, never: float) -> Plane:
+        """From values with NaN; `never` is what a model predicts that was never measured."""
+        known = np.isfinite(values)
+        overall = known_mean(values, axis=0)
+        return cls(
+            np.where(known, values, 0.0).astype(np.float32),
+            known.astype(np.float32),
+            np.where(np.isfinite(overall), overall, never),
+        )
+
+    def mean(self, near: Single) -> FloatArray:
+        """Mean (q, m) over the rows that `near` (q, n) marks with 1."""
+        count = self.count(near)
+        return np.where(count > 0, (near @ self.filled).astype(np.float64) / np.maximum(count, 1.0), self.overall)
+
+    def count(self, near: Single) -> FloatArray:
+        """Number (q, m) of marked rows on which a model was measured."""
+        if self.known.all():
+            return np.broadcast_to(near.sum(axis=1, dtype=np.float64)[:, None], (len(near), self.known.shape[1]))
+        return (near @ self.known).astype(np.float64)
+
+
+def near_rows(training: Single, embedding: NDArray[Any], sizes: Sequence[int]) -> Iterator[tuple[slice, list[Single]]]:
+    """Blocks of queries, and for each k of `sizes` a matrix (block, n) with 1 for the k nearest training rows.
+
+    Rows as similar as the k-th are in as well, so that no decision hangs on the order of the training rows.
+    A k beyond the training set means all of it.
+    """
+    n = len(training)
+    place = [n - min(k, n) for k in sizes]
+    for start in range(0, len(embedding), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        similarity = embedding[block].astype(np.float32) @ training.T
+        bound = np.partition(similarity, sorted(set(place)), axis=1)[:, place]
+        yield block, [(similarity >= bound[:, [i]]).astype(np.float32) for i in range(len(sizes))]
