@@ -5,13 +5,19 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
+
+if TYPE_CHECKING:
+    from polars import DataFrame
+
+_WINDOWS_DISK_FULL = "112"
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -48,6 +54,20 @@ def say_disk_full(error: OSError, path: Path) -> OSError:
     if error.errno not in (errno.ENOSPC, errno.EDQUOT):
         return error
     return OSError(error.errno, f"the disk is full; nothing was changed, free some space and run again: {path}")
+
+
+def write_parquet(frame: DataFrame, path: Path) -> None:
+    """Write a Parquet file. A full disk is an OSError, as everywhere else; polars has an error of its own for it."""
+    from polars.exceptions import ComputeError
+
+    try:
+        frame.write_parquet(path, compression="zstd", compression_level=1, statistics=False)
+    except ComputeError as error:
+        number = re.search(r"os error (\d+)", str(error))
+        if number is None:
+            raise
+        code = errno.ENOSPC if number[1] == _WINDOWS_DISK_FULL else int(number[1])
+        raise OSError(code, os.strerror(code), str(path)) from error
 
 
 def sha256_of(path: Path) -> str:

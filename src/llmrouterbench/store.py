@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from llmrouterbench.files import new_folder, read_json, sha256_of, write_json
+from llmrouterbench.files import new_folder, read_json, sha256_of, write_json, write_parquet
 from llmrouterbench.table import FloatArray, Outcomes, Queries, Text
 
 FORMAT = "llmrouterbench/outcomes"
@@ -56,10 +56,10 @@ def fill_folder(
 
     An importer may have put `replies/*.parquet` there before.
     """
-    _queries_frame(outcomes).write_parquet(partial / "queries.parquet")
-    _outcomes_frame(outcomes).write_parquet(partial / "outcomes.parquet")
+    write_parquet(_queries_frame(outcomes), partial / "queries.parquet")
+    write_parquet(_outcomes_frame(outcomes), partial / "outcomes.parquet")
     if texts:
-        _texts_frame(outcomes).write_parquet(partial / "texts.parquet")
+        write_parquet(_texts_frame(outcomes), partial / "texts.parquet")
     if report is not None:
         write_json(partial / "import_report.json", report)
     files = sorted(path for path in partial.rglob("*") if path.is_file())

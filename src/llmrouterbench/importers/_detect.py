@@ -1,0 +1,75 @@
+"""Which format a source has, from names and first lines only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_SUFFIXES = (".csv", ".jsonl", ".ndjson", ".parquet")
+_KNOWN = (
+    "a tar.gz or folder of the official release, a long table (.csv, .jsonl, .ndjson, .parquet),"
+    " or a folder of RouterBench, RouteLLM or LLMRouter files"
+)
+
+
+def detect_format(source: str | Path) -> str:
+    """Name of the format of a file or folder, one of `FORMATS`.
+
+    Raises FileNotFoundError where nothing is there and ValueError where the format is none of those known.
+    """
+    path = Path(source)
+    if not path.exists():
+        raise FileNotFoundError(f"{path} must be a file or folder to import, got nothing there; check the path")
+    found = _folder_format(path) if path.is_dir() else _file_format(path)
+    if found is None:
+        raise ValueError(f"{path} must be {_KNOWN}, got none of these; convert it to a long table")
+    return found
+
+
+def _file_format(path: Path) -> str | None:
+    suffix = path.suffix.lower()
+    if suffix in (".pkl", ".pickle"):
+        refuse_pickle(path)
+    if suffix == ".csv":
+        return "routerbench" if "|total_cost" in first_line(path) else "long_table"
+    if suffix in _SUFFIXES:
+        return "long_table"
+    return "official" if _is_archive(path) else None
+
+
+def refuse_pickle(path: Path) -> None:
+    """Raise the ValueError that a pickle deserves: opening it can run any program."""
+    raise ValueError(
+        f"{path} must not be a pickle file, because opening one can run any program hidden in it;"
+        " save it as CSV where it was made (pandas: `frame.to_csv(...)`) and import that"
+    )
+
+
+def _is_archive(path: Path) -> bool:
+    """Whether a file is a gzip or a plain tar, by its first bytes; a damaged one is still meant as one."""
+    with path.open("rb") as file:
+        head = file.read(512)
+    named = path.name.lower().endswith((".tar.gz", ".tgz", ".tar"))
+    return named or head[:2] == b"\x1f\x8b" or head[257:262] == b"ustar"
+
+
+def _folder_format(path: Path) -> str | None:
+    if (path / "manifest.json").is_file():
+        raise ValueError(f"{path} must be a source to import, got a folder of outcomes; use it as it is")
+    if (path / "scores_train.json").is_file() or (path / "scores_test.json").is_file():
+        return "llmrouter"
+    if any((path / "mmlu" / "responses").glob("*.csv")) or (path / "gsm8k" / "gsm8k_responses.csv").is_file():
+        return "routellm"
+    tables = sorted(path.rglob("*.csv"))
+    if any("|total_cost" in first_line(table) for table in tables):
+        return "routerbench"
+    if any(path.rglob("*.json")):
+        return "official"
+    if pickles := sorted(path.rglob("*.pkl")):
+        refuse_pickle(pickles[0])
+    return None
+
+
+def first_line(path: Path) -> str:
+    """The header of a text file, at most 100,000 bytes of it."""
+    with path.open("rb") as file:
+        return file.readline(100_000).decode("utf-8", "replace")
