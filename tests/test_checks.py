@@ -9,12 +9,15 @@ import pytest
 
 from llmrouterbench.checks import ROUTER_CHECKS, check_beats_best_single, check_router, planted_table
 from llmrouterbench.persist import load_router, save_router
-from llmrouterbench.routers import make_router, router_names
+from llmrouterbench.routers import REGISTRY, make_router, router_names
 from llmrouterbench.table import Estimate, Outcomes, Queries, Router
+
+# Routers with an encoder to train run the same contract, with tiny encoders, in test_routers_finetuned.py.
+QUICK = [name for name in router_names() if "finetune" not in REGISTRY[name].needs]
 
 
 @pytest.mark.parametrize("check", ROUTER_CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("name", router_names())
+@pytest.mark.parametrize("name", QUICK)
 def test_contract(name: str, check: Callable[[Router], None]) -> None:
     if name == "best_single" and check is check_beats_best_single:
         return  # it is the baseline itself

@@ -66,7 +66,7 @@ def test_parallel_and_sequential_runs_decide_alike(tmp_path: Path, outcomes: Out
     )
     for key, decided in one.decisions.items():
         for part in ("validation", "test"):
-            np.testing.assert_array_equal(decided.parts[part].model, two.decisions[key].parts[part].model)  # type: ignore[index]
+            np.testing.assert_array_equal(decided.parts[part].model, two.decisions[key].parts[part].model)
 
 
 class Peeping:

@@ -26,7 +26,7 @@ def test_a_cluster_decides_bit_for_bit_what_this_machine_decides(backend: str, t
     for key, decided in here.decisions.items():
         assert decided.weights.tobytes() == there.decisions[key].weights.tobytes()
         for part in ("validation", "test"):
-            one, other = decided.parts[part], there.decisions[key].parts[part]  # type: ignore[index]
+            one, other = decided.parts[part], there.decisions[key].parts[part]
             for name in ("rows", "point", "query", "model", "served", "called"):
                 assert getattr(one, name).tobytes() == getattr(other, name).tobytes()
 
@@ -49,7 +49,7 @@ def test_tuning_chooses_on_validation(tmp_path: Path) -> None:
     from llmrouterbench.splits import make_split
 
     class Tunable(Avengers):
-        grid = {"k": (1, 6)}
+        grid = {"k": (1, 6, 6)}
 
     table = planted_table(500)
     split = make_split(table, 1)

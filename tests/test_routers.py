@@ -9,8 +9,11 @@ import pytest
 from sklearn.cluster import KMeans
 
 from llmrouterbench.policies import decide_sweep, weights_of
-from llmrouterbench.routers import make_router, parse_router, router_names
+from llmrouterbench.routers import REGISTRY, make_router, parse_router, router_names
 from llmrouterbench.table import FloatArray, Outcomes, Queries, TradeOffRouter
+
+# Routers with an encoder to train have their tests in test_routers_finetuned.py.
+QUICK = [name for name in router_names() if "finetune" not in REGISTRY[name].needs]
 
 
 def planted(n: int = 300, seed: int = 0) -> Outcomes:
@@ -133,7 +136,7 @@ def test_best_single_averages_over_datasets_not_queries() -> None:
     assert decide_sweep(router, Queries.of(["q"]), np.zeros(1)).tolist() == [[1]]  # 5/6 for "even", 1/2 for "often"
 
 
-@pytest.mark.parametrize("name", [name for name in router_names() if name != "best_single"])
+@pytest.mark.parametrize("name", [name for name in QUICK if name != "best_single"])
 def test_a_planted_signal_beats_the_best_single(name: str) -> None:
     train, test = planted(600, 9), planted(400, 10)
     router = make_router(name).fit(train)
@@ -143,7 +146,7 @@ def test_a_planted_signal_beats_the_best_single(name: str) -> None:
     assert routed > test.score.mean(axis=0).max() + 0.1
 
 
-@pytest.mark.parametrize("name", router_names())
+@pytest.mark.parametrize("name", QUICK)
 def test_rows_are_decided_independently_and_again_the_same(name: str) -> None:
     train, test = planted(200, 11), planted(40, 12)
     router = make_router(name).fit(train)
@@ -154,7 +157,7 @@ def test_rows_are_decided_independently_and_again_the_same(name: str) -> None:
     assert (decide_sweep(make_router(name).fit(train), test.queries, weights) == whole).all()
 
 
-@pytest.mark.parametrize("name", router_names())
+@pytest.mark.parametrize("name", QUICK)
 def test_unmeasured_cells_and_unpriced_models_do_not_break_a_router(name: str) -> None:
     train = planted(120, 13)
     score, cost = train.score.copy(), train.cost.copy()

@@ -85,7 +85,8 @@ def _missing(board: Leaderboard) -> Iterator[str]:
         yield f"The setting names what these data lack: {_list(absent)}."
     for router, seeds in _by_router(board.facts["missing"]).items():
         yield (
-            f"{router} has no decisions for seed {_list(seeds)} and is left out; run the same bench (or judge its choices) for it."
+            f"{router} has no decisions for seed {_list(seeds)} and is left out;"
+            " run the same bench (or judge its choices) for it."
         )
 
 

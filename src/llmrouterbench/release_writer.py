@@ -163,12 +163,17 @@ def _archive(path: Path, overwrite: bool, compresslevel: int) -> Iterator[Add]:
         partial.unlink(missing_ok=True)
 
 
+_FILLER_FORM = '**Step {i}.** {text}\n\n\\[ x_{{{i}}} = \\frac{{{i}}}{{7}} \\cdot 2 ≈ "{i}" \\]\n\n'
 Replies = Callable[[int, int], list[str]]
 
 
 def _replies(size: int) -> Replies:
-    """A source of n replies of `size` characters: slices of one generated text, each from another place."""
-    text = "SIMULATED REPLY. " + " ".join(write_queries("hle", 1000, 0).text)
+    """A source of n replies of `size` characters: slices of one generated text, each from another place.
+
+    Like a model's reply the text has line breaks, quotes, formulas and a few signs beyond ASCII.
+    """
+    steps = [_FILLER_FORM.format(text=text, i=i) for i, text in enumerate(write_queries("hle", 1000, 0).text, start=1)]
+    text = "SIMULATED REPLY.\n" + "".join(steps)
     text *= 1 + (size + _FILLER_STEP) // len(text)
     room = len(text) - size
 

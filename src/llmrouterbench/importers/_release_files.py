@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import tarfile
-import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -12,11 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO, cast
 
+from isal import isal_zlib
+
 MAX_BYTES = 1 << 30
 """A JSON file above this size is refused: the official ones are below 100 MB."""
 
 _BLOCK = 1 << 20
 _TAR_BLOCK = 512
+_DAMAGE = (EOFError, cast(type[Exception], isal_zlib.IsalError), tarfile.TarError)
 _GZIP = 31  # zlib's number for a gzip header and checksum
 
 
@@ -55,14 +57,14 @@ class _Hashed:
 
 def _unzipped(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """Unzip a gzip file, which may consist of several, one behind the other, with zeros at the end."""
-    unzip = zlib.decompressobj(_GZIP)
+    unzip = isal_zlib.decompressobj(_GZIP)
     for zipped in pieces:
         while zipped:
             if unzip.eof:
                 zipped = zipped.lstrip(b"\0")
                 if not zipped:
                     break
-                unzip = zlib.decompressobj(_GZIP)
+                unzip = isal_zlib.decompressobj(_GZIP)
             yield unzip.decompress(zipped, 8 * _BLOCK)
             zipped = unzip.unconsumed_tail or unzip.unused_data
     while piece := unzip.decompress(b"", 8 * _BLOCK):
@@ -181,7 +183,7 @@ def _whole_archive(path: Path) -> Iterator[None]:
     """Turn every way in which a tar.gz can be damaged into one sentence."""
     try:
         yield
-    except (EOFError, zlib.error, tarfile.TarError) as error:
+    except _DAMAGE as error:
         raise ValueError(
             f"{path} must be a whole tar.gz of result files, got one that is cut or damaged ({error});"
             " download it again, nothing was imported"

@@ -34,6 +34,9 @@ REGISTRY: dict[str, Entry] = {
     "task_lookup": Entry("task_lookup:TaskLookup", "LLMRouterBench (arXiv 2601.07206)", "USD weight"),
     "task_soft": Entry("task_soft:TaskSoft", "this project", "USD weight"),
     "gated": Entry("gated:Gated", "this project", "the inner router's"),
+    "embedllm": Entry("embedllm:EmbedLLM", "Zhuang et al. 2024 (arXiv 2410.02223)", "USD weight", "torch"),
+    "routellm": Entry("routellm:RouteLLM", "Ong et al. 2024 (arXiv 2406.18665)", "win-rate threshold", "torch"),
+    "graphrouter": Entry("graphrouter:GraphRouter", "Feng et al. 2024 (arXiv 2410.03834)", "none", "torch"),
     "avengers": Entry("avengers:Avengers", "Zhang et al. 2025 (arXiv 2505.19797)", "none"),
     "avengers_pro": Entry("avengers_pro:AvengersPro", "Zhang et al. 2025 (arXiv 2508.12631)", "alpha"),
     "gbm": Entry("gbm:GBM", "Friedman 2002; Zhang and Jung 2019 (arXiv 1909.04558)", "USD weight"),
@@ -42,6 +45,9 @@ REGISTRY: dict[str, Entry] = {
     "hiershrink": Entry("hiershrink:HierShrink", "vllm-project/semantic-router issue 3459", "USD weight"),
     "irt": Entry("irt:IRT", "Song et al. 2025 (arXiv 2506.01048)", "USD weight"),
     "equirouter": Entry("equirouter:EquiRouter", "Lai and Ye 2026 (arXiv 2602.03478)", "USD weight"),
+    "cascade_routing": Entry(
+        "cascade_routing:CascadeRouting", "Dekoninck et al. 2024 (arXiv 2410.10347)", "USD weight"
+    ),
     "linucb": Entry("linucb:LinUCB", "Li et al. 2010 (arXiv 1003.0146)", "USD weight"),
     "routerdc": Entry("routerdc:RouterDC", "Chen et al. 2024 (arXiv 2409.19886)", "USD weight", "finetune"),
     "model_sat": Entry("model_sat:ModelSAT", "Zhang et al. 2025 (arXiv 2502.17282)", "USD weight", "finetune"),

@@ -16,7 +16,7 @@ from llmrouterbench.metrics import known_mean
 from llmrouterbench.table import FloatArray
 
 Single = NDArray[np.float32]
-_BLOCK = 1024
+_BLOCK = 128
 
 
 @dataclass(frozen=True)
