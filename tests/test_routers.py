@@ -9,11 +9,11 @@ import pytest
 from sklearn.cluster import KMeans
 
 from llmrouterbench.policies import decide_sweep, weights_of
-from llmrouterbench.routers import REGISTRY, make_router, parse_router, router_names
+from llmrouterbench.routers import make_router, parse_router, registry, router_names
 from llmrouterbench.table import FloatArray, Outcomes, Queries, TradeOffRouter
 
 # Routers with an encoder to train have their tests in test_routers_finetuned.py.
-QUICK = [name for name in router_names() if "finetune" not in REGISTRY[name].needs]
+QUICK = [name for name in router_names() if "finetune" not in registry()[name].needs]
 
 
 def planted(n: int = 300, seed: int = 0) -> Outcomes:

@@ -1,0 +1,56 @@
+"""k nearest neighbours that leave the best single model only on clear evidence."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+
+from llmrouterbench.routers._gate import capped, train_best_single
+from llmrouterbench.routers._neighbours import Plane, Single, near_rows
+from llmrouterbench.table import BoolArray, Estimate, Outcomes, Queries
+
+WHO = "router 'knn_guard'"
+
+
+class KNNGuard:
+    """Leave the best single model for another only where the neighbours' paired gain clears z standard errors.
+
+    On the k training queries most similar to this one, the gain of a model is its mean score minus the best single
+    model's, over the neighbours where both were measured. A model whose gain is not above z standard errors of that
+    mean counts as no better than the best single one; with a weight on cost it can still be chosen for its price.
+
+    Source: the guard is this project's; the neighbours are those of Li (arXiv 2505.12601), section 3.
+    """
+
+    grid = {"k": (100, 50, 200), "z": (1.0, 0.5, 2.0)}
+
+    def __init__(self, k: int = 100, z: float = 1.0) -> None:
+        if k < 2 or z < 0:
+            raise ValueError(f"k must be at least 2 and z at least 0, got {k} and {z}")
+        self.k, self.z = k, z
+
+    def fit(self, train: Outcomes) -> Self:
+        """Remember the training queries, their outcomes, and each model's lead over the best single one."""
+        self.models_ = train.models
+        self.best_ = train_best_single(train)
+        self.embedding_ = train.queries.embedded(WHO).astype(np.float32)
+        self.score_, self.cost_ = Plane.of(train.score, 0.0), Plane.of(train.cost, np.nan)
+        lead = train.score - train.score[:, [self.best_]]
+        self.lead_, self.square_ = Plane.of(lead, 0.0), Plane.of(lead**2, 0.0)
+        return self
+
+    def predict(self, queries: Queries) -> Estimate:
+        """Mean outcome of the neighbours (n, m), held down where the gain is not clear."""
+        score, cost = np.empty((2, len(queries), len(self.models_)))
+        for block, (near,) in near_rows(self.embedding_, queries.embedded(WHO), [self.k]):
+            score[block] = capped(self.score_.mean(near), self.best_, self._clear(near))
+            cost[block] = self.cost_.mean(near)
+        return Estimate(self.models_, score, cost)
+
+    def _clear(self, near: Single) -> BoolArray:
+        """Whether (n, m) the mean gain is above z standard errors of it."""
+        count = self.lead_.count(near)
+        gain = self.lead_.mean(near)
+        variance = np.maximum(self.square_.mean(near) - gain**2, 0.0) / np.maximum(count - 1.0, 1.0)
+        return np.asarray((count > 1) & (gain > self.z * np.sqrt(variance) + 1e-6))

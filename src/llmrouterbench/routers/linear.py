@@ -1,0 +1,58 @@
+"""One linear model per LLM."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+import numpy as np
+
+from llmrouterbench.routers._linear_models import (
+    PENALTIES,
+    fit_affine,
+    fit_costs,
+    fit_ridge,
+    logistic_loss,
+    sigmoid,
+)
+from llmrouterbench.table import Estimate, Outcomes, Queries
+
+
+class LinearRouter:
+    """Predict every model's score by a linear function of the embedding: ridge, or logistic regression.
+
+    kind     "ridge" or "logistic" (fractional scores are fractional labels)
+    penalty  ridge penalty on the sum of the losses; None lets the leave-one-out error of ridge choose it, and means
+             1 for logistic
+
+    Costs are ridge regressions of USD, kept within what each model cost in training.
+
+    Source: the linear utility model of Li, "Rethinking predictive modeling for LLM routing" (arXiv 2505.12601).
+    Differs: score and cost are predicted apart, so that one fit serves every trade-off.
+    """
+
+    grid = {"kind": ("ridge", "logistic")}
+
+    def __init__(self, kind: Literal["ridge", "logistic"] = "ridge", penalty: float | None = None) -> None:
+        if kind not in ("ridge", "logistic"):
+            raise ValueError(f"kind must be 'ridge' or 'logistic', got {kind!r}")
+        if penalty is not None and penalty <= 0:
+            raise ValueError(f"penalty must be above 0, got {penalty}")
+        self.kind, self.penalty = kind, penalty
+
+    def fit(self, train: Outcomes) -> Self:
+        """Regress scores and costs on the embedding."""
+        x = train.queries.embedded("router 'linear'")
+        self.models_ = train.models
+        self.measured_ = np.isfinite(train.score).any(axis=0)
+        if self.kind == "ridge":
+            self.score_ = fit_ridge(x, train.score, PENALTIES if self.penalty is None else (self.penalty,))
+        else:
+            self.score_ = fit_affine(x, train.score, logistic_loss, 1.0 if self.penalty is None else self.penalty)
+        self.cost_ = fit_costs(x, train.cost)
+        return self
+
+    def predict(self, queries: Queries) -> Estimate:
+        """Expected outcomes (n, m); a ridge score may lie outside [0, 1]."""
+        x = queries.embedded("router 'linear'")
+        score = self.score_(x) if self.kind == "ridge" else sigmoid(self.score_(x))
+        return Estimate(self.models_, np.where(self.measured_, score, 0.0), self.cost_(x))
