@@ -424,16 +424,19 @@ def report(
     runs: Annotated[Path, typer.Argument(help="A folder of runs.")],
     to: Annotated[Path | None, typer.Option("--to", help="Folder for the report; RUNS/report when not given.")] = None,
     samples: Annotated[int, typer.Option("--samples", help="Bootstrap samples for the intervals.")] = 1000,
+    baseline: Annotated[str | None, typer.Option("--baseline", help="Router that differences are against.")] = None,
     json: Json = False,
 ) -> None:
     """Compute every number from stored decisions: leaderboard, tables, Pareto figure."""
-    _report(runs, to, samples=samples, json=json)
+    _report(runs, to, samples=samples, baseline=baseline, json=json)
 
 
-def _report(runs: Path, to: Path | None, *, samples: int = 1000, json: bool = False) -> None:
+def _report(
+    runs: Path, to: Path | None, *, samples: int = 1000, baseline: str | None = None, json: bool = False
+) -> None:
     from llmrouterbench.leaderboard import report as write_report
 
-    board = write_report(runs, to, samples=samples)
+    board = write_report(runs, to, samples=samples, baseline=baseline)
     if json:
         _print_json(board.to_dict())
         return

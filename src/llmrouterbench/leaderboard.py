@@ -22,6 +22,7 @@ from llmrouterbench.metrics import (
     reaches,
     ties_as_wins,
 )
+from llmrouterbench.naming import did_you_mean
 from llmrouterbench.notes import notes
 from llmrouterbench.render import write_report
 from llmrouterbench.replay import (
@@ -143,15 +144,20 @@ class Leaderboard:
         return {"format": "llmrouterbench/report", "schema": SCHEMA, **asdict(self)}
 
 
-def leaderboard(runs: Runs, *, samples: int = 1000, seed: int = 0, ties_win: bool = False) -> Leaderboard:
+def leaderboard(
+    runs: Runs, *, samples: int = 1000, seed: int = 0, ties_win: bool = False, baseline: str | None = None
+) -> Leaderboard:
     """Compute every number from stored decisions, without fitting anything.
 
     `samples` bootstrap replicates with random `seed`. `ties_win` counts every positive score as 1, the paper's reading
-    of ArenaHard's ties in its oracle. A router that lacks a seed is left out and named in the notes.
+    of ArenaHard's ties in its oracle. `baseline` is the router that differences are against: best_single when not
+    given, Best Single where that was not run. A router that lacks a seed is left out and named in the notes.
+
+    Raises ValueError for a baseline that is no complete router of the runs.
     """
     outcomes = replace(runs.outcomes, score=ties_as_wins(runs.outcomes.score)) if ties_win else runs.outcomes
     played = replay(runs, outcomes)
-    evidence = weigh(played, outcomes.models[played.base], _baseline(runs), samples, seed)
+    evidence = weigh(played, outcomes.models[played.base], _baseline(runs, baseline), samples, seed)
     points = _points(evidence, outcomes.pool.models)
     routers = [_row(evidence, points, "router", name, ("router", name)) for name in played.points]
     references = [_row(evidence, points, "reference", name, key) for name, key in _references(evidence)]
@@ -176,8 +182,12 @@ def _rank(row: Row) -> tuple[float, str]:
     return (-row.avg_acc.value if np.isfinite(row.avg_acc.value) else np.inf, row.name)
 
 
-def _baseline(runs: Runs) -> Key | None:
-    return ("router", "best_single") if "best_single" in complete_routers(runs) else None
+def _baseline(runs: Runs, name: str | None) -> Key | None:
+    routers = complete_routers(runs)
+    if name is not None and name not in routers:
+        raise ValueError(f"the baseline must be a router of these runs, got {name!r}{did_you_mean(name, routers)}")
+    name = name or "best_single"
+    return ("router", name) if name in routers else None
 
 
 def _references(evidence: Evidence) -> list[tuple[str, Key]]:
@@ -190,7 +200,7 @@ def _row(evidence: Evidence, points: tuple[Point, ...], kind: Kind, name: str, k
     random, oracle = ("reference", RANDOM), ("reference", ORACLE)
     column = evidence.at[key]
     difference = evidence.accuracy(minus, key, evidence.baseline)
-    label = "best_single" if evidence.baseline[0] == "router" else "Best Single"
+    label = evidence.baseline[1] if evidence.baseline[0] == "router" else "Best Single"
     return Row(
         name=name,
         kind=kind,
@@ -304,7 +314,12 @@ def _facts(runs: Runs, played: Replay, samples: int, seed: int, ties_win: bool) 
 
 
 def report(
-    runs_folder: str | Path, to: str | Path | None = None, *, samples: int = 1000, figures: bool = True
+    runs_folder: str | Path,
+    to: str | Path | None = None,
+    *,
+    samples: int = 1000,
+    figures: bool = True,
+    baseline: str | None = None,
 ) -> Leaderboard:
     """Compute the leaderboard of a folder of runs and write it into `to` (RUNS/report when not given).
 
@@ -312,5 +327,5 @@ def report(
     matplotlib, pareto.png and pareto.svg. Raises FileNotFoundError or ValueError as `load_runs` does.
     """
     folder = Path(runs_folder)
-    board = leaderboard(load_runs(folder), samples=samples)
+    board = leaderboard(load_runs(folder), samples=samples, baseline=baseline)
     return write_report(board, folder / "report" if to is None else Path(to), figures=figures)

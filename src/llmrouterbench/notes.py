@@ -38,7 +38,8 @@ def _baselines(board: Leaderboard) -> Iterator[str]:
     if board.baseline == "Best Single":
         yield "The router best_single was not run, so differences are against Best Single."
     else:
-        yield "Differences are against best_single, the model with the highest AvgAcc on train, chosen seed by seed."
+        chosen = ", the model with the highest AvgAcc on train, chosen seed by seed"
+        yield f"Differences are against {board.baseline}{chosen if board.baseline == 'best_single' else ''}."
     same = [row.name for row in board.of_kind("router") if row.verdict.startswith("not distinguishable")]
     if same:
         yield f"Not distinguishable from {board.baseline} (the 95 % interval includes 0): {_list(same)}."

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from llmrouterbench.metrics import known_mean
 from llmrouterbench.table import FloatArray
 
 Single = NDArray[np.float32]
@@ -25,28 +24,27 @@ class Plane:
 
     filled   (n, m) the values, 0 where not measured
     known    (n, m) 1 where measured, else 0
-    overall  (m,) what stands in where no neighbour was measured
+    never    what stands in where no neighbour was measured: there is no evidence, and a mean would invent some
     """
 
     filled: Single
     known: Single
-    overall: FloatArray
+    never: float
 
     @classmethod
     def of(cls, values: FloatArray, never: float) -> Plane:
-        """From values with NaN; `never` is what a model predicts that was never measured."""
+        """From values with NaN."""
         known = np.isfinite(values)
-        overall = known_mean(values, axis=0)
         return cls(
             np.where(known, values, 0.0).astype(np.float32),
             known.astype(np.float32),
-            np.where(np.isfinite(overall), overall, never),
+            never,
         )
 
     def mean(self, near: Single) -> FloatArray:
         """Mean (q, m) over the rows that `near` (q, n) marks with 1."""
         count = self.count(near)
-        return np.where(count > 0, (near @ self.filled).astype(np.float64) / np.maximum(count, 1.0), self.overall)
+        return np.where(count > 0, (near @ self.filled).astype(np.float64) / np.maximum(count, 1.0), self.never)
 
     def count(self, near: Single) -> FloatArray:
         """Number (q, m) of marked rows on which a model was measured."""

@@ -13,7 +13,8 @@ from llmrouterbench.table import Estimate, Outcomes, Queries
 class KNN:
     """Expect of each model what it did on the k training queries most similar to this one (cosine).
 
-    Neighbours on which a model was not measured do not count for it; without any, its training mean stands in.
+    Neighbours on which a model was not measured do not count for it; without any there is no evidence:
+    score 0, cost unknown.
 
     Source: Li, "Rethinking predictive modeling for LLM routing" (arXiv 2505.12601), section 3.
     Differs: the mean is not weighted by similarity; queries as similar as the k-th neighbour count too.
