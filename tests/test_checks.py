@@ -9,11 +9,11 @@ import pytest
 
 from llmrouterbench.checks import ROUTER_CHECKS, check_beats_best_single, check_router, planted_table
 from llmrouterbench.persist import load_router, save_router
-from llmrouterbench.routers import REGISTRY, make_router, router_names
+from llmrouterbench.routers import make_router, registry, router_names
 from llmrouterbench.table import Estimate, Outcomes, Queries, Router
 
 # Routers with an encoder to train run the same contract, with tiny encoders, in test_routers_finetuned.py.
-QUICK = [name for name in router_names() if "finetune" not in REGISTRY[name].needs]
+QUICK = [name for name in router_names() if "finetune" not in registry()[name].needs]
 
 
 @pytest.mark.parametrize("check", ROUTER_CHECKS, ids=lambda check: check.__name__)
