@@ -58,8 +58,8 @@ class EmbedLLM:
     epochs      most passes over train; `patience` epochs without improvement end the search
     validation  share of train that decides when to stop
 
-    Source: Zhuang et al. 2024, "EmbedLLM" (arXiv 2410.02223), its matrix factorisation; hyper-parameters of LLMRouterBench
-    (arXiv 2601.07206), section B.3, whose batch is in `PAPER`.
+    Source: Zhuang et al. 2024, "EmbedLLM" (arXiv 2410.02223), its matrix factorisation; hyper-parameters of
+    LLMRouterBench (arXiv 2601.07206), section B.3, whose batch is in `PAPER`.
     Differs: the number of epochs comes from a validation part, not from the test part; no noise at test time;
     fractional scores are fractional labels, not truncated to 0; batches are shuffled and hold whole queries, whose
     cells share one draw of noise. Costs are no part of EmbedLLM.
