@@ -7,7 +7,7 @@ import os
 import platform
 from pathlib import Path
 
-from benchmarks import avengers_pro, importing, reloading
+from benchmarks import avengers_pro, deciding, importing, reloading
 from benchmarks.measure import Row, table
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
@@ -16,14 +16,19 @@ ALL = {"importing": importing.rows, "reloading": reloading.rows, "avengers_pro":
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Run the benchmarks and write docs/benchmarks.md.")
-    parser.add_argument("names", nargs="*", help=f"some of {', '.join(ALL)}; all and the page when none is given")
+    parser.add_argument(
+        "names", nargs="*", help=f"some of {', '.join(ALL)}, deciding; all and the page when none is given"
+    )
     names = parser.parse_args().names
     rows: list[Row] = []
     for name, run in ALL.items():
         if not names or name in names:
             print(f"running {name}", flush=True)
             rows += run()
-    text = table(rows)
+    text = table(rows) if rows else ""
+    if not names or "deciding" in names:
+        print("running deciding", flush=True)
+        text += f"\n\n## Decisions\n\n{deciding.table()}"
     print(text)
     if not names:
         machine = (
