@@ -1,4 +1,4 @@
-"""Decisions of every quick router in batch, against scikit-learn's k-nearest-neighbour regression on the same queries."""
+"""Decisions of every quick router in batch, against scikit-learn k-nearest-neighbour regression on the same queries."""
 
 from __future__ import annotations
 

@@ -173,6 +173,8 @@ def test_graph_labels_by_hand() -> None:
     assert (graph.edge[2, 1] == 0).all()
     assert not graph.measured[2, 1]
     balanced = build_graph(some, embedding, "bl", None, None)
+    assert balanced.signal.all()  # the cheapest of those that fail is the better choice where cost counts
+    assert balanced.label[1].tolist() == [True, False, False]
     assert balanced.label[0].tolist() == [True, False, False]
     np.testing.assert_allclose(balanced.edge[0, :, 0], [0.5, 0.0, -0.25])
 

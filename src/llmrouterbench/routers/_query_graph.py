@@ -26,7 +26,7 @@ class QueryGraph:
     edge      (n, m, 3) utility, normalised cost and score of every edge; 0 where there is none
     measured  (n, m) which edges there are
     label     (n, m) which models have the highest utility of their query
-    signal    (n,) whether any model scored at all: where every model fails, no choice is better
+    signal    (n,) whether any choice is better than another: not where every model fails at equal utility
     """
 
     centroid: FloatArray
@@ -62,6 +62,7 @@ def build_graph(
     measured = np.isfinite(train.score)
     score = np.where(measured, train.score, 0.0)
     value = utilities(score, cost, utility)
+    label = best_models(value, measured)
     return QueryGraph(
         centroid=centroid,
         task=centroid if task is None else _described(task, names, "task_vectors", "dataset"),
@@ -69,8 +70,8 @@ def build_graph(
         llm=_statistics(train, cost) if llm is None else _described(llm, train.models, "llm_vectors", "model"),
         edge=np.stack([value, cost, score], axis=2) * measured[:, :, None],
         measured=measured,
-        label=best_models(value, measured),
-        signal=score.max(axis=1) > 0,
+        label=label,
+        signal=has_signal(score, label, measured),
     )
 
 
@@ -97,6 +98,16 @@ def best_models(value: FloatArray, measured: BoolArray) -> BoolArray:
     """
     known = np.where(measured, value, -np.inf)
     return np.asarray(measured & (known >= known.max(axis=1, keepdims=True) - _TIE))
+
+
+def has_signal(score: FloatArray, label: BoolArray, measured: BoolArray) -> BoolArray:
+    """Whether a query (n,) says anything: some model scores, or one of those that fail costs less than another.
+
+    >>> score, label = np.array([[1.0, 1.0], [0.0, 0.0]]), np.array([[True, True], [True, True]])
+    >>> has_signal(score, label, label).tolist()
+    [True, False]
+    """
+    return np.asarray((score.max(axis=1) > 0) | (measured & ~label).any(axis=1))
 
 
 def normalised_costs(train: Outcomes) -> FloatArray:

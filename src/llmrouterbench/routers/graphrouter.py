@@ -16,6 +16,7 @@ from llmrouterbench.routers._query_graph import (
     Vectors,
     best_models,
     build_graph,
+    has_signal,
     nearest,
     normalised_costs,
     utilities,
@@ -79,11 +80,11 @@ class GraphRouter:
 
     Source: Feng, Shen, You 2024, "GraphRouter" (arXiv 2410.03834); hyper-parameters of LLMRouterBench
     (arXiv 2601.07206), section B.3, in `PAPER`.
-    Differs: where every model fails, nothing is learned (the original calls all of them best); costs are normalised
-    and batch statistics taken on train only; the task of a query is predicted, in training too; the step to stop at
-    comes from a validation part. Means instead of sums of thousands of messages keep a model's own description
-    visible, so that a tenfold step size and 600 single passes suffice; docs/parity.md compares the two. The
-    convolution is torch-geometric's GeneralConv, written as products of whole matrices.
+    Differs: where every model fails at equal utility, nothing is learned (the original calls all of them best); costs
+    are normalised and batch statistics taken on train only; the task of a query is predicted, in training too; the
+    step to stop at comes from a validation part. Means instead of sums of thousands of messages keep a model's own
+    description visible, so that a tenfold step size and 600 single passes suffice; docs/parity.md compares the two.
+    The convolution is torch-geometric's GeneralConv, written as products of whole matrices.
     """
 
     PAPER = {"aggregation": "add", "rate": 3e-4, "passes": 32, "epochs": 10_000, "patience": 10_000}
@@ -138,10 +139,10 @@ class GraphRouter:
 
     def _goal(self, train: Outcomes, rows: IntArray) -> FloatArray:
         """Labels (rows, m) to validate on; NaN where nothing is to be learned."""
-        score = train.score[rows]
-        value = utilities(np.nan_to_num(score), normalised_costs(train)[rows], self.utility)
-        signal = (np.nan_to_num(score).max(axis=1) > 0)[:, None] & np.isfinite(score)
-        return np.where(signal, best_models(value, np.isfinite(score)), np.nan)
+        measured = np.isfinite(train.score[rows])
+        score = np.where(measured, train.score[rows], 0.0)
+        label = best_models(utilities(score, normalised_costs(train)[rows], self.utility), measured)
+        return np.where(measured & has_signal(score, label, measured)[:, None], label, np.nan)
 
     def _checks(self, graph: QueryGraph) -> Iterator[Readout]:
         """What the network says, every few steps of training."""
