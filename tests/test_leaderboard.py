@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from llmrouterbench.board import Leaderboard
 from llmrouterbench.files import write_json
-from llmrouterbench.leaderboard import Leaderboard, leaderboard, report, verdict
+from llmrouterbench.leaderboard import leaderboard, verdict
 from llmrouterbench.metrics import perf_gain
 from llmrouterbench.render import markdown, render
+from llmrouterbench.reporting import report
 from llmrouterbench.runs import FORMAT, SCHEMA, Decisions, Runs, Served, load_runs
 from llmrouterbench.splits import Split, save_split
 from llmrouterbench.stats import Interval

@@ -18,7 +18,7 @@ _PUBLIC = {
     "import_outcomes": "importers",
     "make_router": "routers",
     "make_split": "splits",
-    "report": "leaderboard",
+    "report": "reporting",
     "router_names": "routers",
     "simulate": "simulator",
 }
@@ -26,7 +26,7 @@ _PUBLIC = {
 if TYPE_CHECKING:
     from llmrouterbench.evaluate import bench
     from llmrouterbench.importers import import_outcomes
-    from llmrouterbench.leaderboard import report
+    from llmrouterbench.reporting import report
     from llmrouterbench.routers import make_router, router_names
     from llmrouterbench.simulator import simulate
     from llmrouterbench.splits import make_split

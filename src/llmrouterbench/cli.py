@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import math
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import orjson
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from llmrouterbench import __version__
 from llmrouterbench.settings import BUILT_IN, PAPER_SEEDS, Setting, load_setting
+from llmrouterbench.terminal import (
+    print_json,
+    progress_bar,
+    say,
+    show_lines,
+    show_matrix,
+    show_pairs,
+    show_rows,
+    tables,
+)
 
 if TYPE_CHECKING:
     from llmrouterbench.table import Outcomes
-
-messages = Console(stderr=True)
-tables = Console()
 
 
 app = typer.Typer(
@@ -39,20 +39,22 @@ SettingName = Annotated[
 ]
 
 
+CTRL_C = 130
+"""Exit code after Ctrl-C, as in a shell."""
+
+
 def main() -> None:
     """Entry point: exit code 0 when the work is done, 1 when it failed, 2 on bad usage, 130 on Ctrl-C."""
     try:
         app()
+    except SystemExit as stop:
+        if stop.code == CTRL_C:
+            say("stopped; what was finished is kept: run the same command again to go on")
+        raise
     except (ValueError, KeyError, OSError, ImportError) as error:
         text = error.args[0] if isinstance(error, KeyError) and error.args else error
-        messages.print(f"[bold red]error:[/] {_plain(str(text))}", soft_wrap=True, highlight=False)
+        say(f"error: {text}")
         raise SystemExit(1) from None
-
-
-def _plain(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
 
 
 def _version(show: bool) -> None:
@@ -78,28 +80,6 @@ def _usage(check: Callable[[], Any]) -> Any:
         raise typer.BadParameter(str(error)) from error
 
 
-def _print_json(value: Any) -> None:
-    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS) + b"\n")
-    sys.stdout.buffer.flush()
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[str, int, int | None], None]]:
-    """A progress bar on standard error; gives a function (what, done, total)."""
-    columns = (TextColumn("{task.description:<32}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal) as progress:
-        task = progress.add_task("", total=None)
-
-        def tell(what: str, done: int, total: int | None) -> None:
-            progress.update(task, description=what, completed=done, total=total)
-
-        try:
-            yield tell
-        except KeyboardInterrupt:
-            messages.print("stopped; what was finished is kept: run the same command again to go on")
-            raise typer.Exit(130) from None
-
-
 def _load(folder: Path, setting: str | None) -> tuple[Outcomes, Setting | None]:
     from llmrouterbench.table import Outcomes
 
@@ -107,7 +87,7 @@ def _load(folder: Path, setting: str | None) -> tuple[Outcomes, Setting | None]:
     outcomes = Outcomes.load(folder, chosen)
     absent = outcomes.source.get("absent") or []
     if absent:
-        messages.print(f"[yellow]setting {chosen.name if chosen else ''}: the data lack {_plain('; '.join(absent))}[/]")
+        say(f"setting {chosen.name if chosen else ''}: the data lack {'; '.join(absent)}")
     return outcomes, chosen
 
 
@@ -131,7 +111,7 @@ def import_(
     from llmrouterbench.importers import FORMATS, import_outcomes, report_lines
 
     _usage(lambda: _known("format", format, ["auto", *FORMATS]))
-    with _bar() as tell:
+    with progress_bar() as tell:
         report = import_outcomes(
             source,
             to,
@@ -143,11 +123,10 @@ def import_(
             progress=tell,
         )
     if json:
-        _print_json({"folder": str(to), **report.to_dict()})
+        print_json({"folder": str(to), **report.to_dict()})
     else:
-        for line in report_lines(report):
-            tables.print(_plain(line), soft_wrap=True, highlight=False)
-        messages.print(f"stored in {to}; next: llmrouterbench info {to}", soft_wrap=True)
+        show_lines(report_lines(report))
+        say(f"stored in {to}; next: llmrouterbench info {to}")
 
 
 def _known(what: str, name: str, names: list[str]) -> None:
@@ -167,14 +146,13 @@ def fetch(
     from llmrouterbench.fetch import fetch as fetch_bundle
     from llmrouterbench.importers import import_outcomes, report_lines
 
-    with _bar() as tell:
+    with progress_bar() as tell:
         archive = fetch_bundle(downloads, progress=tell)
         report = import_outcomes(archive, to, progress=tell)
     if json:
-        _print_json({"archive": str(archive), "folder": str(to), **report.to_dict()})
+        print_json({"archive": str(archive), "folder": str(to), **report.to_dict()})
     else:
-        for line in report_lines(report):
-            tables.print(_plain(line), soft_wrap=True, highlight=False)
+        show_lines(report_lines(report))
 
 
 @app.command()
@@ -205,11 +183,9 @@ def simulate(
 
         said["release"] = write_release(release, seed, overwrite=overwrite)
     if json:
-        _print_json(said)
+        print_json(said)
     else:
-        messages.print(
-            f"SIMULATED outcomes written to {' and '.join(str(p) for p in (to, release) if p)}", soft_wrap=True
-        )
+        say(f"SIMULATED outcomes written to {' and '.join(str(p) for p in (to, release) if p)}")
 
 
 # --- looking ---------------------------------------------------------------------------------------------------------
@@ -230,43 +206,21 @@ def info(
     report_file = folder / "import_report.json"
     facts["import_report"] = read_json(report_file) if report_file.is_file() else None
     if json:
-        _print_json(facts)
+        print_json(facts)
         return
     mark = "SIMULATED: " if outcomes.simulated else ""
-    _show_pairs(f"{mark}Overview ({folder})", facts["overview"])
-    _show_matrix(f"{mark}Score, mean in %", facts["accuracy"], "{:.2f}")
+    show_pairs(f"{mark}Overview ({folder})", facts["overview"])
+    show_matrix(f"{mark}Score, mean in %", facts["accuracy"], "{:.2f}")
     if facts["overview"]["cost_usd"] > 0:
-        _show_matrix(f"{mark}Cost, USD recorded", facts["cost"], "{:.2f}")
+        show_matrix(f"{mark}Cost, USD recorded", facts["cost"], "{:.2f}")
     if facts["overview"]["missing_cells"]:
-        _show_matrix(f"{mark}Cells measured", facts["coverage"], "{:.0f}")
+        show_matrix(f"{mark}Cells measured", facts["coverage"], "{:.0f}")
     if facts["overview"]["unknown_costs"]:
-        _show_matrix(f"{mark}Cells without a known cost", facts["unknown_costs"], "{:.0f}")
+        show_matrix(f"{mark}Cells without a known cost", facts["unknown_costs"], "{:.0f}")
     if facts["import_report"]:
         from llmrouterbench.importers import ImportReport, report_lines
 
-        for line in report_lines(ImportReport.from_dict(facts["import_report"])):
-            tables.print(_plain(line), soft_wrap=True, highlight=False)
-
-
-def _show_pairs(title: str, pairs: dict[str, Any]) -> None:
-    table = Table(title=title, show_header=False, title_justify="left")
-    for key, value in pairs.items():
-        table.add_row(key.replace("_", " "), f"{value:,.2f}" if isinstance(value, float) else str(value))
-    tables.print(table)
-
-
-def _show_matrix(title: str, rows: dict[str, dict[str, float]], form: str, width: int = 8) -> None:
-    """A wide table in slices that fit a terminal, the last column in every slice's end."""
-    columns = list(next(iter(rows.values()))) if rows else []
-    for start in range(0, len(columns), width):
-        part = columns[start : start + width]
-        table = Table(title=title if start == 0 else f"{title} (continued)", title_justify="left")
-        table.add_column("model")
-        for column in part:
-            table.add_column(column, justify="right")
-        for row, values in rows.items():
-            table.add_row(row, *("-" if math.isnan(values[c]) else form.format(values[c]) for c in part))
-        tables.print(table)
+        show_lines(report_lines(ImportReport.from_dict(facts["import_report"])))
 
 
 @app.command("routers")
@@ -277,7 +231,7 @@ def routers_(json: Json = False) -> None:
     rows = [{"name": n, "paper": e.paper, "dial": e.dial, "needs": e.needs} for n, e in registry().items()]
     rows += [{"name": n, "paper": "reference row, always shown", "dial": "none", "needs": ""} for n in REFERENCES]
     rows += [{"name": n, "paper": "replayed from its stored replies", "dial": "none", "needs": ""} for n in OUTSIDE]
-    _show_rows("Routers", rows, json)
+    show_rows("Routers", rows, json)
 
 
 @app.command("settings")
@@ -287,19 +241,7 @@ def settings_(json: Json = False) -> None:
         {"name": s.name, "what": s.description, "reference": s.reference, "source": s.source}
         for s in map(load_setting, BUILT_IN)
     ]
-    _show_rows("Settings", rows, json)
-
-
-def _show_rows(title: str, rows: list[dict[str, Any]], json: bool) -> None:
-    if json:
-        _print_json({title.lower(): rows})
-        return
-    table = Table(title=title, title_justify="left")
-    for column in rows[0]:
-        table.add_column(column)
-    for row in rows:
-        table.add_row(*(str(value or "") for value in row.values()))
-    tables.print(table)
+    show_rows("Settings", rows, json)
 
 
 # --- the main job ----------------------------------------------------------------------------------------------------
@@ -325,9 +267,9 @@ def split(
     made = _usage(lambda: make_split(outcomes, seed, kind=kind, ratio=ratio, held_out=_words(hold_out)))
     save_split(made, outcomes, to)
     if json:
-        _print_json({"file": str(to), "hash": made.hash, "train": len(made.train), "test": len(made.test)})
+        print_json({"file": str(to), "hash": made.hash, "train": len(made.train), "test": len(made.test)})
     else:
-        messages.print(f"{len(made.train)} train and {len(made.test)} test queries in {to}", soft_wrap=True)
+        say(f"{len(made.train)} train and {len(made.test)} test queries in {to}")
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -396,7 +338,7 @@ def bench(
     held_out = _words(hold_out)
     for name in held_out:
         _usage(lambda name=name: _known("dataset", name, outcomes.datasets))  # type: ignore[misc]
-    with _bar() as tell:
+    with progress_bar() as tell:
         run_bench(
             outcomes,
             out,
@@ -434,17 +376,17 @@ def report(
 def _report(
     runs: Path, to: Path | None, *, samples: int = 1000, baseline: str | None = None, json: bool = False
 ) -> None:
-    from llmrouterbench.leaderboard import report as write_report
+    from llmrouterbench.reporting import report as write_report
 
     board = write_report(runs, to, samples=samples, baseline=baseline)
     if json:
-        _print_json(board.to_dict())
+        print_json(board.to_dict())
         return
     from llmrouterbench.render import render
 
     for table in render(board):
         tables.print(table)
-    messages.print(f"report in {to or runs / 'report'}", soft_wrap=True)
+    say(f"report in {to or runs / 'report'}")
 
 
 # --- routers of others -----------------------------------------------------------------------------------------------
@@ -489,11 +431,11 @@ def export(
         overwrite=overwrite,
     )
     if json:
-        _print_json(facts)
+        print_json(facts)
     else:
         for note in facts["notes"]:
-            messages.print(_plain(note), soft_wrap=True)
-        messages.print(f"files for {method} in {to}", soft_wrap=True)
+            say(note)
+        say(f"files for {method} in {to}")
 
 
 def _pair(text: str) -> tuple[str, str] | None:
@@ -529,24 +471,24 @@ def demo(
 ) -> None:
     """Run the main job on SIMULATED data at the paper's full scale: both settings, five seeds, no download."""
     from llmrouterbench.evaluate import bench as run_bench
-    from llmrouterbench.leaderboard import report as write_report
     from llmrouterbench.render import render
+    from llmrouterbench.reporting import report as write_report
     from llmrouterbench.simulator import simulate as make
 
     said = {}
     for name in BUILT_IN:
-        messages.print(f"{name}: simulating outcomes")
+        say(f"{name}: simulating outcomes")
         outcomes = make(name, seed)
-        with _bar() as tell:
+        with progress_bar() as tell:
             run_bench(outcomes, out / name, setting=name, split="paper", progress=tell)
         board = write_report(out / name)
         said[name] = board.to_dict()
         if not json:
             for table in render(board):
                 tables.print(table)
-            messages.print(f"report: {out / name / 'report' / 'leaderboard.md'}", soft_wrap=True)
+            say(f"report: {out / name / 'report' / 'leaderboard.md'}")
     if json:
-        _print_json(said)
+        print_json(said)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""The leaderboard: every number of a folder of runs, with its interval, and the report that shows them."""
+"""The leaderboard: every number of a folder of runs, with its interval."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
+from llmrouterbench.board import Kind, Leaderboard, Point, Row
 from llmrouterbench.evidence import Evidence, excess, minus, weigh
 from llmrouterbench.metrics import (
     avg_acc,
@@ -24,7 +24,6 @@ from llmrouterbench.metrics import (
 )
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.notes import notes
-from llmrouterbench.render import write_report
 from llmrouterbench.replay import (
     DATASET_ORACLE,
     DATASET_ORACLE_PAPER,
@@ -35,113 +34,8 @@ from llmrouterbench.replay import (
     complete_routers,
     replay,
 )
-from llmrouterbench.runs import Runs, load_runs
+from llmrouterbench.runs import Runs
 from llmrouterbench.stats import Interval, seed_summary
-
-SCHEMA = 1
-Kind = Literal["router", "reference", "model"]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the leaderboard. Accuracies, gains and gaps are fractions; costs are USD; NaN is "not known".
-
-    A router with several operating points stands at the one with the best AvgAcc on validation, chosen seed by seed.
-
-    avg_acc              AvgAcc, mean over seeds
-    avg_acc_std          standard deviation of AvgAcc over seeds
-    difference           AvgAcc minus that of `Leaderboard.baseline`, on the datasets both have
-    verdict              the difference in words
-    gain_r, gain_b       Gain@R and Gain@B; gap_o is Gap@O against the oracle
-    recovered            share of the way from Best Single to the oracle
-    cost                 all test queries, mean over seeds
-    perf_gain            PerfGain against Best Single
-    cost_save            CostSave at the cheapest point that reaches Best Single on validation; None where there is none
-    saver_difference     AvgAcc of that point minus Best Single's, on test
-    saver_seeds          seeds with such a point; Best Single serves in the others
-    hindsight_*          the same with the point chosen on the test part, as in the paper
-    pareto_dist          mean distance of all operating points to the frontier
-    points               number of operating points
-    unmeasured           test queries, over all seeds, whose served cell has no measured score
-    unknown_cost         test queries, over all seeds, with a call of no known cost
-    accuracy, usd        per dataset, in the order of `Leaderboard.datasets`
-    """
-
-    name: str
-    kind: Kind
-    avg_acc: Interval
-    avg_acc_std: float
-    difference: Interval
-    verdict: str
-    gain_r: Interval
-    gain_b: Interval
-    gap_o: Interval
-    recovered: Interval
-    cost: Interval
-    perf_gain: Interval
-    cost_save: Interval | None
-    saver_difference: Interval | None
-    saver_seeds: int
-    hindsight_perf_gain: float
-    hindsight_cost_save: float
-    pareto_dist: float
-    points: int
-    unmeasured: int
-    unknown_cost: int
-    accuracy: tuple[float, ...]
-    usd: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Point:
-    """A single model or an operating point of a router on the test part, mean over seeds; `cost` in USD."""
-
-    name: str
-    kind: Kind
-    index: int
-    weight: float
-    avg_acc: float
-    cost: float
-    on_frontier: bool
-
-
-@dataclass(frozen=True)
-class Leaderboard:
-    """Rows (routers by AvgAcc, then references, then single models), the points of the Pareto figure, and facts.
-
-    baseline   what `Row.difference` is against: the `best_single` router where it was run, else Best Single
-    base       model id behind Best Single
-    priced     False where no cost is known at all
-    simulated  True when no real model produced the numbers
-    notes      sentences that a reader of the numbers must know
-    facts      settings, versions, seeds, data hash
-    """
-
-    title: str
-    rows: tuple[Row, ...]
-    points: tuple[Point, ...]
-    datasets: tuple[str, ...]
-    baseline: str
-    base: str
-    priced: bool
-    simulated: bool
-    notes: tuple[str, ...]
-    facts: dict[str, Any] = field(default_factory=dict)
-
-    def of_kind(self, kind: Kind) -> list[Row]:
-        """The rows of one block."""
-        return [row for row in self.rows if row.kind == kind]
-
-    def __getitem__(self, name: str) -> Row:
-        """The first row of that name. Raises KeyError."""
-        for row in self.rows:
-            if row.name == name:
-                return row
-        raise KeyError(f"no row named {name!r} in the leaderboard; there are {', '.join(r.name for r in self.rows)}")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything, as plain values."""
-        return {"format": "llmrouterbench/report", "schema": SCHEMA, **asdict(self)}
 
 
 def leaderboard(
@@ -311,21 +205,3 @@ def _facts(runs: Runs, played: Replay, samples: int, seed: int, ties_win: bool) 
         "ties_win": ties_win,
         "missing": [list(pair) for pair in runs.missing],
     }
-
-
-def report(
-    runs_folder: str | Path,
-    to: str | Path | None = None,
-    *,
-    samples: int = 1000,
-    figures: bool = True,
-    baseline: str | None = None,
-) -> Leaderboard:
-    """Compute the leaderboard of a folder of runs and write it into `to` (RUNS/report when not given).
-
-    Writes leaderboard.md, leaderboard.csv, per_dataset_accuracy.csv, per_dataset_cost.csv, report.json and, with
-    matplotlib, pareto.png and pareto.svg. Raises FileNotFoundError or ValueError as `load_runs` does.
-    """
-    folder = Path(runs_folder)
-    board = leaderboard(load_runs(folder), samples=samples, baseline=baseline)
-    return write_report(board, folder / "report" if to is None else Path(to), figures=figures)

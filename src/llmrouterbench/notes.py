@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from llmrouterbench.replay import ORACLE, RANDOM
 
 if TYPE_CHECKING:
-    from llmrouterbench.leaderboard import Leaderboard, Row
+    from llmrouterbench.board import Leaderboard, Row
     from llmrouterbench.runs import Runs
 
 SIMULATED = "SIMULATED: no real model produced these numbers; they show that the bench works, not which router is good."

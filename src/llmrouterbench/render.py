@@ -16,7 +16,7 @@ from rich.table import Table
 from llmrouterbench.files import write_bytes, write_json
 
 if TYPE_CHECKING:
-    from llmrouterbench.leaderboard import Kind, Leaderboard, Row
+    from llmrouterbench.board import Kind, Leaderboard, Row
     from llmrouterbench.stats import Interval
 
 NEEDS_MATPLOTLIB = "figure needs matplotlib; pip install 'llmrouterbench[report]'"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.transforms import BboxBase
 
-    from llmrouterbench.leaderboard import Leaderboard, Point
+    from llmrouterbench.board import Leaderboard, Point
 
 # Okabe and Ito's colours, told apart with any kind of colour vision; markers tell the same story without colour.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

@@ -1,0 +1,83 @@
+"""What the command line prints, and where: tables and JSON to standard output, everything else to standard error."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+messages = Console(stderr=True)
+tables = Console()
+
+
+def say(text: str) -> None:
+    """One message to a person, as it is."""
+    messages.print(escape(text), soft_wrap=True, highlight=False)
+
+
+def show_lines(lines: list[str]) -> None:
+    """Plain lines of a result."""
+    for line in lines:
+        tables.print(escape(line), soft_wrap=True, highlight=False)
+
+
+def print_json(value: Any) -> None:
+    """One JSON object on standard output; NaN becomes null."""
+    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[str, int, int | None], None]]:
+    """A progress bar on standard error; gives a function (what, done, total)."""
+    columns = (TextColumn("{task.description:<32}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal) as progress:
+        task = progress.add_task("", total=None)
+
+        def tell(what: str, done: int, total: int | None) -> None:
+            progress.update(task, description=what, completed=done, total=total)
+
+        yield tell
+
+
+def show_pairs(title: str, pairs: dict[str, Any]) -> None:
+    """A table of names and values."""
+    table = Table(title=title, show_header=False, title_justify="left")
+    for key, value in pairs.items():
+        table.add_row(key.replace("_", " "), f"{value:,.2f}" if isinstance(value, float) else str(value))
+    tables.print(table)
+
+
+def show_matrix(title: str, rows: dict[str, dict[str, float]], form: str, width: int = 8) -> None:
+    """A wide table in slices that fit a terminal, the last column in every slice's end."""
+    columns = list(next(iter(rows.values()))) if rows else []
+    for start in range(0, len(columns), width):
+        part = columns[start : start + width]
+        table = Table(title=title if start == 0 else f"{title} (continued)", title_justify="left")
+        table.add_column("model")
+        for column in part:
+            table.add_column(column, justify="right")
+        for row, values in rows.items():
+            table.add_row(row, *("-" if math.isnan(values[c]) else form.format(values[c]) for c in part))
+        tables.print(table)
+
+
+def show_rows(title: str, rows: list[dict[str, Any]], json: bool) -> None:
+    """A table with a column a key, or one JSON object."""
+    if json:
+        print_json({title.lower(): rows})
+        return
+    table = Table(title=title, title_justify="left")
+    for column in rows[0]:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*(str(value or "") for value in row.values()))
+    tables.print(table)
