@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -51,7 +52,10 @@ def executor(backend: str, cluster: str | None, jobs: int) -> Iterator[Callable[
 def _loky(cluster: str | None, jobs: int) -> Iterator[None]:
     if cluster is not None:
         raise ValueError(f"backend 'loky' runs on this machine and has no cluster, got {cluster!r}; use ray or dask")
-    yield
+    with warnings.catch_warnings():
+        # loky replaces a process that grew and gives its jobs to the next one: nothing is lost, nobody need worry.
+        warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
+        yield
 
 
 @contextmanager
