@@ -56,12 +56,12 @@ def say_disk_full(error: OSError, path: Path) -> OSError:
     return OSError(error.errno, f"the disk is full; nothing was changed, free some space and run again: {path}")
 
 
-def write_parquet(frame: DataFrame, path: Path) -> None:
+def write_parquet(frame: DataFrame, path: Path, metadata: dict[str, str] | None = None) -> None:
     """Write a Parquet file. A full disk is an OSError, as everywhere else; polars has an error of its own for it."""
     from polars.exceptions import ComputeError
 
     try:
-        frame.write_parquet(path, compression="zstd", compression_level=1, statistics=False)
+        frame.write_parquet(path, compression="zstd", compression_level=1, statistics=False, metadata=metadata)
     except ComputeError as error:
         number = re.search(r"os error (\d+)", str(error))
         if number is None:

@@ -18,7 +18,7 @@ import numpy as np
 import orjson
 import polars as pl
 
-from llmrouterbench.files import read_json, say_disk_full
+from llmrouterbench.files import read_json, say_disk_full, write_parquet
 from llmrouterbench.splits import Split, load_split
 from llmrouterbench.store import read_outcomes
 from llmrouterbench.table import FloatArray, IntArray, Outcomes
@@ -127,7 +127,7 @@ class Decisions:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
         try:
-            frame.write_parquet(partial, metadata=metadata)
+            write_parquet(frame, partial, metadata)
             partial.replace(path)
         except OSError as error:
             partial.unlink(missing_ok=True)
