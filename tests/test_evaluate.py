@@ -5,8 +5,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import orjson
@@ -14,11 +16,13 @@ import pytest
 
 from llmrouterbench.deciding import decide
 from llmrouterbench.evaluate import bench, router_entries
-from llmrouterbench.files import read_json
+from llmrouterbench.files import read_json, write_json
 from llmrouterbench.importers import import_outcomes
+from llmrouterbench.leaderboard import leaderboard
+from llmrouterbench.peaks import peaks_on_test
 from llmrouterbench.policies import run
 from llmrouterbench.routers import make_router
-from llmrouterbench.runs import Decisions, load_runs, meter
+from llmrouterbench.runs import Decisions, Runs, load_runs, meter
 from llmrouterbench.simulator import simulate
 from llmrouterbench.splits import make_split
 from llmrouterbench.store import read_replies, write_outcomes
@@ -102,8 +106,6 @@ def test_a_router_is_never_fitted_on_test_queries(outcomes: Outcomes) -> None:
 
 
 def test_changing_test_outcomes_changes_no_decision(outcomes: Outcomes) -> None:
-    from dataclasses import replace
-
     split = make_split(outcomes, 42)
     rng = np.random.default_rng(0)
     embedding = rng.standard_normal((len(outcomes), 8))
@@ -114,6 +116,109 @@ def test_changing_test_outcomes_changes_no_decision(outcomes: Outcomes) -> None:
     for name in ("knn", "avengers_pro", "best_single"):
         one, other = (decide(table, split, make_router(name), 0.2, 42) for table in (real, forged))
         np.testing.assert_array_equal(one.parts["test"].model, other.parts["test"].model)
+
+
+class Drifting:
+    """A router that trains for four epochs, serves model e after epoch e, and keeps epoch 2."""
+
+    weights = np.array([0.0, 1.0])
+
+    def fit(self, train: Outcomes) -> Self:
+        return self.fit_watched(train)
+
+    def fit_watched(self, train: Outcomes, watch: Callable[[Any], None] | None = None) -> Self:
+        self.models_ = train.models
+        for self.epoch_ in range(4):
+            if watch is not None:
+                watch(self)
+        self.epoch_ = 2
+        return self
+
+    def predict(self, queries: Queries) -> Estimate:
+        score = np.tile(np.arange(len(self.models_)) == self.epoch_, (len(queries), 1)).astype(float)
+        return Estimate(self.models_, score, np.zeros(score.shape))
+
+    def decide_sweep(self, queries: Queries, weights: FloatArray) -> IntArray:
+        return np.array([np.full(len(queries), self.epoch_ if weight == 0 else 0) for weight in weights])
+
+
+@pytest.fixture(scope="module")
+def four_models() -> Outcomes:
+    """Model m of four is right with chance (0.2, 0.4, 0.5, 0.9)[m]."""
+    rng = np.random.default_rng(0)
+    score = (rng.random((200, 4)) < (0.2, 0.4, 0.5, 0.9)).astype(float)
+    texts, names = [f"question number {row} of many" for row in range(200)], ["a", "b"] * 100
+    return Outcomes.of(texts, list("wxyz"), score, dataset=names, cost=np.tile([1.0, 2.0, 3.0, 4.0], (200, 1)))
+
+
+def test_the_papers_protocol_adds_the_peak_on_test_and_changes_nothing_else(
+    tmp_path: Path, four_models: Outcomes
+) -> None:
+    options: dict[str, Any] = {"routers": {"drifting": Drifting(), "best_single": make_router("best_single")}}
+    options |= {"seeds": [42, 7], "jobs": 1, "split": "paper"}
+    safe = bench(four_models, tmp_path / "safe", **options)
+    paper = bench(four_models, tmp_path / "paper", protocol="paper", **options)
+    assert paper.facts["split"]["kind"] == paper.facts["protocol"] == "paper"
+    for key, decided in paper.decisions.items():
+        assert ("checkpoints" in decided.parts) == (key[0] == "drifting")
+        for part in ("validation", "test"):
+            np.testing.assert_array_equal(decided.parts[part].model, safe.decisions[key].parts[part].model)
+    plain, board = (leaderboard(runs, samples=20) for runs in (safe, paper))
+    assert [row.peak_on_test for row in plain.rows] == [None] * len(plain.rows)
+    by_hand = np.mean([_avg_acc(four_models, paper.splits[seed].test, 3) for seed in (42, 7)])
+    assert board["drifting"].peak_on_test == pytest.approx(by_hand)
+    assert board["best_single"].peak_on_test == pytest.approx(board["best_single"].avg_acc.value)
+    assert board["Oracle"].peak_on_test is None
+    stripped = [replace(row, peak_on_test=None) for row in board.rows]
+    assert repr(stripped) == repr(list(plain.rows)), "no other number knows of the checkpoints"
+
+
+def _avg_acc(outcomes: Outcomes, rows: IntArray, model: int) -> float:
+    return float(np.mean([outcomes.score[rows[outcomes.dataset[rows] == name], model].mean() for name in ("a", "b")]))
+
+
+def test_forged_test_scores_change_the_peak_and_no_choice(four_models: Outcomes) -> None:
+    split = make_split(four_models, 42, kind="paper")
+    score = four_models.score.copy()
+    score[split.test] = score[split.test][:, ::-1]
+    forged = replace(four_models, score=score)
+    one, other = (decide(table, split, Drifting(), 0.2, 42, watched=True) for table in (four_models, forged))
+    assert list(one.parts) == ["validation", "test", "checkpoints"]
+    for part in one.parts:
+        np.testing.assert_array_equal(one.parts[part].model, other.parts[part].model)
+    facts = {"routers": [{"label": "drifting"}], "seeds": [42]}
+    runs = Runs(four_models, {42: split}, {("drifting", 42): one}, facts)
+    peaks = [peaks_on_test(runs, table)["drifting"] for table in (four_models, forged)]
+    assert peaks == pytest.approx(
+        [max(_avg_acc(table, split.test, m) for m in range(4)) for table in (four_models, forged)]
+    )
+
+
+def test_checkpoints_survive_the_disk_and_files_without_them_load(tmp_path: Path, four_models: Outcomes) -> None:
+    split = make_split(four_models, 42, kind="paper")
+    for watched, points in ((True, 4), (False, None)):
+        decide(four_models, split, Drifting(), 0.2, 42, watched=watched).save(tmp_path / "d.parquet")
+        back = Decisions.load(tmp_path / "d.parquet")
+        assert ("checkpoints" in back.parts) == watched
+        if points:
+            assert back.points("checkpoints") == points
+            assert back.parts["checkpoints"].model.reshape(4, -1).T.tolist() == [[0, 1, 2, 3]] * len(split.test)
+
+
+def test_a_folder_keeps_its_protocol_and_older_ones_are_safe(tmp_path: Path, four_models: Outcomes) -> None:
+    options: dict[str, Any] = {"routers": ["best_single"], "seeds": [42], "jobs": 1, "split": "paper"}
+    bench(four_models, tmp_path / "r", **options)
+    file, path = tmp_path / "r" / "decisions" / "best_single" / "42.parquet", tmp_path / "r" / "runs.json"
+    before = file.stat().st_mtime_ns
+    write_json(path, {name: value for name, value in read_json(path).items() if name != "protocol"})
+    assert bench(four_models, tmp_path / "r", **options).facts["protocol"] == "safe"
+    assert file.stat().st_mtime_ns == before
+    with pytest.raises(ValueError, match="must hold runs of the same protocol, got 'safe' there and 'paper' here"):
+        bench(four_models, tmp_path / "r", protocol="paper", **options)
+    with pytest.raises(ValueError, match="protocol 'paper' has the split 'paper', got 'safe'"):
+        bench(four_models, tmp_path / "p", protocol="paper", **{**options, "split": "safe"})
+    with pytest.raises(ValueError, match="no protocol named 'papers'; did you mean 'paper'"):
+        bench(four_models, tmp_path / "p", protocol="papers", **options)
 
 
 def test_decisions_of_a_cascade_survive_the_disk(tmp_path: Path) -> None:
@@ -226,8 +331,6 @@ def test_killed_at_any_moment_and_resumed_it_ends_the_same(tmp_path: Path) -> No
 
 
 def test_a_router_outside_is_replayed_and_never_chosen(tmp_path: Path) -> None:
-    from dataclasses import replace
-
     from llmrouterbench.leaderboard import leaderboard
 
     score = np.array([[0.0, 1.0, 1.0], [1.0, 0.0, 1.0], [0.0, 0.0, np.nan]] * 10)

@@ -15,10 +15,10 @@ import pytest
 from rich.console import Console
 
 from llmrouterbench.board import Leaderboard
-from llmrouterbench.files import write_json
+from llmrouterbench.files import read_json, write_json
 from llmrouterbench.leaderboard import leaderboard, verdict
 from llmrouterbench.metrics import perf_gain
-from llmrouterbench.render import markdown, render
+from llmrouterbench.render import leaderboard_csv, markdown, render
 from llmrouterbench.reporting import report
 from llmrouterbench.runs import FORMAT, SCHEMA, Decisions, Runs, Served, load_runs
 from llmrouterbench.splits import Split, save_split
@@ -498,6 +498,21 @@ def test_markdown_shows_percent_and_marks(worked: Path) -> None:
     assert "~" in line
     assert "7.00 [" in line
     assert max(len(line) for line in text.splitlines() if line.startswith("|")) < 140
+
+
+def test_the_peak_has_a_column_under_the_papers_protocol_only(worked: Path) -> None:
+    assert "peak" not in markdown(board_of(worked))
+    assert "peak_on_test" not in leaderboard_csv(board_of(worked))
+    write_json(worked / "runs.json", read_json(worked / "runs.json") | {"protocol": "paper"})
+    board = board_of(worked)
+    # Point 0 of the dial is right on every test query of both seeds; best_single has one point, and its AvgAcc.
+    peaks = {row.name: row.peak_on_test for row in board.rows}
+    assert {name: peak for name, peak in peaks.items() if peak is not None} == {"dial": 1.0, "best_single": 0.875}
+    assert "| peak on test (paper protocol) |" in markdown(board)
+    assert "leaves the checkpoints aside" in " ".join(board.notes)
+    lines = {line["name"]: line for line in csv.DictReader(io.StringIO(leaderboard_csv(board)))}
+    assert (lines["dial"]["peak_on_test"], lines["Oracle"]["peak_on_test"]) == ("1.0", "")
+    assert json.loads(json.dumps(board.to_dict()))["rows"][0]["peak_on_test"] == peaks[board.rows[0].name]
 
 
 def test_terminal_tables_fit_eighty_characters(mixed: Path) -> None:

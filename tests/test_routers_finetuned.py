@@ -221,6 +221,32 @@ def test_the_best_epoch_is_kept_and_patience_ends_the_training() -> None:
     assert line.w == after[1]
 
 
+def test_a_watch_sees_every_epoch_and_changes_nothing_that_is_kept(tmp_path: Path) -> None:
+    values, seen = [3.0, 1.0, 2.0, 1.5, 0.5], list[float]()
+    plain, watched = (_Line(batch_size=16, epochs=5, patience=2) for _ in range(2))
+    kept = train_network(plain.network, np.arange(16), plain.loss, iter(values).__next__, seed=0)
+    again = train_network(
+        watched.network, np.arange(16), watched.loss, iter(values).__next__, 0, tmp_path, None,
+        lambda: seen.append(watched.w),
+    )  # fmt: skip
+    assert (kept, again, len(seen)) == (2, 2, 5)
+    assert watched.w == plain.w == seen[1], "0.5 of epoch 5 comes after the patience is over"
+    assert not list(tmp_path.iterdir()), "a watched training writes no checkpoint to go on from"
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_watched_fit_is_the_fit_shown_at_every_epoch(name: str, encoder: str) -> None:
+    train, test = planted_table(90, 0), planted_table(40, 1)
+    more = {"epochs": 3, "patience": 3, "max_steps": 0}
+    plain: Any = tiny(name, encoder, **more).fit(train)
+    weight, seen = np.array([getattr(plain, "checkpoint_weight", 0.0)]), list[IntArray]()
+    watched: Any = tiny(name, encoder, **more)
+    watched.fit_watched(train, lambda now: seen.append(decide_sweep(now, test.queries, weight)[0]))
+    assert len(seen) == 3
+    np.testing.assert_array_equal(watched.predict(test.queries).score, plain.predict(test.queries).score)
+    assert decide_sweep(watched, test.queries, weight)[0].tolist() in [picks.tolist() for picks in seen]
+
+
 def test_max_steps_ends_the_training() -> None:
     line = _Line(batch_size=4, epochs=10, max_steps=5)
     train_network(line.network, np.arange(16), line.loss, None, seed=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from llmrouterbench.routers._torch import keep_best, masked_cross_entropy
 from llmrouterbench.routers.embedllm import EmbedLLM, collapse
 from llmrouterbench.routers.graphrouter import GraphRouter
 from llmrouterbench.routers.routellm import THRESHOLDS, RouteLLM
-from llmrouterbench.table import Outcomes, Queries
+from llmrouterbench.table import FloatArray, Outcomes, Queries
 
 if TYPE_CHECKING:
     import torch
@@ -243,6 +243,35 @@ def test_without_torch_or_vectors_the_remedy_is_named(name: str, monkeypatch: py
     monkeypatch.setattr("llmrouterbench.routers._torch.find_spec", lambda name: None)
     with pytest.raises(ImportError, match=rf"router '{name}' needs torch; pip install 'llmrouterbench\[torch\]'"):
         make_router(name).fit(planted_table(60))
+
+
+def test_a_watch_sees_every_state_and_the_same_one_is_kept() -> None:
+    states = [(3.0, "a"), (1.0, "b"), (2.0, "c"), (2.0, "d"), (0.5, "e")]
+    seen: list[str] = []
+    assert keep_best(states, patience=2, watch=seen.append) == keep_best(states, patience=2) == "b"
+    assert seen == ["a", "b", "c", "d", "e"]
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "checkpoints"),
+    [
+        ("embedllm", {"dim": 16, "rate": 1e-2, "epochs": 30, "patience": 2}, 30),
+        ("routellm", {"strong": "alpha", "weak": "delta", "rate": 1e-2, "epochs": 20, "patience": 2}, 20),
+        ("graphrouter", {"epochs": 100, "patience": 10}, 10),
+        ("mlp", {"rate": 1e-2, "epochs": 20, "patience": 2}, 20),
+    ],
+)
+def test_a_watched_fit_is_the_fit_shown_at_every_epoch(name: str, settings: dict[str, Any], checkpoints: int) -> None:
+    train, test = planted_table(300, 0), planted_table(100, 1)
+    plain: Any = make_router(name, **settings).fit(train)
+    seen: list[FloatArray] = []
+    watched: Any = make_router(name, **settings)
+    watched.fit_watched(train, lambda now: seen.append(now.predict(test.queries).score))
+    assert len(seen) == checkpoints
+    assert len({picks.tobytes() for picks in seen}) > 1
+    kept = watched.predict(test.queries).score
+    np.testing.assert_array_equal(kept, plain.predict(test.queries).score)
+    assert any(np.array_equal(kept, one) for one in seen)
 
 
 @pytest.mark.parametrize("name", ["embedllm", "graphrouter"])

@@ -34,6 +34,7 @@ class Row:
     unmeasured           test queries, over all seeds, whose served cell has no measured score
     unknown_cost         test queries, over all seeds, with a call of no known cost
     accuracy, usd        per dataset, in the order of `Leaderboard.datasets`
+    peak_on_test         under the paper's protocol, of a router: see `peaks.peaks_on_test`; None elsewhere
     """
 
     name: str
@@ -59,6 +60,7 @@ class Row:
     unknown_cost: int
     accuracy: tuple[float, ...]
     usd: tuple[float, ...]
+    peak_on_test: float | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,11 @@ class Leaderboard:
     simulated: bool
     notes: tuple[str, ...]
     facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def peaked(self) -> bool:
+        """Whether routers have a peak on test, as under the paper's protocol."""
+        return any(row.peak_on_test is not None for row in self.rows)
 
     def of_kind(self, kind: Kind) -> list[Row]:
         """The rows of one block."""

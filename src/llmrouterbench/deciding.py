@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import copy
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
 from llmrouterbench.policies import decide_sweep, run, weights_of
 from llmrouterbench.runs import Decisions, Part, Served
 from llmrouterbench.splits import Split, validation_split
-from llmrouterbench.table import FloatArray, IntArray, Outcomes, Replies, ReplyReader, Router
+from llmrouterbench.table import FloatArray, IntArray, Outcomes, Queries, Replies, ReplyReader, Router
 from llmrouterbench.tuning import best_trial, variants
+
+
+@runtime_checkable
+class TrainsByEpochs(Protocol):
+    """A router that can show how it would stand if its training ended after each epoch."""
+
+    def fit_watched(self, train: Outcomes, watch: Callable[[Any], None]) -> Self:
+        """Fit as `fit` does, and call `watch(self)` after every epoch up to the last one, without stopping early.
+
+        `watch` only looks: which weights are kept does not depend on it. A class attribute `checkpoint_weight` names
+        the setting of the dial to look at where that is not 0, "ignore cost".
+        """
+        ...
 
 
 def describe_router(router: Router | None) -> dict[str, Any]:
@@ -33,12 +47,20 @@ def reads_replies(router: Router) -> bool:
 
 
 def decide(
-    outcomes: Outcomes, split: Split, router: Router, validation: float, seed: int, *, tune: bool = False
+    outcomes: Outcomes,
+    split: Split,
+    router: Router,
+    validation: float,
+    seed: int,
+    *,
+    tune: bool = False,
+    watched: bool = False,
 ) -> Decisions:
     """What one router, given unfitted, decides on validation and test at every setting of its dial.
 
     The test part is decided by a router fitted on all of train; the validation part by one that never saw it.
-    `tune` searches the router's declared grid (`tuning.grid_of`) on validation first.
+    `tune` searches the router's declared grid (`tuning.grid_of`) on validation first. `watched` adds the part
+    "checkpoints", test choices after each epoch, for a router that trains by epochs.
     """
     train = outcomes.take(split.train)
     weights = weights_of(router, train)
@@ -50,14 +72,27 @@ def decide(
         trial = best_trial(candidates, outcomes, fit_rows, validation_rows, weights)
         router, checked = trial.router, Served.single(validation_rows, trial.choice)
     started = time.perf_counter()
-    fitted = copy.deepcopy(router).fit(train)
+    queries = outcomes.queries.take(split.test)
+    fitted, checkpoints = _fit(router, train, queries if watched else None)
     fit_seconds = time.perf_counter() - started
     started = time.perf_counter()
-    choice = decide_sweep(fitted, outcomes.queries.take(split.test), weights)
+    choice = decide_sweep(fitted, queries, weights)
     decide_seconds = time.perf_counter() - started
     parts: dict[Part, Served] = {"validation": checked, "test": Served.single(split.test, choice)}
+    if checkpoints:
+        parts["checkpoints"] = Served.single(split.test, np.array(checkpoints))
     facts = {"fit_seconds": fit_seconds, "decide_seconds": decide_seconds, **describe_router(router)}
     return Decisions("", seed, weights, parts, facts)
+
+
+def _fit(router: Router, train: Outcomes, watched: Queries | None) -> tuple[Router, list[IntArray]]:
+    """A fitted copy, and its choices (n,) for the `watched` queries after each epoch of a training by epochs."""
+    fresh, seen = copy.deepcopy(router), list[IntArray]()
+    if watched is None or not isinstance(fresh, TrainsByEpochs):
+        return fresh.fit(train), seen
+    weight = np.array([getattr(fresh, "checkpoint_weight", 0.0)])
+    fitted: Any = fresh.fit_watched(train, lambda now: seen.append(decide_sweep(now, watched, weight)[0]))
+    return fitted, seen
 
 
 def decide_reading(

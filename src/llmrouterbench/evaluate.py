@@ -22,6 +22,7 @@ from llmrouterbench.deciding import decide, decide_reading, describe_router, rea
 from llmrouterbench.embed import Embedder, cache_folder, embed_queries, make_embedder
 from llmrouterbench.executors import executor
 from llmrouterbench.files import read_json, write_json
+from llmrouterbench.naming import did_you_mean
 from llmrouterbench.routers import OUTSIDE, REFERENCES, make_router, parse_router
 from llmrouterbench.runs import FORMAT, SCHEMA, Decisions, Part, Runs, Served, decisions_path, load_runs
 from llmrouterbench.settings import PAPER_SEEDS, Setting, apply_setting, load_setting
@@ -30,6 +31,7 @@ from llmrouterbench.store import read_replies, replies_hash, write_outcomes
 from llmrouterbench.table import FloatArray, IntArray, Outcomes, Router
 
 DEFAULT_ROUTERS = ("best_single", "knn", "avengers", "avengers_pro")
+PROTOCOLS = ("safe", "paper")
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many are done, and how many there are."""
 
@@ -41,7 +43,8 @@ def bench(
     routers: Sequence[str] | Mapping[str, Router] = DEFAULT_ROUTERS,
     setting: Setting | str | Path | None = None,
     seeds: Sequence[int] = PAPER_SEEDS,
-    split: str = "safe",
+    protocol: str = "safe",
+    split: str | None = None,
     ratio: float = 0.7,
     held_out: tuple[str, ...] = (),
     validation: float = 0.2,
@@ -58,6 +61,9 @@ def bench(
 ) -> Runs:
     """Run every router on every seed and write the decisions into the folder `out`; go on where a run stopped.
 
+    protocol    "safe"; or "paper": the official split, and beside the numbers chosen on validation the paper's peak on
+                test, over operating points and the checkpoints of routers that train by epochs
+    split       a kind of `splits.make_split`; None: the protocol's own
     routers     names with settings ("avengers:k=32"), or unfitted routers by label
     validation  share of train that operating points are chosen on; `tune` searches each router's grid there too
     embedder    a spec of `embed.make_embedder`, or an embedder; `text` is what it embeds, the "prompt" or the "query"
@@ -79,7 +85,9 @@ def bench(
         outcomes = apply_setting(outcomes, setting)
         reference = setting.reference if setting.reference in outcomes.models else None
     entries, outside = router_entries(routers), outside_entries(routers, outcomes)
-    protocol: dict[str, Any] = {
+    split = split_of(protocol, split)
+    rules: dict[str, Any] = {
+        "protocol": protocol,
         "setting": setting.name if setting else None,
         "reference": reference,
         "split": {"kind": split, "ratio": ratio, "held_out": list(held_out)},
@@ -92,12 +100,12 @@ def bench(
         },
     }
     folder = Path(out)
-    _open_folder(folder, outcomes, protocol, {**entries, **dict.fromkeys(outside)}, seeds)
+    _open_folder(folder, outcomes, rules, {**entries, **dict.fromkeys(outside)}, seeds)
     splits = {}
     for seed in seeds:
         splits[seed] = make_split(outcomes, seed, kind=split, ratio=ratio, held_out=held_out)
         save_split(splits[seed], outcomes, folder / "splits" / f"{seed}.json")
-    tasks = _open_tasks(folder, outcomes, protocol, entries, splits, stored)
+    tasks = _open_tasks(folder, outcomes, rules, entries, splits, stored)
     for label in outside:
         _replay_outside(folder, outcomes, label, splits)
     if tasks:
@@ -107,9 +115,24 @@ def bench(
         vectors, embedder_facts = _embed(
             outcomes, made, {task.seed: task.split for task in tasks}, text, strip_shared, cache, jobs, tell
         )
-        _record(folder, {"embedder": {**protocol["embedder"], **embedder_facts}})
-        _work(folder, outcomes, tasks, vectors, protocol, stored, jobs, backend, cluster, say)
+        _record(folder, {"embedder": {**rules["embedder"], **embedder_facts}})
+        _work(folder, outcomes, tasks, vectors, rules, stored, jobs, backend, cluster, say)
     return load_runs(folder)
+
+
+def split_of(protocol: str, split: str | None) -> str:
+    """The kind of split under a protocol, "safe" or "paper", each of which has its own.
+
+    >>> split_of("paper", None), split_of("safe", "paper")
+    ('paper', 'paper')
+
+    Raises ValueError for an unknown protocol, and for the paper's with another split.
+    """
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"no protocol named {protocol!r}{did_you_mean(protocol, PROTOCOLS)}")
+    if protocol == "paper" and split not in (None, "paper"):
+        raise ValueError(f"protocol 'paper' has the split 'paper', got {split!r}; leave the split out")
+    return split or protocol
 
 
 def router_entries(routers: Sequence[str] | Mapping[str, Router]) -> dict[str, Router]:
@@ -172,7 +195,7 @@ def _open_folder(
     if path.is_file():
         facts = read_json(path)
         for key, mine in {**protocol, "data_hash": outcomes.content_hash}.items():
-            theirs = facts.get(key)
+            theirs = facts.get(key, "safe" if key == "protocol" else None)
             if key == "embedder" and isinstance(theirs, dict):
                 theirs = {name: theirs.get(name) for name in mine}
             if theirs != mine:
@@ -217,10 +240,12 @@ def _open_tasks(
 ) -> list[_Task]:
     """The tasks whose file is missing or was made from something else."""
     tasks = []
+    # The protocol came later: decisions of the safe one keep their key.
+    rules = {name: value for name, value in protocol.items() if (name, value) != ("protocol", "safe")}
     said_before = replies_hash(replies) if replies and any(map(reads_replies, entries.values())) else ""
     for seed, split in splits.items():
         for label, router in entries.items():
-            said = [outcomes.content_hash, protocol, describe_router(router), seed, split.hash]
+            said = [outcomes.content_hash, rules, describe_router(router), seed, split.hash]
             if reads_replies(router):
                 said.append(_stored_replies(label, said_before))
             key = hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
@@ -300,8 +325,7 @@ def _work(
     """Do the tasks in parallel; each is written when it is back, so that a stop loses only those under way."""
     from joblib import delayed
 
-    share, tune = protocol["validation_share"], protocol["tune"]
-    calls = [delayed(_one)(outcomes, task, vectors[task.seed], share, tune, replies) for task in tasks]
+    calls = [delayed(_one)(outcomes, task, vectors[task.seed], protocol, replies) for task in tasks]
     say("routing", 0, len(tasks))
     with executor(backend, cluster, min(jobs, len(tasks))) as parallel:
         for done, (label, seed, decided) in enumerate(parallel(calls), start=1):
@@ -310,17 +334,19 @@ def _work(
 
 
 def _one(
-    outcomes: Outcomes, task: _Task, vectors: FloatArray, share: float, tune: bool, replies: Path | None
+    outcomes: Outcomes, task: _Task, vectors: FloatArray, protocol: dict[str, Any], replies: Path | None
 ) -> tuple[str, int, Decisions]:
     """Fit and decide for one router and seed, with one thread so that the numbers do not depend on the machine."""
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+    share = protocol["validation_share"]
     with threadpool_limits(limits=1):
         embedded = outcomes.pool.with_embedding(np.asarray(vectors))
         if reads_replies(task.router) and replies is not None:
             said = read_replies(replies, embedded)
             decided = decide_reading(embedded, said, task.split, task.router, share, task.seed)
         else:
-            decided = decide(embedded, task.split, task.router, share, task.seed, tune=tune)
+            more = {"tune": protocol["tune"], "watched": protocol["protocol"] == "paper"}
+            decided = decide(embedded, task.split, task.router, share, task.seed, **more)
     facts = {**decided.facts, "key": task.key}
     return task.label, task.seed, Decisions(task.label, task.seed, decided.weights, decided.parts, facts)

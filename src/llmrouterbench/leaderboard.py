@@ -24,6 +24,7 @@ from llmrouterbench.metrics import (
 )
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.notes import notes
+from llmrouterbench.peaks import peaks_on_test
 from llmrouterbench.replay import (
     DATASET_ORACLE,
     DATASET_ORACLE_PAPER,
@@ -53,7 +54,11 @@ def leaderboard(
     played = replay(runs, outcomes)
     evidence = weigh(played, outcomes.models[played.base], _baseline(runs, baseline), samples, seed)
     points = _points(evidence, outcomes.pool.models)
-    routers = [_row(evidence, points, "router", name, ("router", name)) for name in played.points]
+    peaks = peaks_on_test(runs, outcomes) if protocol_of(runs) == "paper" else {}
+    routers = [
+        replace(_row(evidence, points, "router", name, ("router", name)), peak_on_test=peaks.get(name))
+        for name in played.points
+    ]
     references = [_row(evidence, points, "reference", name, key) for name, key in _references(evidence)]
     models = [_row(evidence, points, "model", name, ("model", name)) for name in outcomes.pool.models]
     rows = (*sorted(routers, key=_rank), *references, *sorted(models, key=_rank))
@@ -191,10 +196,16 @@ def _points(evidence: Evidence, models: tuple[str, ...]) -> tuple[Point, ...]:
     )
 
 
+def protocol_of(runs: Runs) -> str:
+    """The protocol of the bench, "safe" or "paper"; older runs do not name theirs, which was the safe one."""
+    return str(runs.facts.get("protocol", "safe"))
+
+
 def _facts(runs: Runs, played: Replay, samples: int, seed: int, ties_win: bool) -> dict[str, Any]:
     own = ("setting", "split", "seeds", "validation_share", "embedder", "routers", "data_hash", "versions")
     return {
         **{name: runs.facts[name] for name in own},
+        "protocol": protocol_of(runs),
         "reference": runs.facts["reference"],
         "source": runs.outcomes.source,
         "queries": len(runs.outcomes),

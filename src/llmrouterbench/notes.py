@@ -21,6 +21,7 @@ def notes(board: Leaderboard, runs: Runs) -> Iterator[str]:
         yield SIMULATED
     yield from _baselines(board)
     yield from _choices(board)
+    yield from _peaks(board)
     yield from _missing(board)
     yield from _costs(board)
     yield from _protocol(board, runs)
@@ -60,6 +61,15 @@ def _choices(board: Leaderboard) -> Iterator[str]:
                 f"{row.name} reaches Best Single on validation in {row.saver_seeds} of {seeds} seeds;"
                 " Best Single serves in the others."
             )
+
+
+def _peaks(board: Leaderboard) -> Iterator[str]:
+    if board.peaked:
+        yield (
+            "Peak on test (paper protocol) is the highest test AvgAcc over operating points and, for routers that train"
+            " by epochs, over their checkpoints, chosen seed by seed on the test part. It flatters the router, more so"
+            " the more checkpoints it has; every other number leaves the checkpoints aside."
+        )
 
 
 def _missing(board: Leaderboard) -> Iterator[str]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from llmrouterbench.board import Kind, Leaderboard, Row
     from llmrouterbench.stats import Interval
 
+PEAK = "peak on test (paper protocol)"
 NEEDS_MATPLOTLIB = "figure needs matplotlib; pip install 'llmrouterbench[report]'"
 _DATASETS_A_TABLE = 8
 _SOMETIMES = ("pareto.png", "pareto.svg", "per_dataset_cost.csv")
@@ -87,6 +88,10 @@ def _signed(number: Interval | None, none: str = "none") -> str:
     return none if number is None else _span(number, show, show(number.value))
 
 
+def _peak(row: Row) -> str:
+    return "-" if row.peak_on_test is None else _percent(row.peak_on_test, digits=2)
+
+
 def _difference(row: Row) -> str:
     mark = " ~" if row.verdict.startswith("not distinguishable") else ""
     return _signed(row.difference) + mark
@@ -108,7 +113,9 @@ def _cost(row: Row) -> str:
 
 
 def _main_cells(board: Leaderboard, rows: Sequence[Row]) -> Cells:
-    header = [rows[0].kind.title(), "AvgAcc [95 % CI]", f"vs {board.baseline}", "Gain@R", "Gain@B", "Gap@O"]
+    peaked = rows[0].peak_on_test is not None
+    header = [rows[0].kind.title(), "AvgAcc [95 % CI]"] + [PEAK] * peaked
+    header += [f"vs {board.baseline}", "Gain@R", "Gain@B", "Gap@O"]
     cells = [[*header, "recovered", *(["Cost USD"] if board.priced else [])]]
     for row in rows:
         ratios = (row.gain_r, row.gain_b)
@@ -116,6 +123,7 @@ def _main_cells(board: Leaderboard, rows: Sequence[Row]) -> Cells:
             [
                 row.name,
                 _accuracy(row.avg_acc),
+                *([_peak(row)] if peaked else []),
                 "-" if not row.verdict else _difference(row),
                 *(_percent(ratio.value, "+") for ratio in ratios),
                 *(_percent(share.value) for share in (row.gap_o, row.recovered)),
@@ -141,6 +149,10 @@ def _hindsight_cells(board: Leaderboard, rows: Sequence[Row]) -> Cells:
         tail = [saving, dist] if board.priced else []
         cells.append([row.name, str(row.points), _percent(row.hindsight_perf_gain, "+"), *tail])
     return cells
+
+
+def _peak_cells(rows: Sequence[Row]) -> Cells:
+    return [["Router", "AvgAcc", PEAK], *([row.name, _accuracy(row.avg_acc), _peak(row)] for row in rows)]
 
 
 def _dataset_cells(board: Leaderboard, what: str, datasets: Sequence[int]) -> Cells:
@@ -229,6 +241,7 @@ def _provenance(board: Leaderboard) -> list[str]:
     split = facts["split"]
     lines = [
         f"Data: {'SIMULATED, ' if board.simulated else ''}sha256 {facts['data_hash']}",
+        *(["Protocol: paper"] if board.peaked else []),
         f"Split: {split['kind']}, train share {split['ratio']:g}; seeds {', '.join(map(str, facts['seeds']))};"
         f" validation is {facts['validation_share']:g} of train",
         f"Bootstrap: {facts['samples']} draws, seed {facts['bootstrap_seed']}",
@@ -262,6 +275,8 @@ def render(board: Leaderboard) -> list[Table]:
     if routers:
         blocks.insert(0, ("Routers", _short_cells(board, routers)))
         blocks.append(("Trade-offs", _trade_off_cells(board, routers)))
+    if board.peaked:
+        blocks.append(("Peaks", _peak_cells(routers)))
     out = [_rich_table(board, title, cells) for title, cells in blocks]
     out[-1].caption = "\n".join([_legend(board), *board.notes])
     return out
@@ -302,7 +317,9 @@ def leaderboard_csv(board: Leaderboard) -> str:
             else:
                 line[name] = value
         rows.append({**line, "simulated": board.simulated})
-    return _csv([{key: v for key, v in row.items() if board.priced or not _about_cost(key)} for row in rows])
+    absent = {key for key in rows[0] if _about_cost(key) and not board.priced}
+    absent |= set() if board.peaked else {"peak_on_test"}
+    return _csv([{key: value for key, value in row.items() if key not in absent} for row in rows])
 
 
 _INTERVALS = (

@@ -55,6 +55,7 @@ class Replay:
     points       operating points of each router
     saver_seeds  seeds in which a router with a dial had a point that reaches the base on validation
     base         column in the outcomes of the model that gains are measured against
+    chosen       operating point of each router that ("router", x) stands at, one a seed
     """
 
     datasets: tuple[str, ...]
@@ -63,6 +64,7 @@ class Replay:
     points: dict[str, OperatingPoints]
     saver_seeds: dict[str, int]
     base: int
+    chosen: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 def complete_routers(runs: Runs) -> list[str]:
@@ -88,7 +90,8 @@ def replay(runs: Runs, outcomes: Outcomes) -> Replay:
             columns |= _router(book, label, runs.decisions[label, seed], rows)
         book.add(rows, columns)
     points = {label: _average(label, parts) for label, parts in book.sweeps.items()}
-    return Replay(book.datasets, book.keys, tuple(book.samples), points, book.saver_seeds, base)
+    chosen = {label: tuple(found) for label, found in book.chosen.items()}
+    return Replay(book.datasets, book.keys, tuple(book.samples), points, book.saver_seeds, base, chosen)
 
 
 @dataclass
@@ -102,6 +105,7 @@ class _Book:
     samples: list[Sample] = field(default_factory=list)
     sweeps: dict[str, list[OperatingPoints]] = field(default_factory=dict)
     saver_seeds: dict[str, int] = field(default_factory=dict)
+    chosen: dict[str, list[int]] = field(default_factory=dict)
 
     def add(self, rows: IntArray, columns: dict[Key, Column]) -> None:
         """Close one seed."""
@@ -157,13 +161,14 @@ def _served(score: FloatArray, cost: FloatArray, choice: IntArray) -> Column:
 def _router(book: _Book, label: str, decisions: Decisions, rows: IntArray) -> dict[Key, Column]:
     """The two columns of a router in one seed; its operating points go to the book."""
     weights = decisions.weights
-    score, cost = _metered(decisions, "test", rows, book.outcomes)
+    score, cost = metered(decisions, "test", rows, book.outcomes)
     sample = _sample(book.outcomes, rows, list(zip(score, cost, strict=True)))
     points = OperatingPoints(weights, *sample_means(sample, book.datasets))
     book.sweeps.setdefault(label, []).append(points)
     best: int
     saver: int | None
     best, saver = (0, 0) if len(weights) == 1 else _on_validation(book, decisions)
+    book.chosen.setdefault(label, []).append(best)
     book.saver_seeds[label] = book.saver_seeds.get(label, 0) + (saver is not None)
     base = book.outcomes.score[rows, book.base], book.outcomes.cost[rows, book.base]
     return {
@@ -180,7 +185,7 @@ def _on_validation(book: _Book, decisions: Decisions) -> tuple[int, int | None]:
             f"router {decisions.router!r} has {len(decisions.weights)} operating points and needs validation decisions"
             f" to choose one, got none for seed {decisions.seed}; run the bench with a validation share"
         )
-    score, cost = _metered(decisions, "validation", rows, book.outcomes)
+    score, cost = metered(decisions, "validation", rows, book.outcomes)
     base = book.outcomes.score[rows, book.base], book.outcomes.cost[rows, book.base]
     sample = _sample(book.outcomes, rows, [*zip(score, cost, strict=True), base])
     acc, usd = sample_means(sample, sorted(set(sample.dataset.tolist())))
@@ -203,9 +208,12 @@ def choose_points(acc: FloatArray, cost: FloatArray, reaching: np.typing.NDArray
     return best, int(candidates[np.argmin(price[candidates])]) if len(candidates) else None
 
 
-def _metered(decisions: Decisions, name: Part, rows: IntArray, outcomes: Outcomes) -> Column:
-    """Score and cost (w, n) of one part, in the order of `rows`; NaN for a query that nothing was served on."""
-    part, points = decisions.parts[name], len(decisions.weights)
+def metered(decisions: Decisions, name: Part, rows: IntArray, outcomes: Outcomes) -> Column:
+    """Score and cost (w, n) of one part, in the order of `rows`; NaN for a query that nothing was served on.
+
+    Raises ValueError where the part is about other queries.
+    """
+    part, points = decisions.parts[name], decisions.points(name)
     order = np.argsort(part.rows, kind="stable")
     if not np.array_equal(part.rows[order], np.sort(rows)):
         raise ValueError(

@@ -26,8 +26,8 @@ from llmrouterbench.table import FloatArray, IntArray, Outcomes
 
 FORMAT = "llmrouterbench/runs"
 SCHEMA = 1
-Part = Literal["validation", "test"]
-_PARTS: tuple[Part, ...] = ("validation", "test")
+Part = Literal["validation", "test", "checkpoints"]
+_PARTS: tuple[Part, ...] = ("validation", "test", "checkpoints")
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,8 @@ class Decisions:
     seed     seed of the split
     weights  (w,) settings of the trade-off dial; one entry for a router without a dial
     parts    "validation" (router fitted without it) and "test" (router fitted on all of train); without a dial
-             a router needs no validation and the part is empty
+             a router needs no validation and the part is empty. The paper's protocol adds "checkpoints" for a router
+             that trains by epochs: test choices after each epoch, one point each, from which only peaks are taken
     facts    constructor settings, fit seconds, seconds to decide, the key of everything that went in
     """
 
@@ -108,6 +109,10 @@ class Decisions:
     weights: FloatArray
     parts: dict[Part, Served]
     facts: dict[str, Any] = field(default_factory=dict)
+
+    def points(self, name: Part) -> int:
+        """Operating points of a part: settings of the dial, or checkpoints."""
+        return len(self.weights) if name != "checkpoints" else int(self.parts[name].point.max(initial=-1)) + 1
 
     def save(self, path: Path) -> None:
         """Write one Parquet file, atomically."""
@@ -123,13 +128,13 @@ class Decisions:
                 }
             )
             for i, name in enumerate(_PARTS)
-            for part in [self.parts[name]]
+            if (part := self.parts.get(name)) is not None
         )
         head = {
             "router": self.router,
             "seed": self.seed,
             "weights": self.weights,
-            "rows": {name: self.parts[name].rows for name in _PARTS},
+            "rows": {name: part.rows for name, part in self.parts.items()},
             "facts": self.facts,
         }
         metadata = {"llmrouterbench": orjson.dumps(head, option=orjson.OPT_SERIALIZE_NUMPY).decode()}
@@ -155,6 +160,8 @@ class Decisions:
         frame = pl.read_parquet(path)
         parts: dict[Part, Served] = {}
         for i, name in enumerate(_PARTS):
+            if name not in head["rows"]:
+                continue
             mine = frame.filter(pl.col("part") == i)
             rows = np.array(head["rows"][name], dtype=np.int64)
             order = np.argsort(rows)

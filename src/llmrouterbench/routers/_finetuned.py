@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import orjson
@@ -190,6 +190,16 @@ class FineTuned:
         for text in self.texts(train.queries):
             digest.update(hashlib.sha256(text.encode()).digest())
         return Path(self.checkpoints) / f"{self.name}-{digest.hexdigest()[:16]}-{part}"
+
+    def showing(self, settle: Callable[[], None], watch: Callable[[Any], None] | None) -> Callable[[], None] | None:
+        """For `train_network`: after an epoch, settle all that follows from the network, then show the router."""
+
+        def show() -> None:
+            settle()
+            if watch is not None:
+                watch(self)
+
+        return None if watch is None else show
 
     def network_recipe(self) -> Recipe:
         """The recipe of the network that is trained."""

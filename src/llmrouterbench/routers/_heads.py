@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,10 +35,12 @@ def fit_heads(
     halves: tuple[IntArray, IntArray],
     seed: int,
     checkpoint: Path | None,
+    watch: Callable[[], None] | None = None,
 ) -> None:
     """Train on cross-entropy with targets (n, k) in [0, 1], NaN left out; stop where it is least on the second half.
 
-    The head starts from the mean of each target, so that training spends no steps on finding it.
+    The head starts from the mean of each target, so that training spends no steps on finding it. `watch` as in
+    `train_network`.
     """
     import torch
 
@@ -58,7 +60,7 @@ def fit_heads(
         return float(cross_entropy(torch.from_numpy(logits), wanted[torch.from_numpy(held)].cpu().double()))
 
     length = np.array([len(row) for row in ids])
-    train_network(network, rows, loss, judge if len(held) else None, seed, checkpoint, length)
+    train_network(network, rows, loss, judge if len(held) else None, seed, checkpoint, length, watch)
 
 
 def probabilities(network: Network, ids: Sequence[Sequence[int]]) -> FloatArray:

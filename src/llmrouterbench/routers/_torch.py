@@ -5,10 +5,10 @@ Everything random comes from a router's own generator: the global random state i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -116,10 +116,13 @@ def affine(layer: torch.nn.Linear) -> Affine:
     return Affine(to_array(layer.weight).T, to_array(layer.bias))
 
 
-def keep_best(states: Iterable[tuple[float, State]], patience: int) -> State:
+def keep_best(
+    states: Iterable[tuple[float, State]], patience: int, watch: Callable[[State], None] | None = None
+) -> State:
     """The state with the lowest loss, looking no further than `patience` states behind it.
 
-    Losses of NaN (nothing to validate on) compare with nothing: the last state stands.
+    Losses of NaN (nothing to validate on) compare with nothing: the last state stands. `watch` is shown every state,
+    those behind the end of the search too, and changes nothing about the one that is kept.
 
     >>> keep_best([(0.9, "a"), (0.5, "b"), (0.6, "c"), (0.7, "d"), (0.1, "e")], patience=2)
     'b'
@@ -129,9 +132,24 @@ def keep_best(states: Iterable[tuple[float, State]], patience: int) -> State:
     kept: list[State] = []
     lowest, since = float("inf"), 0
     for loss, state in states:
+        if watch is not None:
+            watch(state)
+        if kept and since >= patience:  # over; only the watch goes on
+            continue
         since += 1
         if not loss >= lowest:
             kept, lowest, since = [state], loss, 0
-        elif since >= patience:
+        elif since >= patience and watch is None:
             break
     return kept[0]
+
+
+def showing(router: Any, attribute: str, watch: Callable[[Any], None] | None) -> Callable[[Any], None] | None:
+    """For `keep_best`: show `watch` the router as it would stand with each state as its attribute."""
+
+    def show(state: Any) -> None:
+        setattr(router, attribute, state)
+        if watch is not None:
+            watch(router)
+
+    return None if watch is None else show

@@ -49,11 +49,14 @@ def train_network(
     seed: int,
     checkpoint: Path | None = None,
     length: IntArray | None = None,
+    watch: Callable[[], None] | None = None,
 ) -> int:
     """Train every weight that wants a gradient on `rows`; returns the epoch whose weights were kept.
 
     With a `judge` the weights of its best epoch are kept. `length` (n,) of all rows puts rows of like length into
-    one batch, which saves padding. A `checkpoint` folder is written after every epoch and gone on from.
+    one batch, which saves padding. A `checkpoint` folder is written after every epoch and gone on from. `watch` is
+    called after every epoch, while the weights stand as that epoch left them; training then goes on to the last epoch
+    and starts at the first one, whatever the checkpoint, and keeps the weights that it keeps without a watch.
     """
     recipe = network.recipe
     weights = {name: weight for name, weight in network.modules.named_parameters() if weight.requires_grad}
@@ -61,13 +64,19 @@ def train_network(
     batch = recipe.batch_size * recipe.accumulation
     steps = recipe.epochs * math.ceil(len(rows) / batch)
     steps = min(steps, recipe.max_steps) if recipe.max_steps else steps
+    checkpoint = checkpoint if watch is None else None
     progress = _resume(checkpoint, weights, optimizer)
-    while progress.epoch < recipe.epochs and progress.step < steps and not _patience_is_over(progress, recipe):
+    while progress.epoch < recipe.epochs and progress.step < steps:
+        over = _patience_is_over(progress, recipe)
+        if over and watch is None:
+            break
         _epoch(network, optimizer, progress, steps, rows, loss, seed, length)
         progress.epoch += 1
-        if judge is not None:
+        if judge is not None and not over:
             _keep_best(progress, weights, judge())
         _write(checkpoint, progress, weights, optimizer)
+        if watch is not None:
+            watch()
     for name, best in progress.best_weights.items():
         weights[name].data.copy_(best)
     network.modules.eval()

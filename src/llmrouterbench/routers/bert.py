@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Self
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from llmrouterbench.routers._finetuned import PAPER, FineTuned, Recipe
 from llmrouterbench.table import Estimate, Outcomes, Queries
@@ -31,6 +32,10 @@ class Bert(FineTuned):
 
     def fit(self, train: Outcomes) -> Self:
         """Train the encoder and its heads."""
+        return self.fit_watched(train)
+
+    def fit_watched(self, train: Outcomes, watch: Callable[[Any], None] | None = None) -> Self:
+        """`fit`, shown to `watch` after every epoch (see `deciding.TrainsByEpochs`)."""
         known = self.begin(train)
         from llmrouterbench.routers._encoder import load_network, tokenise
         from llmrouterbench.routers._heads import fit_heads
@@ -39,8 +44,10 @@ class Bert(FineTuned):
         network = load_network(self.recipe(), self.parts(), self.seed)
         ids = tokenise(network, self.texts(known.queries))
         checkpoint = self.checkpoint(known)
-        fit_heads(network, ids, known.score, self.halves(known), self.seed, checkpoint)
-        self.network_ = network
+        settle = partial(setattr, self, "network_", network)
+        show = self.showing(settle, watch)
+        fit_heads(network, ids, known.score, self.halves(known), self.seed, checkpoint, show)
+        settle()
         forget(checkpoint)
         return self
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from llmrouterbench.routers._torch import (
     need_torch,
     one_thread,
     seeded_generator,
+    showing,
     shuffled_batches,
     take_step,
     to_array,
@@ -91,15 +92,19 @@ class EmbedLLM:
 
     def fit(self, train: Outcomes) -> Self:
         """Factorise the outcomes by Adam; on a GPU where there is one. Raises ImportError without torch."""
+        return self.fit_watched(train)
+
+    def fit_watched(self, train: Outcomes, watch: Callable[[Any], None] | None = None) -> Self:
+        """`fit`, shown to `watch` after every epoch (see `deciding.TrainsByEpochs`)."""
         need_torch(WHO)
         x = train.queries.embedded(WHO)
         rows, held = validation_split(train, np.arange(len(train)), self.seed, self.validation)
+        self.models_, self.measured_ = train.models, np.isfinite(train.score).any(axis=0)
+        self.cost_ = fit_costs(x, train.cost)
         epochs = self._epochs(x[rows], train.score[rows])
         with one_thread():
             losses = ((cross_entropy(found.logit(x[held]), train.score[held]), found) for found in epochs)
-            self.factors_ = keep_best(losses, self.patience)
-        self.models_, self.measured_ = train.models, np.isfinite(train.score).any(axis=0)
-        self.cost_ = fit_costs(x, train.cost)
+            self.factors_ = keep_best(losses, self.patience, showing(self, "factors_", watch))
         return self
 
     def _epochs(self, x: FloatArray, score: FloatArray) -> Iterator[Factors]:

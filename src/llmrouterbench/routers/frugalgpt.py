@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -44,6 +44,7 @@ class FrugalGPT(FineTuned):
     budget: float = 1.0
 
     weights = np.linspace(0.0, 1.0, 41)
+    checkpoint_weight = 1.0
     name: ClassVar[str] = "frugalgpt"
     presets: ClassVar[Mapping[str, Recipe]] = {
         "minilm": Recipe(),
@@ -74,6 +75,13 @@ class FrugalGPT(FineTuned):
 
         Raises ValueError where they are missing.
         """
+        return self._fit(train, replies, None)
+
+    def fit_watched(self, train: Outcomes, watch: Callable[[Any], None] | None = None) -> Self:
+        """`fit` in mode "query", shown to `watch` after every epoch (see `deciding.TrainsByEpochs`)."""
+        return self._fit(train, None, watch)
+
+    def _fit(self, train: Outcomes, replies: Replies | None, watch: Callable[[Any], None] | None) -> Self:
         if self.mode == "reply" and not replies:
             raise ValueError("router 'frugalgpt' in mode 'reply' needs replies to be fitted; call fit(train, replies)")
         known = self.begin(train)
@@ -85,11 +93,10 @@ class FrugalGPT(FineTuned):
         held = held if len(held) else rows
         checkpoint = self.checkpoint(known)
         if self.mode == "query":
-            chance = self._train_on_queries(network, known, rows, held)
+            self._train_on_queries(network, known, rows, held, watch)
         else:
-            chance = self._train_on_replies(network, known, rows, held, replies or {})
-        self._choose(known, held, chance)
-        self.network_ = network
+            self._choose(known, held, self._train_on_replies(network, known, rows, held, replies or {}))
+            self.network_ = network
         forget(checkpoint)
         return self
 
@@ -138,14 +145,27 @@ class FrugalGPT(FineTuned):
         stages, thresholds = self.cascades_.within(low + weight * (high - low) + 1e-12)
         return self.columns()[stages], thresholds
 
-    def _train_on_queries(self, network: Network, known: Outcomes, rows: IntArray, held: IntArray) -> FloatArray:
-        """Train; returns the probabilities (held, m)."""
+    def _train_on_queries(
+        self,
+        network: Network,
+        known: Outcomes,
+        rows: IntArray,
+        held: IntArray,
+        watch: Callable[[Any], None] | None,
+    ) -> None:
+        """Train, then choose the cascades by what the network says of the validation rows."""
         from llmrouterbench.routers._encoder import tokenise
         from llmrouterbench.routers._heads import fit_heads, probabilities
 
         ids = tokenise(network, self.texts(known.queries))
-        fit_heads(network, ids, known.score, (rows, held), self.seed, self.checkpoint(known))
-        return probabilities(network, [ids[row] for row in held])
+
+        def settle() -> None:
+            self._choose(known, held, probabilities(network, [ids[row] for row in held]))
+            self.network_ = network
+
+        show = self.showing(settle, watch)
+        fit_heads(network, ids, known.score, (rows, held), self.seed, self.checkpoint(known), show)
+        settle()
 
     def _train_on_replies(
         self, network: Network, known: Outcomes, rows: IntArray, held: IntArray, replies: Replies

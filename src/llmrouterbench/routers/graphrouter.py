@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from llmrouterbench.routers._torch import (
     need_torch,
     one_thread,
     seeded_generator,
+    showing,
     take_step,
     to_array,
 )
@@ -125,16 +126,20 @@ class GraphRouter:
 
     def fit(self, train: Outcomes) -> Self:
         """Train on the graph of train; on a GPU where there is one. Raises ImportError without torch."""
+        return self.fit_watched(train)
+
+    def fit_watched(self, train: Outcomes, watch: Callable[[Any], None] | None = None) -> Self:
+        """`fit`, shown to `watch` every ten steps (see `deciding.TrainsByEpochs`)."""
         need_torch(WHO)
         x = train.queries.embedded(WHO)
         rows, held = validation_split(train, np.arange(len(train)), self.seed, self.validation)
         graph = build_graph(train.take(rows), x[rows], self.utility, self.llm_vectors, self.task_vectors)
         goal = self._goal(train, held)
-        with one_thread():
-            losses = ((cross_entropy(readout.logit(x[held]), goal), readout) for readout in self._checks(graph))
-            self.readout_ = keep_best(losses, -(-self.patience // _CHECK_EVERY))
         self.models_, self.measured_ = train.models, np.isfinite(train.score).any(axis=0)
         self.cost_ = fit_costs(x, train.cost)
+        with one_thread():
+            losses = ((cross_entropy(readout.logit(x[held]), goal), readout) for readout in self._checks(graph))
+            self.readout_ = keep_best(losses, -(-self.patience // _CHECK_EVERY), showing(self, "readout_", watch))
         return self
 
     def _goal(self, train: Outcomes, rows: IntArray) -> FloatArray:

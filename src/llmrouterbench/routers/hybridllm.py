@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -49,6 +49,7 @@ class HybridLLM(FineTuned):
     candidates: str = "pair"
 
     weights = np.linspace(0.0, 1.0, 101)
+    checkpoint_weight = 0.5
     name: ClassVar[str] = "hybridllm"
     presets: ClassVar[Mapping[str, Recipe]] = {
         "minilm": Recipe(),
@@ -68,6 +69,10 @@ class HybridLLM(FineTuned):
 
     def fit(self, train: Outcomes) -> Self:
         """Choose the models and train the encoder to tell where a cheap one is enough."""
+        return self.fit_watched(train)
+
+    def fit_watched(self, train: Outcomes, watch: Callable[[Any], None] | None = None) -> Self:
+        """`fit`, shown to `watch` after every epoch (see `deciding.TrainsByEpochs`)."""
         known = self.begin(train)
         strong, cheap = self._models(known)
         self.strong_, self.cheap_ = known.models[strong], tuple(known.models[i] for i in cheap)
@@ -78,7 +83,7 @@ class HybridLLM(FineTuned):
         self.thresholds_ = np.zeros(len(self.weights))
         self.network_ = None
         if len(measured):
-            self._train(known.take(measured), label[measured])
+            self._train(known.take(measured), label[measured], watch)
         return self
 
     def predict(self, queries: Queries) -> Estimate:
@@ -106,7 +111,7 @@ class HybridLLM(FineTuned):
 
         return linear_head(len(self.cheap_), self.recipe().dropout)
 
-    def _train(self, known: Outcomes, label: FloatArray) -> None:
+    def _train(self, known: Outcomes, label: FloatArray, watch: Callable[[Any], None] | None) -> None:
         from llmrouterbench.routers._encoder import load_network, tokenise
         from llmrouterbench.routers._heads import fit_heads, probabilities
         from llmrouterbench.routers._training import forget
@@ -115,11 +120,15 @@ class HybridLLM(FineTuned):
         ids = tokenise(network, self.texts(known.queries))
         rows, held = self.halves(known)
         checkpoint = self.checkpoint(known)
-        fit_heads(network, ids, label, (rows, held), self.seed, checkpoint)
-        chance = probabilities(network, [ids[row] for row in (held if len(held) else rows)])
-        self.thresholds_ = np.quantile(chance.max(axis=1), self.weights)
-        self.thresholds_[0], self.thresholds_[-1] = 0.0, 1.1  # nobody and everybody, whatever the query
-        self.network_ = network
+
+        def settle() -> None:
+            chance = probabilities(network, [ids[row] for row in (held if len(held) else rows)])
+            self.thresholds_ = np.quantile(chance.max(axis=1), self.weights)
+            self.thresholds_[0], self.thresholds_[-1] = 0.0, 1.1  # nobody and everybody, whatever the query
+            self.network_ = network
+
+        fit_heads(network, ids, label, (rows, held), self.seed, checkpoint, self.showing(settle, watch))
+        settle()
         forget(checkpoint)
 
     def _chance(self, queries: Queries) -> FloatArray:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,15 +83,24 @@ class MLPRouter:
 
     def fit(self, train: Outcomes) -> Self:
         """Choose the number of epochs on validation, then train on everything."""
+        return self.fit_watched(train)
+
+    def fit_watched(self, train: Outcomes, watch: Callable[[Any], None] | None = None) -> Self:
+        """`fit`, shown to `watch` after every epoch on everything (see `deciding.TrainsByEpochs`)."""
         x = train.queries.embedded(WHO)
         y = train.score.astype(np.float32)
         rows, held = validation_split(train, np.arange(len(train)), self.seed, self.validation)
         single = x.astype(np.float32)
         self.models_, self.measured_ = train.models, np.isfinite(train.score).any(axis=0)
         self.epochs_ = self._best_epoch(single[rows], y[rows], single[held], y[held])
-        for net in self._epochs(single, y, self.epochs_):
-            self.net_ = net
         self.cost_ = fit_costs(x, train.cost)
+        for epoch, net in enumerate(self._epochs(single, y, self.epochs if watch else self.epochs_), start=1):
+            self.net_ = net
+            if watch is not None:
+                watch(self)
+            if epoch == self.epochs_:
+                kept = net
+        self.net_ = kept
         return self
 
     def _best_epoch(self, x: Single, y: Single, held_x: Single, held_y: Single) -> int:

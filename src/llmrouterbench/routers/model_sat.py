@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -80,6 +81,10 @@ class ModelSAT(FineTuned):
 
     def fit(self, train: Outcomes) -> Self:
         """Describe the models, train the projector, then everything."""
+        return self.fit_watched(train)
+
+    def fit_watched(self, train: Outcomes, watch: Callable[[Any], None] | None = None) -> Self:
+        """`fit`, shown to `watch` after every epoch of the second stage (see `deciding.TrainsByEpochs`)."""
         known = self.begin(train)
         from llmrouterbench.routers._encoder import load_network
         from llmrouterbench.routers._training import forget, train_network
@@ -100,8 +105,10 @@ class ModelSAT(FineTuned):
             train_network(alone, chosen, loss, None, self.seed, first, length)
             for weight in wanted:
                 weight.requires_grad_(True)
-        train_network(network, chosen, loss, judge if len(checked) else None, self.seed, second, length)
-        self.network_ = network
+        settle = partial(setattr, self, "network_", network)
+        show = self.showing(settle, watch)
+        train_network(network, chosen, loss, judge if len(checked) else None, self.seed, second, length, show)
+        settle()
         forget(first)
         forget(second)
         return self

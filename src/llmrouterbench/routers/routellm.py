@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from llmrouterbench.routers._torch import (
     need_torch,
     one_thread,
     seeded_generator,
+    showing,
     shuffled_batches,
     take_step,
     to_array,
@@ -70,6 +71,8 @@ class RouteLLM:
 
     weights = THRESHOLDS
     grid = {"dim": (128, 32)}
+    checkpoint_weight = 0.5
+    """The paper's threshold: at 0 every checkpoint would be the strong model."""
 
     def __init__(
         self,
@@ -98,6 +101,10 @@ class RouteLLM:
 
     def fit(self, train: Outcomes) -> Self:
         """Learn from all battles of the pool. Raises ImportError without torch, ValueError for an unknown model."""
+        return self.fit_watched(train)
+
+    def fit_watched(self, train: Outcomes, watch: Callable[[Any], None] | None = None) -> Self:
+        """`fit`, shown to `watch` after every epoch (see `deciding.TrainsByEpochs`)."""
         need_torch(WHO)
         x = train.queries.embedded(WHO)
         self.models_, self.cost_ = train.models, fit_costs(x, train.cost)
@@ -110,10 +117,12 @@ class RouteLLM:
         self.mean_ = np.nan_to_num(mean, nan=0.0)
         score = train.score[:, self.pool_]
         self.gap_ = np.nan_to_num(known_mean(np.abs(score[:, :, None] - score[:, None, :]), axis=0), nan=0.0)
-        self.strength_ = self._train(x, find_battles(score), train.group)
+        self.strength_ = self._train(x, find_battles(score), train.group, watch)
         return self
 
-    def _train(self, x: FloatArray, battles: Battles, group: IntArray) -> FloatArray:
+    def _train(
+        self, x: FloatArray, battles: Battles, group: IntArray, watch: Callable[[Any], None] | None
+    ) -> FloatArray:
         """Weight (d, pool) of every model's strength on a query; 0 where no battle has a winner."""
         if not len(battles.row):
             return np.zeros((x.shape[1], len(self.pool_)))
@@ -124,7 +133,7 @@ class RouteLLM:
         won = np.ones(len(check.row))
         with one_thread():
             losses = ((cross_entropy(_lead(x, w, check), won), w) for w in self._epochs(x, battles.take(~held)))
-            return keep_best(losses, self.patience)
+            return keep_best(losses, self.patience, showing(self, "strength_", watch))
 
     def _epochs(self, x: FloatArray, battles: Battles) -> Iterator[FloatArray]:
         """The weight (d, pool) of strengths after each epoch."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Self
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -63,6 +64,10 @@ class RouterDC(FineTuned):
 
     def fit(self, train: Outcomes) -> Self:
         """Cluster the training queries and train the encoder together with a vector a model."""
+        return self.fit_watched(train)
+
+    def fit_watched(self, train: Outcomes, watch: Callable[[Any], None] | None = None) -> Self:
+        """`fit`, shown to `watch` after every epoch (see `deciding.TrainsByEpochs`)."""
         known = self.begin(train)
         from llmrouterbench.routers._encoder import load_network, tokenise
         from llmrouterbench.routers._training import forget, train_network
@@ -83,8 +88,10 @@ class RouterDC(FineTuned):
             return 1.0 - float(np.nan_to_num(known_mean(known.score[held, picks])))
 
         checkpoint = self.checkpoint(known)
-        train_network(network, rows, loss, judge if len(held) else None, self.seed, checkpoint)
-        self.network_ = network
+        settle = partial(setattr, self, "network_", network)
+        show = self.showing(settle, watch)
+        train_network(network, rows, loss, judge if len(held) else None, self.seed, checkpoint, watch=show)
+        settle()
         forget(checkpoint)
         return self
 
