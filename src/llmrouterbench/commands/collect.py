@@ -1,0 +1,287 @@
+"""Commands that collect replies: `collect CONFIG`, `collect status`, `resume`, `release`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from llmrouterbench.commands._app import Json, app
+from llmrouterbench.terminal import messages, print_json, say, show_rows
+
+if TYPE_CHECKING:
+    from llmrouterbench.collect import Progress, Summary
+    from llmrouterbench.collecting_config import CollectConfig
+
+_SAY_EVERY = 60.0
+"""Seconds between lines of progress where standard error is no terminal."""
+
+
+class _RunByDefault(TyperGroup):
+    """`collect CONFIG` is short for `collect run CONFIG`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            config = args[0].endswith((".yaml", ".yml")) or Path(args[0]).is_file()
+            if config or args[0].startswith("-"):
+                args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+collecting = typer.Typer(
+    cls=_RunByDefault,
+    no_args_is_help=True,
+    help="Collect replies of a pool of models: `collect CONFIG`, then `collect status FOLDER`.",
+)
+app.add_typer(collecting, name="collect")
+
+Folder = Annotated[Path, typer.Argument(help="A folder of replies, the config's `out`.")]
+BudgetUsd = Annotated[
+    float | None, typer.Option("--budget", min=0.0, help="USD that all runs into the folder may spend together.")
+]
+RetryFailed = Annotated[
+    bool, typer.Option("--retry-failed/--no-retry-failed", help="Ask again what failed in an earlier run.")
+]
+Release = Annotated[
+    Path | None,
+    typer.Option("--write-release", help="Write the replies in the official record format into a new folder."),
+]
+
+
+@collecting.command("run")
+def run(
+    config: Annotated[Path, typer.Argument(help="The YAML file of the collection.")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what it would ask and cost, and ask nothing.")
+    ] = False,
+    budget: BudgetUsd = None,
+    retry_failed: RetryFailed = True,
+    write_release: Release = None,
+    json: Json = False,
+) -> None:
+    """Ask every model every query that has no reply yet; stop at any time and run again to go on."""
+    from llmrouterbench.collecting_config import read_config
+
+    chosen = read_config(config)
+    if dry_run:
+        _show_plan(chosen, retry_failed, json)
+    else:
+        _collect(chosen, budget, retry_failed, write_release, json)
+
+
+@collecting.command()
+def resume(
+    folder: Folder,
+    budget: BudgetUsd = None,
+    retry_failed: RetryFailed = True,
+    write_release: Release = None,
+    json: Json = False,
+) -> None:
+    """Go on with the collection of a folder, with the config it was started with."""
+    from llmrouterbench.collecting_config import parse_config
+    from llmrouterbench.replies_store import read_replies_manifest
+
+    config = parse_config(read_replies_manifest(folder)["config"], f"{folder / 'manifest.json'}: config")
+    _collect(config.model_copy(update={"out": str(folder.resolve())}), budget, retry_failed, write_release, json)
+
+
+@collecting.command()
+def status(folder: Folder, json: Json = False) -> None:
+    """Say what a folder holds of every model, also while a collection runs."""
+    from dataclasses import asdict
+
+    from llmrouterbench.replies_store import tally, writer_of
+
+    cells = tally(folder)
+    writer = writer_of(folder)
+    if json:
+        rows = [{"dataset": d, "model": m, **asdict(cell), "missing": cell.missing} for (d, m), cell in cells.items()]
+        print_json({"folder": str(folder), "writer": writer, "cells": rows})
+        return
+    rows = []
+    for model in dict.fromkeys(model for _, model in cells):
+        mine = [cell for (_, name), cell in cells.items() if name == model]
+        rows.append(
+            {
+                "model": model,
+                "ok": f"{sum(cell.ok for cell in mine)} of {sum(cell.items for cell in mine)}",
+                "failed": str(sum(cell.failed for cell in mine)),
+                "missing": str(sum(cell.missing for cell in mine)),
+                "cost": _dollars(sum(cell.cost for cell in mine), sum(cell.unpriced for cell in mine)),
+                "paid": _dollars(sum(cell.paid for cell in mine), 0),
+                "tokens": f"{sum(cell.tokens_in + cell.tokens_out for cell in mine):,}",
+            }
+        )
+    show_rows("Replies", rows, json=False)
+    say(f"{writer} is collecting into {folder}" if writer else f"nobody is collecting into {folder}")
+
+
+@collecting.command()
+def release(
+    folder: Folder,
+    to: Annotated[Path, typer.Option("--to", help="Folder to make.")],
+    scored: Annotated[
+        Path | None, typer.Option("--scored", help="Outcomes that `llmrouterbench score` made of the replies.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the folder if it exists.")] = False,
+    json: Json = False,
+) -> None:
+    """Write the replies, with their scores, in the official record format, so that others can import them."""
+    from llmrouterbench.replies_release import scores_in, write_replies_release
+    from llmrouterbench.score import scores_of
+
+    scores = None if scored is None else scores_in(scores_of(scored))
+    facts = write_replies_release(folder, to, scores=scores, overwrite=overwrite)
+    if json:
+        print_json({"folder": str(to), **facts})
+    else:
+        say(f"{facts['records']} records in {facts['files']} files in {to}; {facts['unscored']} without a score")
+
+
+def _dollars(known: float, unpriced: int) -> str:
+    return f"${known:.4f}" + (f" + {unpriced} unknown" if unpriced else "")
+
+
+def _show_plan(config: CollectConfig, retry_failed: bool, json: bool) -> None:
+    from dataclasses import asdict
+
+    from llmrouterbench.collecting_plan import plan
+
+    rows = plan(config, retry_failed=retry_failed)
+    known = sum(row.cost for row in rows if row.cost is not None)
+    unknown = [row.model for row in rows if row.cost is None and row.to_ask]
+    if json:
+        print_json({"plan": [asdict(row) for row in rows], "cost": known, "unpriced": unknown})
+        return
+    shown = [
+        {
+            "model": row.model,
+            "there": f"{row.there} of {row.queries}",
+            "cached": str(row.cached),
+            "to ask": str(row.to_ask),
+            "tokens in": _short(row.tokens_in),
+            "tokens out": f"{_short(row.tokens_out)} ({row.basis})",
+            "cost": "unknown" if row.cost is None else f"${row.cost:.4f}",
+        }
+        for row in rows
+    ]
+    show_rows("Plan", shown, json=False)
+    say(f"about ${known:.4f}" + (f" and what {', '.join(unknown)} cost, which nobody knows" if unknown else ""))
+
+
+def _collect(config: CollectConfig, budget: float | None, retry_failed: bool, release: Path | None, json: bool) -> None:
+    from llmrouterbench.collect import collect
+
+    with _live() as tell:
+        done = collect(config, budget=budget, retry_failed=retry_failed, tell=tell)
+    facts: dict[str, Any] = {"folder": config.out, **_facts(done)}
+    if release is not None:
+        from llmrouterbench.replies_release import write_replies_release
+
+        facts["release"] = {"folder": str(release), **write_replies_release(Path(config.out), release)}
+    if json:
+        print_json(facts)
+    else:
+        _say_summary(config, done)
+        if release is not None:
+            say(f"release in {release}")
+    if done.interrupted:
+        raise typer.Exit(130)
+    if not done.complete:
+        raise typer.Exit(1)
+
+
+def _facts(done: Summary) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {**asdict(done), "complete": done.complete}
+
+
+def _say_summary(config: CollectConfig, done: Summary) -> None:
+    rows = [
+        {
+            "model": one.model,
+            "ok": f"{one.ok} of {one.queries}",
+            "failed": str(one.failed),
+            "missing": str(one.queries - one.ok - one.failed),
+            "cached": str(one.hits),
+            "spent": _dollars(one.spent, 0),
+            "cost": _dollars(one.cost, one.unpriced),
+        }
+        for one in done.models
+    ]
+    show_rows("Collected", rows, json=False)
+    if done.torn:
+        say(f"{done.torn} half-written lines of a run that was killed were cut off; their replies are asked for again")
+    if done.in_flight:
+        say(f"{done.in_flight} calls were under way when a run was killed; they may have been paid twice")
+    for one in done.models:
+        if one.stopped:
+            say(f"model {one.model} stopped: {one.stopped}")
+    if done.why:
+        say(done.why)
+    left = "" if done.complete else f"; to go on: llmrouterbench collect resume {config.out}"
+    say(f"replies in {config.out}{left}")
+
+
+# --- live progress ---------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _live() -> Iterator[Callable[[Sequence[Progress]], None]]:
+    """Progress on standard error: a bar for every model on a terminal, else a line a minute."""
+    if not messages.is_terminal:
+        yield _lines()
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        TextColumn("{task.description:<20.20}"),
+        BarColumn(10),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[facts]}", markup=False),
+    )
+    with Bars(*columns, console=messages) as bars:
+        tasks: dict[str, Any] = {}
+
+        def tell(models: Sequence[Progress]) -> None:
+            for one in models:
+                if one.model not in tasks:
+                    tasks[one.model] = bars.add_task(one.model, total=one.queries, facts="")
+                bars.update(tasks[one.model], completed=one.ok + one.failed, facts=_line(one))
+
+        yield tell
+
+
+def _line(one: Progress) -> str:
+    """Failed, dollars, tokens and time left of one model."""
+    left = one.seconds_left
+    time_left = "" if left is None else f", {int(left) // 3600}:{int(left) // 60 % 60:02d}:{int(left) % 60:02d} left"
+    end = ", stopped" if one.stopped else time_left
+    return f"{one.failed} failed, ${one.spent:.4f}, {_short(one.tokens_in + one.tokens_out)} tokens{end}"
+
+
+def _short(number: int) -> str:
+    """12345 as 12k."""
+    return (
+        str(number) if number < 10_000 else f"{number // 1000}k" if number < 10_000_000 else f"{number // 1_000_000}M"
+    )
+
+
+def _lines() -> Callable[[Sequence[Progress]], None]:
+    said = time.monotonic()
+
+    def tell(models: Sequence[Progress]) -> None:
+        nonlocal said
+        if time.monotonic() - said >= _SAY_EVERY:
+            said = time.monotonic()
+            for one in models:
+                say(f"{one.model}: {one.ok + one.failed} of {one.queries}, {_line(one)}")
+
+    return tell

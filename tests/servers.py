@@ -1,0 +1,103 @@
+"""Real Redis and PostgreSQL servers for tests, each in a folder of its own, on a free port of loopback."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(600):
+        if process.poll() is not None:
+            raise RuntimeError(f"the server ended at once with status {process.returncode}")
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise TimeoutError(f"no server on port {port} after 30 seconds")
+
+
+@contextmanager
+def _running(command: list[str], port: int) -> Iterator[None]:
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            _wait_for(port, process)
+            yield
+        finally:
+            process.terminate()
+
+
+@contextmanager
+def redis_server() -> Iterator[str]:
+    """The address of a Redis server; skips the test where there is no redis-server."""
+    pytest.importorskip("redis", reason="the extra redis is not installed")
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("redis-server is not installed")
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        command = [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", folder, "--save", ""]
+        with _running(command, port):
+            yield f"redis://127.0.0.1:{port}/0"
+
+
+@contextmanager
+def postgres_server() -> Iterator[str]:
+    """The address of a PostgreSQL database; skips the test where there is no PostgreSQL."""
+    pytest.importorskip("psycopg", reason="the extra postgres is not installed")
+    programs = _postgres_programs()
+    port = free_port()
+    folder = Path(tempfile.mkdtemp())
+    try:
+        as_user = _as_ordinary_user(folder)
+        data = folder / "data"
+        made = [*as_user, str(programs / "initdb"), "-D", str(data), "-U", "tester", "-A", "trust", "--no-sync"]
+        subprocess.run(made, check=True, capture_output=True, cwd=folder)
+        options = ["-h", "127.0.0.1", "-p", str(port), "-k", str(folder), "-F"]
+        with _running([*as_user, str(programs / "postgres"), "-D", str(data), *options], port):
+            yield f"postgresql://tester@127.0.0.1:{port}/postgres"
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _postgres_programs() -> Path:
+    found = shutil.which("initdb")
+    if found is not None:
+        return Path(found).resolve().parent
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    if not installed:
+        pytest.skip("PostgreSQL is not installed")
+    return installed[-1]
+
+
+def _as_ordinary_user(folder: Path) -> list[str]:
+    """The start of a command that PostgreSQL, which refuses to run as root, needs when we are root."""
+    if os.geteuid() != 0:
+        return []
+    setpriv = shutil.which("setpriv")
+    try:
+        user = pwd.getpwnam("postgres")
+    except KeyError:
+        user = pwd.getpwnam("nobody")
+    if setpriv is None:
+        pytest.skip("PostgreSQL must not run as root, and setpriv is not installed")
+    os.chown(folder, user.pw_uid, user.pw_gid)
+    return [setpriv, f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
