@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Literal
 
+from llmrouterbench.naming import did_you_mean
 from llmrouterbench.replies import Item, Reply, Score
 
 Kind = Literal["text", "math", "code", "judge", "harness"]
@@ -82,3 +85,82 @@ class Dataset:
     shown: bool = True
     judge: str = ""
     judge_template: str = field(default="", repr=False)
+
+
+DATASETS: dict[str, str] = {
+    "aime": "aime:DATASET",
+    "math500": "math500:DATASET",
+    "mathbench": "mathbench:DATASET",
+    "livemathbench": "livemathbench:DATASET",
+    "mbpp": "mbpp:DATASET",
+    "humaneval": "humaneval:DATASET",
+    "livecodebench": "livecodebench:DATASET",
+    "swe-bench": "swebench:DATASET",
+    "korbench": "korbench:DATASET",
+    "kandk": "kandk:DATASET",
+    "bbh": "bbh:DATASET",
+    "mmlupro": "mmlupro:DATASET",
+    "gpqa": "gpqa:DATASET",
+    "finqa": "finqa:DATASET",
+    "medqa": "medqa:DATASET",
+    "hle": "hle:DATASET",
+    "simpleqa": "simpleqa:DATASET",
+    "emorynlp": "emorynlp:DATASET",
+    "meld": "meld:DATASET",
+    "arenahard": "arenahard:DATASET",
+    "tau2": "tau2:DATASET",
+}
+"""Dataset name -> "module:attribute" in this package; the names are those of the official release."""
+ENTRY_POINTS = "llmrouterbench.datasets"
+"""Entry-point group of installed plug-ins: name = "package.module:attribute" of a `Dataset`."""
+
+
+def dataset_names() -> list[str]:
+    """Names that `dataset` knows: ours, then those of installed plug-ins. A plug-in cannot take one of our names."""
+    return list(_targets())
+
+
+def dataset(name: str) -> Dataset:
+    """A dataset by name; nothing is read yet. Raises ValueError for an unknown name, TypeError for a wrong plug-in.
+
+    >>> dataset("gpqua")
+    Traceback (most recent call last):
+        ...
+    ValueError: no dataset named 'gpqua'; did you mean 'gpqa'?
+    """
+    targets = _targets()
+    if name not in targets:
+        raise ValueError(f"no dataset named {name!r}{did_you_mean(name, targets)}")
+    module, _, attribute = targets[name].partition(":")
+    found = getattr(import_module(f"{__name__}.{module}" if name in DATASETS else module), attribute)
+    if not isinstance(found, Dataset):
+        raise TypeError(f"dataset {name!r} must be a Dataset, got {type(found).__name__} at {targets[name]}")
+    return found
+
+
+def _targets() -> dict[str, str]:
+    found = dict(DATASETS)
+    for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
+        found.setdefault(point.name, point.value)
+    return found
+
+
+def load(dataset: str | Dataset, folder: str | Path | None = None, subset: str = "") -> list[Item]:
+    """Read the items of a dataset, all of them or one subset, after checking that its files are the pinned ones.
+
+    folder  where the files lie under the names of `Source.files`; None downloads them once into the user's cache
+
+    A file whose sha256 nobody has published is recorded in `sha256.json` beside it at the first load, then checked.
+    Raises FileNotFoundError for a missing file, ValueError for a changed one or an unknown subset, ImportError without
+    the package that the download needs, ConnectionError where the source cannot be reached.
+    """
+    from llmrouterbench.datasets._files import local_files
+
+    chosen = _by_name(dataset) if isinstance(dataset, str) else dataset
+    if subset and subset not in chosen.subsets:
+        raise ValueError(f"dataset {chosen.name!r} has no subset {subset!r}{did_you_mean(subset, chosen.subsets)}")
+    items = chosen.read(local_files(chosen, None if folder is None else Path(folder)))
+    return [item for item in items if not subset or item.subset == subset]
+
+
+_by_name = dataset

@@ -1,0 +1,379 @@
+r"""Reading an answer out of a reply: the one place that knows how models write boxes, letters, numbers, lists, tables.
+
+Rules that hold for every reader here. Thoughts are cut out first (`visible`); a thought that never ends leaves nothing.
+Where a reply states several answers the last one wins, even if it contradicts the ones before. A statement that names
+two options at once ("A or B") is no answer. Every reader takes time linear in the reply.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+LONGEST = 4_000
+"""Characters of the longest answer that is read; what is longer is no answer to any of our questions."""
+_TRIES = 200
+"""How many of the last places that look like a statement are examined."""
+
+_THOUGHT = re.compile(
+    r"(?i)<(?P<close>/?)(?:seed:)?(?:think|thinking|thought|thoughts|reasoning|reflection)>"
+    r"|\[(?P<bracket>/?)THINK\]|<\|(?P<word>begin|end)_of_thought\|>|◁(?P<kimi>/?)think▷"
+)
+
+
+def visible(reply: str) -> str:
+    """What a reply says outside its thoughts; "" where a thought was never closed.
+
+    A closing tag without an opening one (the chat template holds it) ends a thought that began with the reply.
+
+    >>> visible("<think>Is it A?</think>Answer: B")
+    'Answer: B'
+    >>> visible("Is it A?</think>Answer: B"), visible("<think>Answer: B")
+    ('Answer: B', '')
+    """
+    pieces: list[str] = []
+    start, thinking = 0, False
+    for tag in _THOUGHT.finditer(reply):
+        closes = tag["word"].lower() == "end" if tag["word"] else bool(tag["close"] or tag["bracket"] or tag["kimi"])
+        if closes:
+            if not thinking:
+                pieces.clear()
+            start, thinking = tag.end(), False
+        elif not thinking:
+            pieces.append(reply[start : tag.start()])
+            thinking = True
+    return "" if thinking else "".join([*pieces, reply[start:]])
+
+
+@dataclass(frozen=True)
+class Statement:
+    """An answer as it stands in a reply, and where it begins."""
+
+    text: str
+    at: int
+
+
+_BOX = re.compile(r"\\f?box(?:ed)?\s{0,3}\{|\\boxed\s{1,3}(?=[^\s{])")
+_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
+
+
+def boxed(text: str) -> str | None:
+    r"""The content of the last \boxed{...} that is closed and not empty.
+
+    >>> boxed(r"\boxed{\frac{1}{2}} or rather \boxed{\text{C}}")
+    '\\text{C}'
+    """
+    found = _last_box(text)
+    return found.text if found else None
+
+
+def _last_box(text: str) -> Statement | None:
+    for box in reversed(deque(_BOX.finditer(text), maxlen=_TRIES)):
+        content = _braced(text, box.end()) if box[0].endswith("{") else text[box.end() :].split(maxsplit=1)[0]
+        if content and len(content) <= LONGEST and content.strip():
+            return Statement(content.strip(), box.start())
+    return None
+
+
+def _braced(text: str, start: int) -> str | None:
+    """Text from `start` to the brace that closes the one before it."""
+    depth = 1
+    for mark in _BRACE.finditer(text, start, start + LONGEST + 1):
+        depth += (mark[0] == "{") - (mark[0] == "}")
+        if depth == 0:
+            return text[start : mark.start()]
+    return None
+
+
+_ANSWER_WORD = re.compile(r"(?i)\b(?:answer|solution|result|option|choice)\b|####|<answer>|答案")
+_LINKS = r"(?:is|are|was|be|equals|would be|must be|should be|will be|is indeed|:|：|=|->|→|-|–|—)"
+_LINK = re.compile(
+    rf"(?i)\s*(?:(?:to|for|of) [^\n:：.]{{1,80}}?)?\s*{_LINKS}(?:\s*(?:therefore|thus|simply|then)\b)?[\s:：]*"
+)
+_DECORATION = re.compile(r"[*_`#\"“”]+")
+_STOP = re.compile(r"\n|</answer>|\.(?=\s|$)|(?:,|\s)\s*(?:because|since|which|where|as|so|I hope)\b")
+_INLINE_MATH = re.compile(r"^\s*(?:\$\$?([^$\n]{1,2000})\$\$?|\\\(([^\n]{1,2000}?)\\\)|\\\[([^\n]{1,2000}?)\\\])")
+
+
+def stated(text: str) -> str | None:
+    r"""What the last "answer is ...", "Final Answer: ...", "#### ..." or <answer> says.
+
+    >>> stated("So the final answer is $\\frac{3}{4}$. I hope it is correct.")
+    '\\frac{3}{4}'
+    >>> stated("**Final Answer**\n\n12 apples")
+    '12 apples'
+    """
+    found = _last_statement(text)
+    return found.text if found else None
+
+
+def _last_statement(text: str) -> Statement | None:
+    for word in reversed(deque(_ANSWER_WORD.finditer(text), maxlen=_TRIES)):
+        value = _value_after(text[word.end() : word.end() + LONGEST], word[0])
+        if value:
+            return Statement(value, word.start())
+    return None
+
+
+def _value_after(rest: str, word: str) -> str:
+    """The value that follows an answer word, "" where none does."""
+    rest = _DECORATION.sub("", rest)
+    link = _LINK.match(rest)
+    if link:
+        rest = rest[link.end() :]
+    elif rest.startswith("\n") or word.startswith(("#", "<")):
+        rest = rest.lstrip()
+    else:
+        return ""
+    math = _INLINE_MATH.match(rest)
+    if math:
+        return next(part for part in math.groups() if part is not None).strip()
+    return _STOP.split(rest.strip(), maxsplit=1)[0].strip(" \t:;,.!")
+
+
+def final(text: str) -> str | None:
+    r"""The answer of a reply that ends in a box or in a statement, whichever comes last.
+
+    >>> final(r"The answer is 4. No: \boxed{5}"), final("I do not know.")
+    ('5', None)
+    """
+    box, statement = _last_box(text), _last_statement(text)
+    if box and (statement is None or box.at >= statement.at or "box" in statement.text):
+        return box.text
+    return statement.text if statement else None
+
+
+_WRAPPER = re.compile(
+    r"\\(?:boxed|fbox|text(?:bf|it|rm|sf)?|math(?:bf|rm|sf|it)|bf|rm|left|right)\b|[*_`$\"“”{}()\[\]\\#]+"
+)
+_FILLER = r"(?:(?:most likely|likely|therefore|thus|clearly|the|correct|option|choice|letter|answer|is)\s+)*"
+_SAID = re.compile(
+    rf"(?i:\s*(?:(?:to|for|of) [^\n:：.]{{1,80}}?)?\s*(?:{_LINKS}|>)[\s:：]*{_FILLER})\s*['‘]?(?P<rest>\S.*)"
+    r"|\s*?\n\s*(?P<line>\S.*)"
+)
+_LETTER = re.compile(
+    r"(?:([B-HJ-Z])(?!\w|['’]\w)"
+    r"|([AI])(?=\s*(?:[.,:;)!?|/–—-]|\n|$|\s[A-Z(]|(?:or|and|because|since|as|which|is|for)\b))"  # also words
+    r"|([a-z])(?=\s*[.,)]?\s*(?:\n|$)))"
+)
+_MORE = re.compile(r"\s*(?:or|and|/|&|,)\s*\b([A-Z])(?![\w'’])")
+_LETTER_WORD = re.compile(r"(?i)\b(?:answer|option|choice)\b|答案")
+SEVERAL = "several"
+"""What `letter` gives where one statement names more than one option."""
+
+
+def letter(text: str, options: Mapping[str, str]) -> str | None:
+    r"""The letter that a reply to a multiple-choice question chooses; an option's own words count as its letter.
+
+    `options` is letter -> text. The result may be a letter that is no option; `SEVERAL` where two are named at once.
+
+    >>> options = {"A": "red", "B": "green", "C": "blue"}
+    >>> [letter(reply, options) for reply in ("**Answer:** (C)", r"\boxed{\text{C}}", "The answer is blue.", "B")]
+    ['C', 'C', 'C', 'B']
+    >>> letter("Answer: Because of this, I cannot say.", options) is None
+    True
+    """
+    box = _last_box(text)
+    for word in reversed(deque(_LETTER_WORD.finditer(text), maxlen=_TRIES)):
+        if box and box.at > word.end():
+            break
+        chosen = _letter_after(text[word.end() : word.end() + 300], options)
+        if chosen:
+            return chosen
+    if box:
+        chosen = _chosen(_WRAPPER.sub(" ", box.text), options)
+        if chosen:
+            return chosen
+    return _bare_letter(text, options)
+
+
+def _letter_after(rest: str, options: Mapping[str, str]) -> str | None:
+    said = _SAID.match(_WRAPPER.sub(" ", rest))
+    if said is None:
+        return None
+    return _chosen(said["rest"] if said["rest"] is not None else said["line"], options)
+
+
+def _chosen(said: str, options: Mapping[str, str]) -> str | None:
+    """The option that a statement begins with, by letter or in its own words."""
+    said = said.strip()
+    first = _LETTER.match(said)
+    if first:
+        chosen = (first[1] or first[2] or first[3]).upper()
+        more = _MORE.match(said, first.end())
+        return SEVERAL if more and more[1] != chosen else chosen
+    return _in_words(said.split("\n", 1)[0], options)
+
+
+def _bare_letter(text: str, options: Mapping[str, str]) -> str | None:
+    """The letter of a reply whose only line, or whose last line, is an option."""
+    lines = text[-LONGEST:].strip().rsplit("\n", 1)
+    last = _WRAPPER.sub(" ", lines[-1]).strip()
+    if len(lines) == 1 and len(text) < LONGEST:
+        return _chosen(last, options)
+    return last[0] if re.fullmatch(r"[A-Z]\s*[.:]?", last) else _in_words(last, options)
+
+
+def _in_words(line: str, options: Mapping[str, str]) -> str | None:
+    """The option whose own words a line consists of, a leading article apart."""
+    said = _phrase(line)
+    return next((key for key, value in options.items() if said and said == _phrase(value)), None)
+
+
+def _phrase(text: str) -> str:
+    return re.sub(r"^(?:the|an?) ", "", _words(text))
+
+
+def _words(text: str) -> str:
+    return " ".join(re.findall(r"[^\W_]+", text[:LONGEST].casefold()))
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number as it was written: its value, with percent and scale words applied, and its precision.
+
+    value     exact; 12.5% is 1/8, 3 million is 3,000,000
+    decimals  digits after the point as written
+    percent   whether a percent sign or word followed
+    scale     1,000 for thousand, 1,000,000 for million and so on; 1 without
+    """
+
+    value: Fraction
+    decimals: int = 0
+    percent: bool = False
+    scale: int = 1
+
+    @property
+    def written(self) -> Fraction:
+        """The number without percent and scale: 12.5 for 12.5%.
+
+        >>> number("12.5%").written
+        Fraction(25, 2)
+        """
+        return self.value * (100 if self.percent else 1) / self.scale
+
+
+_SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_DIGITS = r"(?:\d{1,3}(?:,\d{3}){1,100}(?!\d)|\d{1,400})(?:\.\d{0,100})?|\.\d{1,100}"
+_NUMBER = re.compile(
+    rf"(?P<open>\()?\s?(?P<sign>[-+])?\s?(?:US)?[$€£¥]?\s?(?P<sign2>[-+])?(?P<digits>{_DIGITS})"
+    r"(?:[eE](?P<e>[-+]?\d{1,3})\b|\s?(?:x|×|\*|\\times|\\cdot)\s?10\s?(?:\^|\*\*)\s?\{?\(?(?P<power>[-+]?\d{1,3})\)?\}?)?"
+    r"(?:\s?/\s?(?P<under>[1-9]\d{0,99})(?![\d/]))?"
+    rf"(?P<close>\s?\))?\s?(?P<percent>%|percent\b|per cent\b)?\s?(?i:(?P<scale>{'|'.join(_SCALES)})s?\b)?"
+)
+_FRACTION = re.compile(r"\\[dt]?frac\s?\{\s?([-+]?\d{1,100})\s?\}\s?\{\s?(\d{1,100})\s?\}")
+_UNTEX = re.compile(r"\\(?:text|mathrm|textbf|mathbf|mbox)\s?\{([^{}]{0,200})\}")
+
+
+def plain(text: str) -> str:
+    r"""An answer without LaTeX that carries no number: \text, spaces, thousands braces, unicode signs.
+
+    >>> plain(r"\$1{,}234\,\text{ million}"), plain("−3,5 %")
+    ('$1,234 million', '-3,5 %')
+    """
+    for sign in "−–‒﹣":
+        text = text.replace(sign, "-")
+    text = text.replace("{,}", ",").replace("\u00a0", " ").replace("\u202f", "")
+    text = _FRACTION.sub(r"\1/\2", re.sub(r"\\[,;:!]", "", _UNTEX.sub(r"\1", text)))
+    return re.sub(r"\\(?=[$%#& ])", "", text).strip().strip("*`").strip()
+
+
+def number(text: str) -> Number | None:
+    """The number that an answer begins with, after at most a name and a sign of equality, or "about".
+
+    >>> [number(text).value for text in ("$1,234.50", "about 12.5 percent", "x = -3", "(7)")]
+    [Fraction(2469, 2), Fraction(1, 8), Fraction(-3, 1), Fraction(-7, 1)]
+    """
+    text = plain(text[:LONGEST])
+    name = re.match(r"(?:[^\d=≈\n]{0,60}[=≈]|approximately|about|around|roughly|~|≈)\s*", text)
+    found = _NUMBER.match(text, name.end() if name else 0)
+    return _as_number(found) if found else None
+
+
+def last_number(text: str) -> Number | None:
+    """The last number in a text, wherever it stands.
+
+    >>> last_number("from 3 to 1,250").value
+    Fraction(1250, 1)
+    """
+    found = deque(_NUMBER.finditer(plain(text[-100_000:])), maxlen=1)
+    return _as_number(found[0]) if found else None
+
+
+def _as_number(found: re.Match[str]) -> Number:
+    digits = found["digits"].replace(",", "")
+    value = Fraction(digits if digits[-1] != "." else digits[:-1])
+    value *= Fraction(10) ** int(found["e"] or found["power"] or 0)
+    value /= int(found["under"] or 1)
+    negative = "-" in (found["sign"], found["sign2"]) or bool(found["open"] and found["close"] and not found["under"])
+    scale = _SCALES[found["scale"].lower()] if found["scale"] else 1
+    value *= scale * (-1 if negative else 1)
+    decimals = len(digits.partition(".")[2])
+    return Number(value / 100 if found["percent"] else value, decimals, bool(found["percent"]), scale)
+
+
+_PAIRS = {"(": ")", "[": "]", "{": "}"}
+
+
+def parts(text: str) -> list[str]:
+    r"""The elements of a list answer: split at commas, semicolons and "and" outside brackets; thousands stay whole.
+
+    >>> parts(r"\{1, (2, 3), 1,250\}"), parts("red and blue")
+    (['1', '(2, 3)', '1,250'], ['red', 'blue'])
+    """
+    text = _unbracketed(
+        plain(text[:LONGEST]).replace("\\{", "{").replace("\\}", "}").replace("\\left", "").replace("\\right", "")
+    )
+    found, depth, start = [], 0, 0
+    for mark in re.finditer(r"[(\[{]|[)\]}]|(?<!\d),|,(?!\d{3}(?!\d))|;|\s(?:and|&)\s", text):
+        if mark[0] in _PAIRS:
+            depth += 1
+        elif mark[0] in _PAIRS.values():
+            depth = max(0, depth - 1)
+        elif depth == 0:
+            found.append(text[start : mark.start()])
+            start = mark.end()
+    return [part.strip() for part in [*found, text[start:]] if part.strip()]
+
+
+def _unbracketed(text: str) -> str:
+    """Without the brackets around the whole."""
+    if len(text) < 2 or _PAIRS.get(text[0]) != text[-1]:
+        return text
+    depth = 0
+    for at, sign in enumerate(text):
+        depth += (sign in _PAIRS) - (sign in _PAIRS.values())
+        if depth == 0 and at < len(text) - 1:
+            return text
+    return text[1:-1]
+
+
+def rows(text: str) -> list[list[str]]:
+    r"""The cells of a table answer: pipes, tabs or list elements, one row a line; rules between rows are dropped.
+
+    >>> rows("| a | 1 |\n|---|---|\n| b | 2 |"), rows("1, 2\n3, 4")
+    ([['a', '1'], ['b', '2']], [['1', '2'], ['3', '4']])
+    """
+    return [cells for line in text[-LONGEST:].splitlines() if (cells := _cells(line))]
+
+
+def _cells(line: str) -> list[str]:
+    line = line.strip()
+    if not line or re.fullmatch(r"[|\s:+=-]+", line):
+        return []
+    for separator in ("|", "\t"):
+        if separator in line:
+            return [cell.strip() for cell in line.strip(separator).split(separator)]
+    return parts(line)
+
+
+def same_words(left: str, right: str) -> bool:
+    """Whether two answers are the same words, whatever their case, spaces and punctuation.
+
+    >>> same_words("The Joker!", "the joker"), same_words("", "!")
+    (True, False)
+    """
+    return bool(_words(left)) and _words(left) == _words(right)

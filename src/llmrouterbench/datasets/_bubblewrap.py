@@ -1,0 +1,68 @@
+"""The command line of bubblewrap: a sandbox with no network, no home folder, no other process, and sized folders.
+
+What each option is there for was found by trying, see `tests/test_sandbox.py`:
+
+--as-pid-1     else dead processes pile up where the host's pid 1 reaps late, until nothing starts any more
+prlimit        inside, so that processes are counted in the sandbox's own user namespace
+--info-fd      tells the process id to kill; killing bwrap itself leaves that to the kernel's death signal
+--remount-ro   "/" and "/dev" are file systems in memory without a size; only the sized folders stay writable
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def bubblewrap(
+    bwrap: str, interpreter: list[str], roots: list[str], limits: Mapping[str, int], fds: Mapping[str, int]
+) -> list[str]:
+    """The arguments that run `interpreter` on the program that lies in fds["program"].
+
+    roots    folders outside /usr that the interpreter needs, shown read-only
+    limits   prlimit's options (nproc, cpu, as, fsize, nofile, core) and "disk", bytes of each writable folder
+    fds      "program", "info" and, where there is a filter, "seccomp": descriptors the command inherits
+    """
+    seccomp = ["--seccomp", str(fds["seccomp"])] if "seccomp" in fds else []
+    within = [f"--{name}={value}" for name, value in limits.items() if name != "disk"]
+    return [
+        *(bwrap, "--info-fd", str(fds["info"]), *_isolated(), *_environment(), *_system(), *_bound(roots)),
+        *("--proc", "/proc", "--dev", "/dev", *_folders(limits["disk"], "/dev/shm", "/tmp", "/box")),
+        *("--perms", "0444", "--file", str(fds["program"]), "/box/main.py"),
+        *("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/box", *seccomp),
+        *("--", "/usr/bin/prlimit", *within, "--", *interpreter, "main.py"),
+    ]
+
+
+def _isolated() -> list[str]:
+    names = "unshare-all as-pid-1 unshare-user disable-userns die-with-parent new-session clearenv"
+    return [
+        *(f"--{name}" for name in names.split()),
+        *("--uid", "65534", "--gid", "65534", "--hostname", "sandbox", "--cap-drop", "ALL"),
+    ]
+
+
+def _environment() -> list[str]:
+    said = {"PATH": "/usr/bin:/bin", "HOME": "/box", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"}
+    return [word for name, value in said.items() for word in ("--setenv", name, value)]
+
+
+def _system() -> list[str]:
+    """/usr, the links of a merged /usr or the folders of an unmerged one, and the linker's cache."""
+    said = ["--ro-bind", "/usr", "/usr"]
+    for name in ("bin", "lib", "lib64"):
+        folder = Path("/", name)
+        if folder.is_symlink():
+            said += ["--symlink", os.readlink(folder), f"/{name}"]
+        elif folder.is_dir():
+            said += ["--ro-bind", f"/{name}", f"/{name}"]
+    return [*said, "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
+
+
+def _bound(roots: list[str]) -> list[str]:
+    return [word for root in roots for word in ("--ro-bind", root, root)]
+
+
+def _folders(size: int, *paths: str) -> list[str]:
+    return [word for path in paths for word in ("--size", str(size), "--perms", "1777", "--tmpfs", path)]

@@ -1,0 +1,298 @@
+"""Datasets of a user's own: a YAML file that names a data file, its columns, a prompt and a scorer.
+
+    name: capitals
+    file: capitals.csv                      # .csv, .jsonl or .parquet, beside the YAML file
+    columns: {query: question, target: answer}
+    prompt: "{query} End with a line 'Answer: <city>'."
+    scorer: exact                           # exact, letter, number, math, code or judge
+
+See docs/datasets.md for every key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from functools import partial
+from pathlib import Path
+from string import Formatter
+from typing import Any
+
+import orjson
+import yaml
+
+from llmrouterbench.datasets import Dataset, Kind, Source
+from llmrouterbench.datasets._own_scorers import LETTERS, SCORERS, entries_of
+from llmrouterbench.files import sha256_of
+from llmrouterbench.naming import did_you_mean
+from llmrouterbench.replies import Item
+
+KINDS: dict[str, Kind] = {
+    "exact": "text",
+    "letter": "text",
+    "number": "text",
+    "math": "math",
+    "code": "code",
+    "judge": "judge",
+}
+"""Built-in scorer -> kind of dataset, which says what instruments it needs."""
+_WORDS = {
+    "str": "text",
+    "bool": "true or false",
+    "int": "a whole number",
+    "str | tuple[str, ...]": "a column or a list of columns",
+}
+_READERS = (".csv", ".jsonl", ".parquet")
+_JUDGED = ("$query", "$target", "$reply", "VERDICT: CORRECT", "VERDICT: INCORRECT")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which column holds what; `id` "" numbers the rows, `options` is one column of lists or several columns."""
+
+    query: str
+    target: str = ""
+    id: str = ""
+    subset: str = ""
+    options: str | tuple[str, ...] = ()
+    tests: str = ""
+
+
+@dataclass(frozen=True)
+class Judge:
+    """The judge model's id and its template with $query, $target and $reply."""
+
+    model: str
+    template: str
+
+
+@dataclass(frozen=True)
+class OwnDataset:
+    """The keys of the YAML file; `prompt` may hold {query} and {options}."""
+
+    name: str
+    file: str
+    columns: Columns
+    prompt: str
+    scorer: str
+    judge: Judge | None = None
+    title: str = ""
+    domain: str = "own"
+    licence: str = "not stated"
+    citation: str = "not stated"
+    shots: int = 0
+    version: int = 1
+    shown: bool = True
+
+
+def own_dataset(path: str | Path) -> Dataset:
+    """The dataset that a YAML file describes; its data are read and checked once, and their sha256 is pinned.
+
+    Read the items with `datasets.load(dataset, folder)`, where folder holds the data file.
+    Raises FileNotFoundError for a missing file and ValueError for anything in it that is not as it must be.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} must be a YAML file that describes a dataset, got no such file")
+    own = parse_own(path.read_text(encoding="utf-8"), str(path))
+    data = path.parent / own.file
+    if not data.is_file():
+        raise FileNotFoundError(f"{path}: file must name the data beside it, got {own.file!r}, which is not there")
+    items = _items(own, data)
+    return Dataset(
+        name=own.name,
+        title=own.title or own.name,
+        domain=own.domain,
+        source=Source("own", str(path), str(own.version), {own.file: sha256_of(data)}),
+        licence=own.licence,
+        citation=own.citation,
+        size=len(items),
+        shots=own.shots,
+        kind=KINDS[own.scorer],
+        version=own.version,
+        read=lambda files: _items(own, files[own.file]),
+        prompt=partial(_prompt, own.prompt),
+        score=partial(SCORERS[own.scorer], own.judge.template) if own.judge else SCORERS[own.scorer],
+        subsets=tuple(sorted({item.subset for item in items} - {""})),
+        shown=own.shown,
+        judge=own.judge.model if own.judge else "",
+        judge_template=own.judge.template if own.judge else "",
+    )
+
+
+def parse_own(text: str, where: str) -> OwnDataset:
+    r"""The description in a YAML text; unknown keys, wrong types and gaps fail with a sentence that begins `where`.
+
+    >>> parse_own("name: a\ncolums: {}", "own.yaml")
+    Traceback (most recent call last):
+        ...
+    ValueError: own.yaml: unknown key 'colums'; did you mean 'columns'?
+    """
+    try:
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{where} must be YAML, got an error: {' '.join(str(error).split())}") from error
+    raw = _known_keys(raw, OwnDataset, where)
+    raw["columns"] = Columns(**_known_keys(raw.get("columns"), Columns, f"{where}: columns"))
+    if raw.get("judge") is not None:
+        raw["judge"] = Judge(**_known_keys(raw["judge"], Judge, f"{where}: judge"))
+    own = OwnDataset(**raw)
+    _check_scorer(own, where)
+    _check_prompt(own, where)
+    return own
+
+
+def _known_keys(raw: Any, kind: type, where: str) -> dict[str, Any]:
+    """A mapping whose keys are fields of `kind`, required ones present, values of the field's plain type."""
+    if not isinstance(raw, Mapping):
+        raise ValueError(f"{where} must be a mapping of keys to values, got {type(raw).__name__}")
+    known = {field.name: str(field.type) for field in fields(kind)}
+    for key, value in raw.items():
+        if key not in known:
+            raise ValueError(f"{where}: unknown key {str(key)!r}{did_you_mean(str(key), known)}")
+        if not _fits(value, known[key]):
+            raise ValueError(f"{where}: {key} must be {_WORDS.get(known[key], 'a mapping')}, got {value!r}")
+    required = [field.name for field in fields(kind) if field.default is MISSING]
+    missing = [name for name in required if name not in raw]
+    if missing:
+        raise ValueError(f"{where}: {missing[0]} is missing; the required keys are {', '.join(required)}")
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
+
+
+def _fits(value: Any, wants: str) -> bool:
+    if wants == "str":
+        return isinstance(value, str) and bool(value)
+    if wants == "bool":
+        return isinstance(value, bool)
+    if wants == "int":
+        return isinstance(value, int) and not isinstance(value, bool)
+    if "tuple" in wants:
+        return isinstance(value, str) or (isinstance(value, list) and all(isinstance(each, str) for each in value))
+    return isinstance(value, Mapping)
+
+
+def _check_scorer(own: OwnDataset, where: str) -> None:
+    if own.scorer not in KINDS:
+        raise ValueError(f"{where}: no scorer named {own.scorer!r}{did_you_mean(own.scorer, KINDS)}")
+    needs = "tests" if own.scorer == "code" else "target"
+    if not getattr(own.columns, needs):
+        raise ValueError(f"{where}: scorer {own.scorer!r} needs columns.{needs}, got none; name the column")
+    if (own.judge is not None) != (own.scorer == "judge"):
+        raise ValueError(f"{where}: judge must stand there for scorer 'judge' and for no other, got {own.scorer!r}")
+    for part in _JUDGED if own.judge else ():
+        if own.judge and part not in own.judge.template:
+            raise ValueError(f"{where}: judge.template must contain {part!r}; the verdict is the judge's last line")
+
+
+def _check_prompt(own: OwnDataset, where: str) -> None:
+    try:
+        names = [name for _, name, _, _ in Formatter().parse(own.prompt) if name is not None]
+    except ValueError as error:
+        raise ValueError(f"{where}: prompt must be a template, got {error}; write {{{{ for a brace") from error
+    for name in names:
+        if name not in ("query", "options"):
+            raise ValueError(f"{where}: prompt has an unknown field {name!r}{did_you_mean(name, ['query', 'options'])}")
+    if "query" not in names:
+        raise ValueError(f"{where}: prompt must contain {{query}}, got {own.prompt!r}")
+
+
+def _prompt(template: str, item: Item) -> str:
+    options = item.details.get("options", [])
+    lines = "\n".join(f"{letter}) {option}" for letter, option in zip(LETTERS, options, strict=False))
+    return template.format(query=item.query, options=lines)
+
+
+def _items(own: OwnDataset, path: Path) -> list[Item]:
+    items = [_item(own, row, f"{path} row {number}", number) for number, row in enumerate(_rows(path), 1)]
+    first: dict[str, int] = {}
+    for number, item in enumerate(items, 1):
+        if first.setdefault(item.id, number) != number:
+            raise ValueError(f"{path} row {number}: id must be unique, got {item.id!r} of row {first[item.id]} again")
+    if not items:
+        raise ValueError(f"{path} must have rows, got none")
+    return items
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a data file; CSV cells are text."""
+    import polars
+
+    if path.suffix == ".csv":
+        return polars.read_csv(path, infer_schema=False).to_dicts()
+    if path.suffix == ".parquet":
+        return polars.read_parquet(path).to_dicts()
+    if path.suffix != ".jsonl":
+        raise ValueError(f"{path}: file must end in {', '.join(_READERS)}, got {path.suffix or 'no ending'}")
+    rows = []
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        try:
+            rows.append(orjson.loads(line))
+        except orjson.JSONDecodeError as error:
+            raise ValueError(f"{path} line {number} must be one JSON object, got {line[:60]!r}") from error
+    return rows
+
+
+def _item(own: OwnDataset, row: Mapping[str, Any], where: str, number: int) -> Item:
+    columns = own.columns
+    options = _options(row, columns.options, where)
+    details: dict[str, Any] = {"options": options} if options else {}
+    if columns.tests:
+        details |= _tests(str(_cell(row, columns.tests, where)), where)
+    target = _cell(row, columns.target, where) if columns.target else None
+    if own.scorer == "letter":
+        target = _letter(target, options, where)
+    if own.scorer == "number":
+        target = _number(target, where)
+    return Item(
+        id=str(_cell(row, columns.id, where)) if columns.id else f"{own.name}-{number}",
+        query=str(_cell(row, columns.query, where)),
+        target=target,
+        subset=str(_cell(row, columns.subset, where)) if columns.subset else "",
+        details=details,
+    )
+
+
+def _cell(row: Mapping[str, Any], column: str, where: str) -> Any:
+    if column not in row:
+        raise ValueError(f"{where}: no column named {column!r}{did_you_mean(column, row)}")
+    value = row[column]
+    if value is None or value == "":
+        raise ValueError(f"{where}: column {column!r} must not be empty; fill it or take the row out")
+    return value
+
+
+def _options(row: Mapping[str, Any], columns: str | tuple[str, ...], where: str) -> list[str]:
+    if not columns:
+        return []
+    if isinstance(columns, tuple):
+        return [str(_cell(row, column, where)) for column in columns]
+    listed = _cell(row, columns, where)
+    if not isinstance(listed, list):
+        raise ValueError(
+            f"{where}: column {columns!r} must hold a list of options, got {listed!r}; or name several columns"
+        )
+    return [str(option) for option in listed]
+
+
+def _tests(tests: str, where: str) -> dict[str, Any]:
+    entries = entries_of(tests)
+    if not entries:
+        raise ValueError(f"{where}: tests must be Python that uses a name of the solution, got {tests[:80]!r}")
+    return {"tests": tests, "entries": entries}
+
+
+def _letter(target: Any, options: list[str], where: str) -> str:
+    """The right option's letter, from a letter or from the option's text."""
+    if str(target) in options:
+        return LETTERS[options.index(str(target))]
+    known = LETTERS[: len(options)] if options else LETTERS
+    if str(target).upper() in known:
+        return str(target).upper()
+    raise ValueError(f"{where}: target must be an option or its letter ({known[0]} to {known[-1]}), got {target!r}")
+
+
+def _number(target: Any, where: str) -> float:
+    try:
+        return float(str(target).replace(",", ""))
+    except ValueError as error:
+        raise ValueError(f"{where}: target must be a number for scorer 'number', got {target!r}") from error

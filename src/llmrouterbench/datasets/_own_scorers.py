@@ -1,0 +1,107 @@
+"""The built-in scorers that a dataset of a user's own can name: exact, letter, number, math, code, judge."""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from string import ascii_uppercase
+
+from llmrouterbench.datasets import Instruments
+from llmrouterbench.datasets._answers import final, last_number, letter, number, same_words, visible
+from llmrouterbench.datasets._judging import fill, judged, not_scored, visible_reply
+from llmrouterbench.replies import Item, Score
+
+LETTERS = ascii_uppercase
+"""The letters of options, in their order."""
+_CLOSE = Fraction(1, 10**6)
+_SECONDS = 10.0
+
+
+def exact(item: Item, reply: str, instruments: Instruments) -> Score:
+    """1 where the answer is the target in the same words; a list of targets is a list of alternatives."""
+    text = visible(reply).strip()
+    said = (final(text) or text)[:500]
+    targets = item.target if isinstance(item.target, list) else [item.target]
+    right = any(same_words(said, str(target)) for target in targets)
+    return Score(float(right), said, "" if said else "empty reply")
+
+
+def choose_letter(item: Item, reply: str, instruments: Instruments) -> Score:
+    """1 where the reply chooses the target's letter."""
+    options: dict[str, str] = dict(zip(LETTERS, item.details.get("options", []), strict=False))
+    said = letter(visible(reply), options) or ""
+    return Score(float(said == item.target), said, "" if said else "no answer in the reply")
+
+
+def close_number(item: Item, reply: str, instruments: Instruments) -> Score:
+    """1 where the answer is the target within a millionth; "25 %" is 0.25 and 25."""
+    text = visible(reply)
+    stated = final(text)
+    said = number(stated) if stated else last_number(text)
+    if said is None:
+        return Score(0.0, "", "no number in the reply")
+    wanted = Fraction(item.target)
+    right = any(abs(each - wanted) <= _CLOSE * max(abs(wanted), Fraction(1)) for each in (said.value, said.written))
+    return Score(float(right), str(float(said.value)))
+
+
+def equal_math(item: Item, reply: str, instruments: Instruments) -> Score:
+    """1 where the answer equals the target as mathematics."""
+    text = visible(reply).strip()
+    said = final(text) or (text if len(text) < 200 else "")
+    if not said:
+        return Score(0.0, "", "no answer in the reply")
+    try:
+        return Score(float(instruments.equal(str(item.target), said)), said)
+    except TimeoutError:
+        return Score(math.nan, said, "the comparison took longer than its limit")
+
+
+def pass_tests(item: Item, reply: str, instruments: Instruments) -> Score:
+    """1 where the reply's code passes the item's tests in the sandbox."""
+    from llmrouterbench.datasets._code import find_code
+    from llmrouterbench.datasets._code_runs import failure
+
+    entries = item.details["entries"]
+    code = find_code(reply, entries[0])
+    if not code:
+        return Score(0.0, "", f"no code that defines {entries[0]} in the reply")
+    why = failure(instruments, code, item.details["tests"], entries, _SECONDS)
+    return Score(float(not why), code, why)
+
+
+def entries_of(tests: str) -> list[str]:
+    r"""The names that tests take from a solution, in the order they stand there; [] for tests that are no Python.
+
+    >>> entries_of("import math\nassert g(f(1)) == math.pi")
+    ['g', 'f']
+    """
+    from llmrouterbench.datasets._code import missing, parsed
+
+    tree = parsed(tests)
+    names = missing(tree) - sys.stdlib_module_names if tree else set()
+    return [name for name in dict.fromkeys(re.findall(r"\w+", tests)) if name in names]
+
+
+def ask_judge(template: str, item: Item, reply: str, instruments: Instruments) -> Score:
+    """1 where the judge ends with VERDICT: CORRECT, 0 for INCORRECT; anything else is not scored."""
+    shown = visible_reply(reply)
+    if not shown:
+        return Score(0.0, "", "empty reply")
+    asked = fill(template, {"query": item.query, "target": str(item.target), "reply": shown})
+    label, text = judged(asked, ("CORRECT", "INCORRECT"), instruments.ask)
+    return not_scored(text) if label is None else Score(float(label == "CORRECT"), label.lower())
+
+
+SCORERS: Mapping[str, Callable[..., Score]] = {
+    "exact": exact,
+    "letter": choose_letter,
+    "number": close_number,
+    "math": equal_math,
+    "code": pass_tests,
+    "judge": ask_judge,
+}
+"""Name in the YAML file -> scorer (item, reply, instruments); `judge` takes its template first."""

@@ -1,0 +1,121 @@
+"""Scores of many replies: what a scorer needs is opened once, slow scorers run side by side.
+
+A scorer that overruns its time limit, or a judge that cannot be read, leaves the reply "not scored" with the reason.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Literal, Self
+
+from llmrouterbench.datasets import Dataset, Execution, Instruments
+from llmrouterbench.replies import Item, Reply, Score
+
+Compat = Literal["ours", "official"]
+Tell = Callable[[int], None]
+
+_BATCH = 256
+_JUDGES = 32
+"""Judgements asked for at once: they wait for a server, not for a core."""
+
+
+@dataclass
+class Bench:
+    """The instruments of scorers, opened when a dataset needs them; a context manager.
+
+    unsafe   run model-written code without a sandbox where there is none
+    workers  processes for mathematics and for code; None for the number of cores
+    judges   judge model id -> a function that asks it
+    """
+
+    unsafe: bool = False
+    workers: int | None = None
+    judges: Mapping[str, Callable[[str], Reply]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.cores = self.workers or os.cpu_count() or 2
+        self._stack = ExitStack()
+        self._equal: Callable[[str, str], bool] | None = None
+        self._run: Callable[[str, str, float], Execution] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def instruments(self, dataset: Dataset) -> Instruments:
+        """What the scorer of a dataset may use. Raises RuntimeError where code must run and nothing protects."""
+        return Instruments(
+            equal=self._open_math() if dataset.kind == "math" else _unavailable_equal,
+            run=self._open_sandbox() if dataset.kind == "code" else _unavailable_run,
+            ask=self.judges.get(dataset.judge, _nobody),
+        )
+
+    def _open_math(self) -> Callable[[str, str], bool]:
+        if self._equal is None:
+            from llmrouterbench.datasets._math import MathPool
+
+            self._equal = self._stack.enter_context(MathPool(self.cores)).equal
+        return self._equal
+
+    def _open_sandbox(self) -> Callable[[str, str, float], Execution]:
+        if self._run is None:
+            from llmrouterbench.datasets._sandbox import open_sandbox
+
+            self._run = open_sandbox(unsafe=self.unsafe, workers=self.cores).run
+        return self._run
+
+    def width(self, dataset: Dataset) -> int:
+        """How many replies of a dataset are scored at once."""
+        return {"text": 1, "harness": 1, "judge": _JUDGES}.get(dataset.kind, self.cores)
+
+
+def score_replies(
+    dataset: Dataset,
+    work: Sequence[tuple[Item, str]],
+    bench: Bench,
+    compat: Compat = "ours",
+    tell: Tell = lambda done: None,
+) -> list[Score]:
+    """Scores of (item, reply text) pairs, in their order; `tell` hears how many are done."""
+    instruments = bench.instruments(dataset)
+    scorer = dataset.score if compat == "ours" or dataset.official is None else dataset.official
+
+    def one(pair: tuple[Item, str]) -> Score:
+        try:
+            return scorer(pair[0], pair[1], instruments)
+        except TimeoutError as error:
+            return Score(float("nan"), "", str(error) or "the scorer overran its time limit")
+
+    scores: list[Score] = []
+    width = bench.width(dataset)
+    with ThreadPoolExecutor(width, f"score-{dataset.name}") as pool:
+        for batch in _batches(work):
+            scores += map(one, batch) if width == 1 else pool.map(one, batch)
+            tell(len(scores))
+    return scores
+
+
+def _batches(work: Sequence[tuple[Item, str]]) -> Iterator[Sequence[tuple[Item, str]]]:
+    for start in range(0, len(work), _BATCH):
+        yield work[start : start + _BATCH]
+
+
+def _nobody(prompt: str) -> Reply:
+    return Reply("", "", "", "", "failed", "no judge is configured; name it under `judges` and give --config")
+
+
+def _unavailable_equal(one: str, other: str) -> bool:
+    raise RuntimeError("only a dataset of kind 'math' may compare mathematics; set its kind")
+
+
+def _unavailable_run(program: str, stdin: str, seconds: float) -> Execution:
+    raise RuntimeError("only a dataset of kind 'code' may run programs; set its kind")
