@@ -1,177 +1,147 @@
-"""Accuracy against cost: single models, every operating point of every router, and the frontier of all of them."""
+"""Figure 8: accuracy against cost of single models and every operating point of every router, and their frontier."""
 
 from __future__ import annotations
 
-import io
 import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from llmrouterbench.table import FloatArray
+from llmrouterbench.figures.labels import label_points
+from llmrouterbench.figures.picture import (
+    COLOURS,
+    GREY,
+    MARKERS,
+    Picture,
+    canvas,
+    cost_axis,
+    drawing,
+    left_out,
+    legend_beside,
+    numbered,
+    picture_files,
+)
+from llmrouterbench.metrics import pareto_dist
 
 if TYPE_CHECKING:
+    import polars as pl
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.transforms import BboxBase
 
     from llmrouterbench.board import Leaderboard, Point
 
-# Okabe and Ito's colours, told apart with any kind of colour vision; markers tell the same story without colour.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-_GREY = "#777777"
-_LABEL_SIZE = 7.5
-_OFFSETS = ((6, 0), (0, 6), (0, -6), (-6, 0), (5, 5), (5, -5), (-5, 5), (-5, -5), (0, 15), (0, -15), (22, 9), (22, -9))
-_LOG_FROM = 10.0
+_MOST_ROUTERS = 24
+Place = tuple[float, float]
+"""Cost in USD and AvgAcc as a fraction."""
 
 
-def pareto_figure(board: Leaderboard) -> Figure:
-    """Draw AvgAcc (percent) over total test cost (USD); the cost axis is logarithmic where it spans more than 10x.
+@drawing
+def pareto_picture(
+    points: Sequence[Point],
+    *,
+    chosen: Mapping[str, Place] | None = None,
+    title: str = "",
+    base: str = "",
+    simulated: bool = False,
+) -> Picture:
+    """Draw AvgAcc (percent) over total test cost (USD), with the ParetoDist of every router in the legend.
 
-    Raises ValueError where no point has a known cost, ModuleNotFoundError without matplotlib.
+    `chosen` is where validation put each router, drawn as a large mark; `base` is the model in bold. ParetoDist is over
+    all points given. Raises ValueError where there is no point. Source: section 3.4 and Figure 8.
     """
-    from matplotlib.figure import Figure
-
-    if not board.points:
+    if not points:
         raise ValueError("a Pareto figure needs points with known costs, got none; import outcomes with costs")
-    figure = Figure(figsize=(8.0, 5.2), dpi=150, layout="constrained")
-    axes = figure.add_subplot()
-    _frame(axes, board)
-    _frontier(axes, [point for point in board.points if point.on_frontier])
-    models = [point for point in board.points if point.kind == "model"]
-    axes.scatter([p.cost for p in models], [100 * p.avg_acc for p in models], s=22, color=_GREY, zorder=3)
-    names = [row.name for row in board.of_kind("router")]
-    for i, name in enumerate(names):
-        _router(axes, board, name, _COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)])
-    if names:
-        look: dict[str, Any] = {"fontsize": 8, "title_fontsize": 7, "framealpha": 0.9, "edgecolor": "none"}
-        title = "large mark: point chosen on validation"
-        axes.legend(loc="lower right", title=title, alignment="left", **look)
-    figure.draw_without_rendering()  # the layout must stand before labels are placed by pixels
-    _label_models(axes, models, board)
-    return figure
-
-
-def _frame(axes: Axes, board: Leaderboard) -> None:
-    cost = np.array([point.cost for point in board.points])
-    positive = cost[cost > 0]
-    if len(positive) and positive.max() > _LOG_FROM * positive.min():
-        _log_cost(axes, positive, free=len(positive) < len(cost))
+    data = _table(points)
+    routers = sorted({p.name for p in points if p.kind == "router"}, key=lambda name: (-_best(points, name), name))
+    drawn = routers[:_MOST_ROUTERS]
+    notes = left_out(len(routers), len(drawn), "routers", "AvgAcc")
+    figure, (axes,) = canvas(f"Accuracy and cost: {title}", 5.2, simulated=simulated, notes=notes)
+    cost_axis(axes, np.array([p.cost for p in points]))
     axes.set_xlabel("cost of all test queries, USD (mean over seeds)")
     axes.set_ylabel("AvgAcc, % (mean over seeds)")
-    name = board.title.removeprefix("Leaderboard: ")
-    axes.set_title(f"{'SIMULATED: ' if board.simulated else ''}accuracy and cost, {name}", loc="left", fontsize=11)
-    axes.grid(color="#e6e6e6", linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    handles = [_frontier(axes, [p for p in points if p.on_frontier])]
+    models = sorted(
+        (p for p in points if p.kind == "model"), key=lambda p: (p.name != base, not p.on_frontier, -p.avg_acc)
+    )
+    axes.scatter([p.cost for p in models], [100 * p.avg_acc for p in models], s=22, color=GREY, zorder=3)
+    places = chosen or {}
+    handles += [_router(axes, points, name, i, places.get(name)) for i, name in enumerate(drawn)]
+    dist = dict(zip(data["name"].to_list(), data["pareto_dist"].to_list(), strict=True))
+    names = ["frontier of all points", *(numbered(name, f" ({dist[name]:.3f})") for name in drawn)]
+    heading = "router (ParetoDist)" + ("\nlarge mark: chosen on validation" if places else "")
+    legend_beside(axes, handles, names, heading)
+    figure.draw_without_rendering()  # the layout must stand before labels are placed by pixels
+    at = np.array([(p.cost, 100 * p.avg_acc) for p in models]).reshape(-1, 2)
+    label_points(axes, at, [p.name for p in models], bold=0 if models and models[0].name == base else None)
+    return Picture("figure08_pareto", figure, data, notes)
 
 
-def _log_cost(axes: Axes, positive: FloatArray, *, free: bool) -> None:
-    """A free point has no logarithm: where there is one, the axis is linear below the cheapest paid point."""
-    from matplotlib.ticker import LogLocator
-
-    if free:
-        axes.set_xscale("symlog", linthresh=float(positive.min()))
-    else:
-        axes.set_xscale("log")
-        steps = (1.0, 2.0, 5.0) if positive.max() < 1000.0 * positive.min() else (1.0,)
-        axes.xaxis.set_major_locator(LogLocator(subs=steps))
-        axes.xaxis.set_minor_formatter(lambda value, _: "")
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+def _best(points: Sequence[Point], name: str) -> float:
+    return max(p.avg_acc for p in points if p.kind == "router" and p.name == name)
 
 
-def _frontier(axes: Axes, points: list[Point]) -> None:
+def _table(points: Sequence[Point]) -> pl.DataFrame:
+    import polars as pl
+
+    acc, cost = np.array([p.avg_acc for p in points]), np.array([p.cost for p in points])
+    keys = [(p.kind, p.name) for p in points]
+    mine = {key: np.array([key == other for other in keys]) for key in dict.fromkeys(keys)}
+    dist = {key: pareto_dist(acc[rows], cost[rows], acc, cost) for key, rows in mine.items()}
+    return pl.DataFrame(
+        {
+            "name": [p.name for p in points],
+            "kind": [p.kind for p in points],
+            "weight": [None if math.isnan(p.weight) else p.weight for p in points],
+            "avg_acc_percent": 100 * acc,
+            "cost_usd": cost,
+            "on_frontier": [p.on_frontier for p in points],
+            "pareto_dist": [dist[key] for key in keys],
+        },
+        schema_overrides={"weight": pl.Float64},
+    )
+
+
+def _frontier(axes: Axes, points: Sequence[Point]) -> Any:
     points = sorted(points, key=lambda p: (p.cost, p.avg_acc))
     cost = np.repeat([p.cost for p in points], 2)[1:]  # along to the next point, then up
     acc = np.repeat([100 * p.avg_acc for p in points], 2)[:-1]
-    axes.plot(cost, acc, color="#bbbbbb", linewidth=1.2, zorder=1, label="frontier of all points")
+    return axes.plot(cost, acc, color="#999999", linewidth=2.0, zorder=1)[0]
 
 
-def _router(axes: Axes, board: Leaderboard, name: str, colour: str, marker: str) -> None:
-    """The sweep of one router, and a larger mark where validation put it."""
-    points = [point for point in board.points if point.kind == "router" and point.name == name]
-    if len(points) > 1:
-        points.sort(key=lambda point: point.index)
-        cost, acc = [p.cost for p in points], [100 * p.avg_acc for p in points]
-        axes.plot(cost, acc, color=colour, linewidth=0.8, alpha=0.6, marker=marker, markersize=2.6, zorder=4)
-    row = board[name]
-    if math.isfinite(row.cost.value):
-        at = [row.cost.value], [100 * row.avg_acc.value]
-        style: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 9.0, "markeredgecolor": "white"}
-        axes.plot(*at, linestyle="none", zorder=5, label=name, **style)
+def _router(axes: Axes, points: Sequence[Point], name: str, i: int, chosen: Place | None) -> Any:
+    """The sweep of one router, and a larger mark where validation put it; a router of one point is a large mark."""
+    sweep = sorted((p for p in points if p.kind == "router" and p.name == name), key=lambda p: p.index)
+    look: dict[str, Any] = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[(i + i // 7) % len(MARKERS)]}
+    large: dict[str, Any] = {"markersize": 8.5, "markeredgecolor": "white", "linestyle": "none", "zorder": 5}
+    if len(sweep) > 1:
+        at = [p.cost for p in sweep], [100 * p.avg_acc for p in sweep]
+        axes.plot(*at, linewidth=0.8, alpha=0.5, markersize=2.6, zorder=4, **look)
+    elif chosen is None:
+        chosen = sweep[0].cost, sweep[0].avg_acc
+    if chosen is not None and math.isfinite(chosen[0]):
+        return axes.plot([chosen[0]], [100 * chosen[1]], **look, **large)[0]
+    return axes.plot([], [], **look, **large)[0]
 
 
-def _label_models(axes: Axes, models: list[Point], board: Leaderboard) -> None:
-    """Name single models, the important ones first, each where its name covers nothing; without room, not at all."""
-    taken = _drawn(axes, models)
-    scale = axes.figure.dpi / 72.0
-    frame = _corners(axes.bbox)
-    order = sorted(models, key=lambda p: (p.name != board.base, not p.on_frontier, -p.avg_acc))
-    for point in order:
-        x, y = axes.transData.transform((point.cost, 100 * point.avg_acc))
-        width, height = 0.56 * _LABEL_SIZE * len(point.name) * scale, 1.15 * _LABEL_SIZE * scale
-        for dx, dy in _OFFSETS:
-            left = x + dx * scale - width * (0.0 if dx > 0 else 1.0 if dx < 0 else 0.5)
-            bottom = y + dy * scale - height * (0.0 if dy > 0 else 1.0 if dy < 0 else 0.5)
-            box = (left, bottom, left + width, bottom + height)
-            if _inside(box, frame) and not any(_overlap(box, other) for other in taken):
-                taken.append(box)
-                _write(axes, point, dx, dy, bold=point.name == board.base)
-                break
-
-
-def _drawn(axes: Axes, models: list[Point]) -> list[Box]:
-    """Boxes in pixels that a label must not cover: single models, marks, lines cut into short pieces, the legend."""
-    legend = axes.get_legend()
-    boxes = [] if legend is None else [_corners(legend.get_window_extent())]
-    lines = [np.asarray(line.get_xydata(), dtype=np.float64) for line in axes.lines]
-    for line in [*lines, *(np.array([[p.cost, 100 * p.avg_acc]]) for p in models)]:
-        ends = axes.transData.transform(line)
-        steps = np.maximum(1, np.ceil(np.abs(np.diff(ends, axis=0)).max(axis=1) / 6.0)).astype(np.int64)
-        pieces = [np.linspace(a, b, n, endpoint=False) for a, b, n in zip(ends[:-1], ends[1:], steps, strict=True)]
-        boxes += [(x - 4, y - 4, x + 4, y + 4) for x, y in np.concatenate([*pieces, ends[-1:]]).tolist()]
-    return boxes
-
-
-Box = tuple[float, float, float, float]
-
-
-def _corners(box: BboxBase) -> Box:
-    return box.x0, box.y0, box.x1, box.y1
-
-
-def _inside(box: Box, frame: Box) -> bool:
-    return box[0] >= frame[0] and box[1] >= frame[1] and box[2] <= frame[2] and box[3] <= frame[3]
-
-
-def _overlap(a: Box, b: Box) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
-
-
-def _write(axes: Axes, point: Point, dx: float, dy: float, *, bold: bool) -> None:
-    axes.annotate(
-        point.name,
-        (point.cost, 100 * point.avg_acc),
-        xytext=(dx, dy),
-        textcoords="offset points",
-        ha="left" if dx > 0 else "right" if dx < 0 else "center",
-        va="bottom" if dy > 0 else "top" if dy < 0 else "center",
-        fontsize=_LABEL_SIZE,
-        color="#444444",
-        fontweight="bold" if bold else "normal",
+def board_picture(board: Leaderboard) -> Picture:
+    """The figure of a leaderboard. Raises as `pareto_picture`."""
+    rows = board.of_kind("router")
+    return pareto_picture(
+        board.points,
+        chosen={row.name: (row.cost.value, row.avg_acc.value) for row in rows},
+        title=board.title.removeprefix("Leaderboard: "),
+        base=board.base,
+        simulated=board.simulated,
     )
+
+
+def pareto_figure(board: Leaderboard) -> Figure:
+    """The drawing of `board_picture`."""
+    return board_picture(board).figure
 
 
 def pareto_files(board: Leaderboard) -> dict[str, bytes]:
     """The figure as file contents, "pareto.png" and "pareto.svg"; the same bytes for the same board."""
-    import matplotlib
-
-    figure = pareto_figure(board)
-    out = {}
-    with matplotlib.rc_context({"svg.hashsalt": "llmrouterbench"}):
-        for kind, key in (("png", "Software"), ("svg", "Date")):
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format=kind, metadata={key: None})
-            out[f"pareto.{kind}"] = buffer.getvalue()
-    return out
+    files = picture_files(board_picture(board))
+    return {f"pareto.{kind}": files[f"figure08_pareto.{kind}"] for kind in ("png", "svg")}

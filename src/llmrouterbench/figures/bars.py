@@ -1,0 +1,40 @@
+"""Horizontal bars with intervals and the number beside each: a panel that several figures are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from llmrouterbench.figures.picture import COLOURS, LABEL, percent
+from llmrouterbench.stats import Interval
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+ROW = 0.24
+"""Inches a row of bars needs."""
+
+
+def bar_panel(
+    axes: Axes, values: Sequence[Interval], title: str, *, sign: str = "", hatched: Sequence[bool] | None = None
+) -> None:
+    """Draw values (rows,), fractions shown as percent; a row without a value says N/A, hatched rows are references."""
+    numbers = 100 * np.array([(v.value, v.low, v.high) for v in values]).reshape(-1, 3)
+    known = np.isfinite(numbers)
+    width = np.where(known[:, 0], numbers[:, 0], 0.0)
+    bars = axes.barh(range(len(values)), width, height=0.68, color="#9ecae1", edgecolor=COLOURS[0], linewidth=0.6)
+    for bar, reference in zip(bars, hatched or [False] * len(values), strict=True):
+        if reference:
+            bar.set(facecolor="#eeeeee", edgecolor="#777777", hatch="////")
+    rows = np.flatnonzero(known.all(axis=1))
+    axes.hlines(rows, numbers[rows, 1], numbers[rows, 2], color="#222222", linewidth=1.0)
+    ends = np.max(np.where(known, numbers, 0.0), axis=1, initial=0.0)
+    low, high = float(np.min(np.where(known, numbers, 0.0), initial=0.0)), float(np.max(ends, initial=0.0))
+    room = (high - low) or 1.0
+    axes.set_xlim(low - 0.05 * room, high + 0.42 * room)
+    for row, end in enumerate(ends.tolist()):
+        axes.text(end + 0.03 * room, row, percent(numbers[row, 0], sign), va="center", fontsize=LABEL)
+    axes.axvline(0.0, color="#222222", linewidth=0.8)
+    axes.set_title(title, loc="left", fontsize=9)

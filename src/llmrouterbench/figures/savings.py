@@ -1,0 +1,88 @@
+"""Figure 7: PerfGain and CostSave of every router against the best single model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from llmrouterbench.figures.bars import ROW, bar_panel
+from llmrouterbench.figures.picture import MOST_ROWS, Picture, canvas, drawing, first_rows, left_out, rows_axis
+from llmrouterbench.stats import Interval
+
+if TYPE_CHECKING:
+    import polars as pl
+    from matplotlib.axes import Axes
+
+_NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Saving:
+    """PerfGain and CostSave of one router, as fractions; the value is NaN where no point reaches the base.
+
+    hindsight_*  the same with the operating point chosen on the test part, as in the paper; NaN: not drawn
+    """
+
+    name: str
+    perf_gain: Interval
+    cost_save: Interval
+    hindsight_perf_gain: float = _NAN
+    hindsight_cost_save: float = _NAN
+
+
+@drawing
+def savings_picture(
+    rows: Sequence[Saving],
+    *,
+    base: str = "Best Single",
+    title: str = "",
+    simulated: bool = False,
+    notes: Sequence[str] = (),
+) -> Picture:
+    """Draw two bars a router, the best PerfGain on top; N/A where no operating point reaches the base.
+
+    A diamond marks the number in hindsight where there is one. Raises ValueError without rows. Source: Figure 7.
+    """
+    if not rows:
+        raise ValueError("a figure of savings needs at least one router, got none; run a bench")
+    ranked = [rows[i] for i in first_rows(np.array([row.perf_gain.value for row in rows]), len(rows))]
+    drawn = ranked[:MOST_ROWS]
+    hindsight = any(np.isfinite(row.hindsight_perf_gain) for row in drawn)
+    said = [*left_out(len(rows), len(drawn), "routers", "PerfGain")]
+    said += ["Line: 95 % interval."] * any(np.isfinite(row.perf_gain.low) for row in drawn)
+    said += ["Bar: operating point chosen on validation; diamond: in hindsight, on the test part."] * hindsight
+    said += ["N/A: no operating point is as accurate as the base.", *notes]
+    figure, axes = canvas(
+        f"Gains and savings against {base}: {title}", 1.0 + ROW * len(drawn), (1, 2),
+        simulated=simulated, notes=said, sharey=True,
+    )  # fmt: skip
+    bar_panel(axes[0], [row.perf_gain for row in drawn], "PerfGain, %", sign="+")
+    bar_panel(axes[1], [row.cost_save for row in drawn], "CostSave, %", sign="+")
+    _diamonds(axes[0], [row.hindsight_perf_gain for row in drawn])
+    _diamonds(axes[1], [row.hindsight_cost_save for row in drawn])
+    rows_axis(axes, [row.name for row in drawn])
+    return Picture("figure07_savings", figure, _table(ranked), tuple(said))
+
+
+def _diamonds(axes: Axes, values: Sequence[float]) -> None:
+    at = 100 * np.array(values, dtype=np.float64)
+    axes.plot(
+        at, range(len(at)), linestyle="none", marker="D", markersize=4.5, markerfacecolor="white", color="#D55E00"
+    )
+    if np.isfinite(at).any():
+        low, high = axes.get_xlim()
+        axes.set_xlim(min(low, float(np.nanmin(at)) - 0.03 * (high - low)), max(high, float(np.nanmax(at))))
+
+
+def _table(rows: Sequence[Saving]) -> pl.DataFrame:
+    import polars as pl
+
+    columns: dict[str, list[object]] = {"name": [row.name for row in rows]}
+    for name in ("perf_gain", "cost_save"):
+        for part, ending in (("value", ""), ("low", "_low"), ("high", "_high")):
+            columns[f"{name}_percent{ending}"] = [100 * getattr(getattr(row, name), part) for row in rows]
+        columns[f"hindsight_{name}_percent"] = [100 * getattr(row, f"hindsight_{name}") for row in rows]
+    return pl.DataFrame(columns).fill_nan(None)

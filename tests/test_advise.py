@@ -1,0 +1,117 @@
+"""Advice: the three answers on tables made for them, the command, and the real data."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import orjson
+import pytest
+
+from llmrouterbench.advise import advise
+from llmrouterbench.commands.advise import advice_lines
+from llmrouterbench.importers import import_outcomes
+from llmrouterbench.store import write_outcomes
+from llmrouterbench.table import Outcomes
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+WORDS = {"sums": "add these numbers please", "verbs": "conjugate this verb", "maps": "which river flows through"}
+
+
+def tasks(score: dict[str, tuple[float, float]], cost: tuple[float, float] = (1.0, 4.0), n: int = 150) -> Outcomes:
+    """Chances of two models, "small" and "large", by task; each task has its own words."""
+    rng = np.random.default_rng(0)
+    names = [name for name in score for _ in range(n)]
+    text = [f"{WORDS[name]} {chr(97 + i % 26)}{i} {i * i + 7}" for i, name in enumerate(names)]
+    solved = (rng.random((len(names), 2)) < np.array([score[name] for name in names])).astype(float)
+    return Outcomes.of(text, ["small", "large"], solved, dataset=names, cost=np.tile(cost, (len(names), 1)))
+
+
+def test_one_model_that_is_best_everywhere_and_cheapest_needs_no_router() -> None:
+    advice = advise(tasks({"sums": (0.9, 0.3), "verbs": (0.9, 0.3), "maps": (0.9, 0.3)}), quick=True, jobs=1)
+    assert advice.action == "do not route"
+    assert advice.sentence == "Do not route: serve small to everyone."
+    assert advice.router is None
+    assert [one.dominated_by for one in advice.needless] == ["small"]
+
+
+def test_tasks_with_their_own_models_are_worth_a_router() -> None:
+    advice = advise(tasks({"sums": (0.9, 0.2), "verbs": (0.2, 0.9), "maps": (0.9, 0.2)}), replicates=200, jobs=1)
+    assert (advice.action, advice.router) == ("route for quality", "task_soft")
+    assert advice.candidates[0].gain.low > 0.1
+    assert advice.headroom.task_share.value > 0.5
+    assert advice.learning[0].enough is not None
+    lines = advice_lines(advice)
+    assert lines[0] == "Route with task_soft, for quality."
+    assert any("labelled queries are enough" in line for line in lines)
+
+
+def test_a_cheap_model_that_is_as_good_on_some_tasks_saves() -> None:
+    advice = advise(
+        tasks({"sums": (1.0, 1.0), "verbs": (1.0, 1.0), "maps": (0.1, 0.95)}, (1.0, 20.0)), replicates=200, jobs=1
+    )
+    assert (advice.action, advice.router) == ("route to save", "task_soft")
+    saving = advice.candidates[0].saving
+    assert saving is not None
+    assert saving.value > 0.4  # up to 2/3 of the queries at a twentieth of the price
+
+
+def test_tasks_that_text_does_not_tell_are_routed_by_task() -> None:
+    rng = np.random.default_rng(0)
+    names = ["sums", "verbs"] * 200
+    solved = (rng.random((400, 2)) < np.array([(0.9, 0.2), (0.2, 0.8)] * 200)).astype(float)
+    text = [" ".join(f"w{word}" for word in rng.integers(0, 50, 6)) + f" {i}" for i in range(400)]
+    advice = advise(Outcomes.of(text, ["a", "b"], solved, dataset=names), quick=True, jobs=1)
+    assert advice.action == "route by task"
+    assert advice.by_task.gains
+
+
+def test_without_costs_or_scores_there_is_no_saving_and_no_crash() -> None:
+    outcomes = tasks({"sums": (0.9, 0.2), "verbs": (0.2, 0.9)})
+    score = outcomes.score.copy()
+    score[::9, 0] = np.nan
+    unpriced = Outcomes.of(list(outcomes.queries.text), outcomes.models, score, dataset=outcomes.dataset.tolist())
+    advice = advise(unpriced, quick=True, jobs=1)
+    assert all(one.saving is None for one in advice.candidates)
+    with pytest.raises(ValueError, match="needs a measured score"):
+        advise(Outcomes.of(["q", "r"], ["a"], [[np.nan], [np.nan]]), quick=True, jobs=1)
+
+
+def test_the_command_prints_one_object(tmp_path: Path) -> None:
+    write_outcomes(tasks({"sums": (0.9, 0.2), "verbs": (0.2, 0.9)}), tmp_path / "data")
+    words = [sys.executable, "-m", "llmrouterbench.cli", "advise", str(tmp_path / "data"), "--quick"]
+    said = orjson.loads(subprocess.run([*words, "--json"], check=True, stdout=subprocess.PIPE).stdout)
+    assert said["recommendation"] == "Route with task_soft, for quality."
+    assert {"action", "because", "headroom", "needless", "by_task", "candidates", "learning"} <= set(said)
+    text = subprocess.run(words, check=True, stdout=subprocess.PIPE, encoding="utf-8").stdout
+    assert text.startswith("Route with task_soft, for quality.")
+
+
+def test_the_command_refuses_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "llmrouterbench.cli", "advise", str(tmp_path / "nothing")]
+    done = subprocess.run(words, capture_output=True, encoding="utf-8")
+    assert done.returncode == 1
+    assert "error:" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("source", "setting", "action", "router"),
+    [
+        ("bench-release-slice.tar.gz", "performance", "do not route", None),
+        ("bench-release-slice.tar.gz", "performance-cost", "do not route", None),
+        ("llmrouter", None, "route for quality", "task_soft"),
+        ("routerbench/routerbench_zs", None, "do not route", None),
+        ("routellm", None, "do not route", None),
+    ],
+)
+def test_real_data_get_the_advice_that_docs_results_supports(
+    source: str, setting: str | None, action: str, router: str | None, tmp_path: Path
+) -> None:
+    if not DATA.is_dir():
+        pytest.skip("needs the shared data beside the repository")
+    import_outcomes(DATA / source, tmp_path / "data", replies=False)
+    outcomes = Outcomes.load(tmp_path / "data", setting)
+    advice = advise(outcomes)  # 1 to 42 s on two cores that others used too
+    assert (advice.action, advice.router) == (action, router)
