@@ -52,6 +52,8 @@ def test_help_lists_the_commands() -> None:
         (["bnch"], "Did you mean 'bench'?"),
         (["bench", "{store}", "--out", "{tmp}/r", "--routers", "avenger"], "did you mean 'avengers'?"),
         (["bench", "{store}", "--out", "{tmp}/r", "--split", "papr"], "did you mean 'paper'?"),
+        (["bench", "{store}", "--out", "{tmp}/r", "--protocol", "papr"], "did you mean 'paper'?"),
+        (["bench", "{store}", "--out", "{tmp}/r", "--protocol", "paper", "--split", "safe"], "leave the split out"),
         (["bench", "{store}", "--out", "{tmp}/r", "--seeds", "x"], "--seeds must be 'paper' or whole numbers, got 'x'"),
         (["bench", "{store}", "--out", "{tmp}/r", "--hold-out", "sums"], "did you mean 'sum'?"),
         (["bench", "{store}", "--out", "{tmp}/r", "--embedder", "tfdf"], "did you mean 'tfidf'?"),
@@ -117,6 +119,17 @@ def test_bench_then_report_from_a_log(store: Path, tmp_path: Path) -> None:
     assert {"leaderboard.md", "leaderboard.csv", "report.json", "pareto.png"} <= files
     again = cli("report", str(tmp_path / "r"), "--to", str(tmp_path / "elsewhere"), "--json")
     assert json.loads(again.stdout)["rows"] == board["rows"]
+
+
+def test_bench_by_the_papers_protocol(store: Path, tmp_path: Path) -> None:
+    words = ["--routers", "best_single,mlp:epochs=3", "--protocol", "paper", "--seeds", "1", "--jobs", "1", "--json"]
+    said = cli("bench", str(store), "--out", str(tmp_path / "r"), *words, cache=tmp_path / "cache")
+    assert said.returncode == 0, said.stderr
+    board = json.loads(said.stdout)
+    assert board["facts"]["split"]["kind"] == board["facts"]["protocol"] == "paper"
+    peaks = {row["name"]: row["peak_on_test"] for row in board["rows"] if row["kind"] == "router"}
+    assert sorted(peaks) == ["best_single", "mlp:epochs=3"]
+    assert all(peaks[row["name"]] >= row["avg_acc"]["value"] for row in board["rows"] if row["name"] in peaks)
 
 
 def test_split_and_listings(store: Path, tmp_path: Path) -> None:

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from llmrouterbench.commands import cache as _cache_commands  # noqa: F401
+from llmrouterbench.commands import collect as _collect  # noqa: F401
 from llmrouterbench.commands._app import Json, SettingName, app, known, load, usage
+from llmrouterbench.commands.advise import advise as advise
 from llmrouterbench.settings import BUILT_IN, PAPER_SEEDS, load_setting
 from llmrouterbench.terminal import (
     print_json,
@@ -248,7 +251,10 @@ def bench(
     ] = "best_single,knn,avengers,avengers_pro",
     setting: SettingName = None,
     seeds: Annotated[str, typer.Option("--seeds", help="'paper' (five seeds) or numbers.")] = "paper",
-    split: Annotated[str, typer.Option("--split", help="safe or paper.")] = "safe",
+    protocol: Annotated[
+        str, typer.Option("--protocol", help="safe; or paper: its split, and its peak on test in a column of its own.")
+    ] = "safe",
+    split: Annotated[str | None, typer.Option("--split", help="safe or paper; the protocol's when not given.")] = None,
     ratio: Annotated[float, typer.Option("--ratio", help="Share of queries for training.")] = 0.7,
     hold_out: Annotated[str, typer.Option("--hold-out", help="Datasets to keep for the test part.")] = "",
     validation: Annotated[float, typer.Option("--validation", help="Share of train to choose trade-offs on.")] = 0.2,
@@ -268,13 +274,14 @@ def bench(
     """Fit routers on train, choose trade-offs on validation, measure on test; then write the report."""
     from llmrouterbench.embed import make_embedder
     from llmrouterbench.evaluate import bench as run_bench
-    from llmrouterbench.evaluate import router_entries
+    from llmrouterbench.evaluate import router_entries, split_of
     from llmrouterbench.executors import known_backend
 
     specs = _router_specs(routers)
     usage(lambda: router_entries(specs))
     usage(lambda: make_embedder(embedder))
-    usage(lambda: known("split", split, ["safe", "paper"]))
+    usage(lambda: known("split", split or "safe", ["safe", "paper"]))
+    usage(lambda: split_of(protocol, split))
     usage(lambda: known("text", text, ["prompt", "query"]))
     usage(lambda: known_backend(backend))
     outcomes, chosen = load(folder, setting)
@@ -288,6 +295,7 @@ def bench(
             routers=specs,
             setting=chosen,
             seeds=_seeds(seeds),
+            protocol=protocol,
             split=split,
             ratio=ratio,
             held_out=held_out,
