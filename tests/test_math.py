@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -142,8 +143,10 @@ def test_no_worker_outlives_a_killed_parent() -> None:
 
 
 def children(of: int | None = None) -> set[int]:
-    tasks = Path(f"/proc/{of or os.getpid()}/task").iterdir()
-    listed = [pid for task in tasks for pid in (task / "children").read_text().split()]
+    listed: list[str] = []
+    for task in Path(f"/proc/{of or os.getpid()}/task").iterdir():
+        with suppress(FileNotFoundError):  # a thread that has ended since
+            listed += (task / "children").read_text().split()
     return {int(pid) for pid in listed if b"_math_worker" in Path(f"/proc/{pid}/cmdline").read_bytes()}
 
 
