@@ -9,8 +9,10 @@ import typer
 
 from llmrouterbench.commands import cache as _cache_commands  # noqa: F401
 from llmrouterbench.commands import collect as _collect  # noqa: F401
+from llmrouterbench.commands import score as _score_commands  # noqa: F401
 from llmrouterbench.commands._app import Json, SettingName, app, known, load, usage
 from llmrouterbench.commands.advise import advise as advise
+from llmrouterbench.commands.report import show_report
 from llmrouterbench.settings import BUILT_IN, PAPER_SEEDS, load_setting
 from llmrouterbench.terminal import (
     print_json,
@@ -310,35 +312,7 @@ def bench(
             replies=folder,
             progress=tell,
         )
-    _report(out, None, json=json)
-
-
-@app.command()
-def report(
-    runs: Annotated[Path, typer.Argument(help="A folder of runs.")],
-    to: Annotated[Path | None, typer.Option("--to", help="Folder for the report; RUNS/report when not given.")] = None,
-    samples: Annotated[int, typer.Option("--samples", help="Bootstrap samples for the intervals.")] = 1000,
-    baseline: Annotated[str | None, typer.Option("--baseline", help="Router that differences are against.")] = None,
-    json: Json = False,
-) -> None:
-    """Compute every number from stored decisions: leaderboard, tables, Pareto figure."""
-    _report(runs, to, samples=samples, baseline=baseline, json=json)
-
-
-def _report(
-    runs: Path, to: Path | None, *, samples: int = 1000, baseline: str | None = None, json: bool = False
-) -> None:
-    from llmrouterbench.reporting import report as write_report
-
-    board = write_report(runs, to, samples=samples, baseline=baseline)
-    if json:
-        print_json(board.to_dict())
-        return
-    from llmrouterbench.render import render
-
-    for table in render(board):
-        tables.print(table)
-    say(f"report in {to or runs / 'report'}")
+    show_report(out, json=json)
 
 
 # --- routers of others -----------------------------------------------------------------------------------------------
@@ -412,7 +386,7 @@ def judge_choices_(
     from llmrouterbench.outside import judge_choices
 
     judge_choices(choices, runs, name, allow_missing=allow_missing, overwrite=overwrite)
-    _report(runs, None, json=json)
+    show_report(runs, json=json)
 
 
 @app.command()

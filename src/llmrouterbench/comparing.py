@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from llmrouterbench.naming import markdown_safe
 from llmrouterbench.paired import pair
 from llmrouterbench.replay import Replay, complete_routers, replay
 from llmrouterbench.runs import Runs
@@ -138,9 +139,9 @@ def summary(diff: Diff) -> str:
     """Markdown fit for the comment on a pull request: what moved first, then the table."""
     mark = " (SIMULATED data)" if diff.simulated else ""
     parts = [f"### Routers: new against old{mark}", _headline(diff), _table(diff)]
-    notes = [f"- {key}: {_cell(old)} -> {_cell(new)}" for key, (old, new) in diff.protocol.items()]
-    notes += [f"- only in the new runs: {', '.join(map(_cell, diff.added))}"] if diff.added else []
-    notes += [f"- only in the old runs: {', '.join(map(_cell, diff.removed))}"] if diff.removed else []
+    notes = [f"- {key}: {markdown_safe(old)} -> {markdown_safe(new)}" for key, (old, new) in diff.protocol.items()]
+    notes += [f"- only in the new runs: {', '.join(map(markdown_safe, diff.added))}"] if diff.added else []
+    notes += [f"- only in the old runs: {', '.join(map(markdown_safe, diff.removed))}"] if diff.removed else []
     notes.append(f"- {len(diff.seeds)} seeds; 95 % paired bootstrap over queries and seeds, without correction")
     return "\n\n".join([*parts, "\n".join(notes)]) + "\n"
 
@@ -149,7 +150,9 @@ def _headline(diff: Diff) -> str:
     moved = diff.moved
     if not moved:
         return f"Nothing moved beyond noise ({len(diff.moves)} routers compared)."
-    words = [f"{_cell(move.router)} {move.verdict} by {100 * abs(move.moved.value):.2f} points" for move in moved]
+    words = [
+        f"{markdown_safe(move.router)} {move.verdict} by {100 * abs(move.moved.value):.2f} points" for move in moved
+    ]
     return f"Moved beyond noise: {'; '.join(words)}. The other {len(diff.moves) - len(moved)} did not."
 
 
@@ -159,19 +162,9 @@ def _table(diff: Diff) -> str:
         span = f"{_points(move.moved.value)} [{_points(move.moved.low)}, {_points(move.moved.high)}]"
         cost = "-" if not np.isfinite(move.cost.value) else f"{100 * move.cost.value:+.1f} %"
         accuracy = f"{100 * move.old.value:.2f} | {100 * move.new.value:.2f}"
-        lines.append(f"| {_cell(move.router)} | {accuracy} | {span} | {cost} | {move.verdict} |")
+        lines.append(f"| {markdown_safe(move.router)} | {accuracy} | {span} | {cost} | {move.verdict} |")
     return "\n".join(lines)
 
 
 def _points(value: float) -> str:
     return f"{round(100 * value, 2) + 0.0:+.2f}"
-
-
-def _cell(value: Any) -> str:
-    r"""Any value as text that cannot break a Markdown table or smuggle markup into a page.
-
-    >>> _cell("<script>|x`")
-    "&lt;script&gt;\\|x'"
-    """
-    text = str(value).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("`", "'")
-    return text.replace("|", "\\|").replace("\n", " ")

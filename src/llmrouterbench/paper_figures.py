@@ -8,8 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from llmrouterbench.board import Leaderboard
-from llmrouterbench.curation import subset_curves
+from llmrouterbench.comparisons import Comparisons
+from llmrouterbench.curation import SubsetCurve
 from llmrouterbench.figures.curves import Curve
+from llmrouterbench.figures.differences import differences_picture
 from llmrouterbench.figures.distribution import distribution_picture
 from llmrouterbench.figures.domains import domains_picture
 from llmrouterbench.figures.hardness import hardness_picture
@@ -20,7 +22,7 @@ from llmrouterbench.figures.picture import Picture
 from llmrouterbench.figures.savings import Saving, savings_picture
 from llmrouterbench.figures.subsets import subsets_picture
 from llmrouterbench.hardness import hardness
-from llmrouterbench.latency import latency_points
+from llmrouterbench.latency import LatencyPoint
 from llmrouterbench.metrics import dataset_means, known_mean
 from llmrouterbench.replay import DATASET_ORACLE_PAPER, ORACLE, Replay
 from llmrouterbench.runs import Runs
@@ -54,9 +56,8 @@ def domains_of(outcomes: Outcomes, setting: Setting | None = None) -> Picture:
     return domains_picture(pool.models, domains, values, title=name_of(pool, setting), simulated=pool.simulated)
 
 
-def subsets_of(outcomes: Outcomes, setting: Setting | None = None, *, samples: int = 1000, seed: int = 0) -> Picture:
+def subsets_of(outcomes: Outcomes, curves: Sequence[SubsetCurve], setting: Setting | None = None) -> Picture:
     """Figure 6: curated, top-k and random subsets, chosen and measured on the same queries."""
-    curves = subset_curves(outcomes, replicates=samples, seed=seed)
     return subsets_picture(
         curves[0].size,
         {curve.name: curve_of(curve.oracle) for curve in curves},
@@ -80,9 +81,8 @@ def heatmap_of_board(board: Leaderboard) -> Picture:
     return heatmap_picture(names, board.datasets, acc, title=_title(board), simulated=board.simulated)
 
 
-def latency_of(outcomes: Outcomes, setting: Setting | None = None, *, samples: int = 1000, seed: int = 0) -> Picture:
+def latency_of(outcomes: Outcomes, points: Sequence[LatencyPoint], setting: Setting | None = None) -> Picture:
     """Figure 9: means over all queries. Raises ValueError where no model has seconds and costs."""
-    points = latency_points(outcomes, replicates=samples, seed=seed)
     names = [point.model for point in points]
     planes = ([getattr(point, what).value for point in points] for what in ("score", "cost", "seconds"))
     return latency_picture(names, *planes, title=name_of(outcomes, setting), simulated=outcomes.simulated)
@@ -122,6 +122,18 @@ def distribution_of(runs: Runs, board: Leaderboard, played: Replay) -> Picture:
     routers = [row.name for row in board.of_kind("router")]
     share = np.array([served_share(runs, played, router) for router in routers])
     return distribution_picture(routers, runs.outcomes.models, share, title=_title(board), simulated=board.simulated)
+
+
+def differences_of(found: Comparisons, board: Leaderboard) -> Picture:
+    """Every router against every other one, on the test part, over seeds."""
+    note = (
+        f"Coloured: a difference, {found.control.title()}-corrected over all pairs at level {found.alpha:g};"
+        " dot: not distinguishable."
+    )
+    return differences_picture(
+        found.names, found.difference, found.adjusted, alpha=found.alpha, title=_title(board),
+        simulated=board.simulated, notes=[note],
+    )  # fmt: skip
 
 
 def served_share(runs: Runs, played: Replay, router: str) -> FloatArray:

@@ -14,6 +14,7 @@ import polars as pl
 
 from llmrouterbench.board import Leaderboard
 from llmrouterbench.describe import describe
+from llmrouterbench.frames import distinct, wide_frame
 from llmrouterbench.metrics import avg_acc
 from llmrouterbench.replay import Replay
 from llmrouterbench.settings import Setting
@@ -54,7 +55,9 @@ def cost_table(outcomes: Outcomes, setting: Setting | None = None) -> pl.DataFra
 
 
 def _of_nested(rows: Mapping[str, Mapping[str, float]]) -> pl.DataFrame:
-    return pl.DataFrame([{"model": name, **values} for name, values in rows.items()]).fill_nan(None)
+    columns = list(next(iter(rows.values()), {}))
+    values = np.array([list(row.values()) for row in rows.values()]).reshape(len(rows), len(columns))
+    return wide_frame({"model": list(rows)}, columns, values)
 
 
 def result_table(
@@ -75,14 +78,14 @@ def result_table(
     """
     known = np.isfinite(values)
     total = np.where(known.any(axis=1), np.where(known, values, 0.0).sum(axis=1), np.nan)
-    columns: dict[str, Any] = {"name": list(names), **(facts or {})}
-    columns |= {name: values[:, j] for j, name in enumerate(datasets)}
-    columns[last] = avg_acc(values) if last == "AvgAcc" else total
+    summary = avg_acc(values) if last == "AvgAcc" else total
+    ends, heads = [summary], [str(last)]
     if intervals is not None:
-        columns |= {f"{last}_low": [i.low for i in intervals], f"{last}_high": [i.high for i in intervals]}
-    return pl.DataFrame(columns, schema_overrides={"weight": pl.Float64} if "weight" in columns else None).fill_nan(
-        None
-    )
+        ends += [np.array([i.low for i in intervals]), np.array([i.high for i in intervals])]
+        heads += [f"{last}_low", f"{last}_high"]
+    first = {"name": list(names), **(facts or {})}
+    made = wide_frame(first, distinct(datasets, [*first, *heads]) + heads, np.column_stack([values, *ends]))
+    return made.with_columns(pl.col("weight").cast(pl.Float64)) if "weight" in first else made
 
 
 def measured_table(board: Leaderboard, last: Last, played: Replay | None = None) -> pl.DataFrame:

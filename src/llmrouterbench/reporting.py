@@ -1,13 +1,21 @@
-"""The report: the leaderboard of a folder of runs as files to read, to open and to compute with."""
+"""The report: the numbers of a folder of runs as files to read, to open and to compute with."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from llmrouterbench.board import Leaderboard
 from llmrouterbench.leaderboard import leaderboard
 from llmrouterbench.render import write_report
-from llmrouterbench.runs import load_runs
+from llmrouterbench.runs import Runs, load_runs
+
+if TYPE_CHECKING:
+    from llmrouterbench.exhibits import Exhibits
+    from llmrouterbench.settings import Setting
+    from llmrouterbench.table import Outcomes
 
 
 def report(
@@ -26,3 +34,55 @@ def report(
     folder = Path(runs_folder)
     board = leaderboard(load_runs(folder), samples=samples, baseline=baseline)
     return write_report(board, folder / "report" if to is None else Path(to), figures=figures)
+
+
+def full_report(
+    runs_folder: str | Path,
+    to: str | Path | None = None,
+    *,
+    samples: int = 1000,
+    baseline: str | None = None,
+    embedders: Mapping[str, str | Path] | None = None,
+    serving: str | Path | None = None,
+) -> tuple[Leaderboard, Exhibits | None]:
+    """What `report` writes and, beside it, every table, figure and the list of them (see `catalogue`).
+
+    embedders  folders of runs by the name of their embedder, for Table 10
+    serving    a TOML file of serving statistics, for seconds that were not measured
+
+    Without matplotlib there are no exhibits (None). Raises FileNotFoundError or ValueError as `load_runs` does, and
+    ValueError for embedders of other data.
+    """
+    folder = Path(runs_folder)
+    out = folder / "report" if to is None else Path(to)
+    runs = load_runs(folder)
+    others = {name: load_runs(Path(path)) for name, path in (embedders or {}).items()}
+    board = leaderboard(runs, samples=samples, baseline=baseline)
+    made = _exhibits(runs, out, serving, board=board, embedders=others, samples=samples)
+    return write_report(board, out), made
+
+
+def outcomes_report(
+    outcomes: Outcomes,
+    to: str | Path,
+    *,
+    setting: Setting | None = None,
+    samples: int = 1000,
+    embedders: Mapping[str, str | Path] | None = None,
+    serving: str | Path | None = None,
+) -> Exhibits | None:
+    """Every table and figure that needs no runs. Arguments and errors as of `full_report`."""
+    others = {name: load_runs(Path(path)) for name, path in (embedders or {}).items()}
+    return _exhibits(outcomes, Path(to), serving, setting=setting, embedders=others, samples=samples)
+
+
+def _exhibits(source: Outcomes | Runs, out: Path, serving: str | Path | None, **settings: Any) -> Exhibits | None:
+    if find_spec("matplotlib") is None:
+        return None
+    from llmrouterbench.catalogue import write_exhibits
+    from llmrouterbench.exhibits import exhibits
+    from llmrouterbench.latency import load_serving
+
+    made = exhibits(source, serving=load_serving(serving), **settings)
+    write_exhibits(made, out)
+    return made

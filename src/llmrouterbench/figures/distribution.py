@@ -8,6 +8,7 @@ import numpy as np
 
 from llmrouterbench.figures.matrix import ROW, matrix_panel
 from llmrouterbench.figures.picture import MOST_ROWS, Picture, canvas, drawing, left_out
+from llmrouterbench.frames import wide_frame
 from llmrouterbench.table import FloatArray
 
 _MOST_MODELS = 15
@@ -30,8 +31,6 @@ def distribution_picture(
     used. Raises ValueError where the shape does not fit. Source: Figure 10. Differs: cells for pies, which hold any
     number of routers.
     """
-    import polars as pl
-
     if share.shape != (len(routers), len(models)) or not share.size:
         raise ValueError(f"share must be (routers, models) = ({len(routers)}, {len(models)}), got {share.shape}")
     order = np.argsort(-share.mean(axis=0), kind="stable")
@@ -51,5 +50,5 @@ def distribution_picture(
         f"Share of queries that each model serves, %: {title}", 1.9 + ROW * len(drawn), simulated=simulated, notes=said
     )
     matrix_panel(axes, table[:MOST_ROWS], drawn, columns, "Blues")
-    data = pl.DataFrame({"router": routers, **{models[i]: 100 * share[:, i] for i in order.tolist()}})
+    data = wide_frame({"router": routers}, [models[i] for i in order.tolist()], 100 * share[:, order])
     return Picture("figure10_distribution", figure, data, tuple(said))

@@ -19,6 +19,7 @@ from llmrouterbench.figures.picture import (
     legend_beside,
     rows_axis,
 )
+from llmrouterbench.frames import wide_frame
 from llmrouterbench.metrics import known_mean
 from llmrouterbench.table import FloatArray
 
@@ -43,8 +44,6 @@ def domains_picture(
     At most seven models have a line: the best of every domain, then the best on average. Raises ValueError where the
     shape does not fit. Source: Figure 3. Differs: parallel axes for the radar, which 20 models would fill.
     """
-    import polars as pl
-
     if acc.shape != (len(models), len(domains)) or not acc.size:
         raise ValueError(f"acc must be (models, domains) = ({len(models)}, {len(domains)}), not empty, got {acc.shape}")
     shown = acc[:, :MOST_ROWS]
@@ -58,7 +57,7 @@ def domains_picture(
     rows_axis([axes], list(domains)[:MOST_ROWS])
     axes.set_xlabel("accuracy, %")
     legend_beside(axes, handles, [models[i] for i in named])
-    data = pl.DataFrame({"model": models, **{name: 100 * acc[:, j] for j, name in enumerate(domains)}}).fill_nan(None)
+    data = wide_frame({"model": models}, domains, 100 * acc)
     return Picture("figure03_domains", figure, data, said)
 
 

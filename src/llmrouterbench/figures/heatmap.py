@@ -8,6 +8,7 @@ import numpy as np
 
 from llmrouterbench.figures.matrix import ROW, matrix_panel
 from llmrouterbench.figures.picture import MOST_ROWS, Picture, canvas, drawing, first_rows, left_out
+from llmrouterbench.frames import wide_frame
 from llmrouterbench.metrics import avg_acc
 from llmrouterbench.table import FloatArray
 
@@ -28,8 +29,6 @@ def heatmap_picture(
 
     The first 40 rows by AvgAcc and the first 40 datasets are drawn. Raises ValueError where the shape does not fit.
     """
-    import polars as pl
-
     if acc.shape != (len(names), len(datasets)) or not acc.size:
         raise ValueError(f"acc must be (names, datasets) = ({len(names)}, {len(datasets)}), not empty, got {acc.shape}")
     mean = avg_acc(acc)
@@ -48,5 +47,5 @@ def heatmap_picture(
     )
     matrix_panel(axes, table[:MOST_ROWS, : len(shown)], drawn, shown, "cividis")
     axes.axvline(0.5, color="white", linewidth=3.0)
-    data = pl.DataFrame({"name": ranked, **{name: table[:, j] for j, name in enumerate(columns)}}).fill_nan(None)
+    data = wide_frame({"name": ranked}, columns, table)
     return Picture("heatmap", figure, data, said)

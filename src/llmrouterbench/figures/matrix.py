@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from llmrouterbench.figures.picture import LABEL, literal, rows_axis
+from llmrouterbench.figures.picture import LABEL, literal, percent, rows_axis
 from llmrouterbench.table import FloatArray
 
 if TYPE_CHECKING:
@@ -20,13 +20,25 @@ _FLAT = 4
 """Columns whose names fit side by side."""
 
 
-def matrix_panel(axes: Axes, values: FloatArray, rows: Sequence[str], columns: Sequence[str], colours: str) -> None:
-    """Draw values (rows, columns), percent; a cell without a value is empty. Numbers stand in up to 17 columns."""
+def matrix_panel(
+    axes: Axes,
+    values: FloatArray,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    colours: str,
+    *,
+    span: tuple[float, float] | None = None,
+    sign: str = "",
+    numbers: int = _FEW_COLUMNS,
+    small: bool = False,
+) -> None:
+    """Draw values (rows, columns), percent; a cell without a value is empty. Numbers stand in up to `numbers` columns.
+
+    `span` is what the colours stand for, the range of the values when not given; `small` values have a decimal.
+    """
     from matplotlib import colormaps
 
-    known = values[np.isfinite(values)]
-    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
-    high = high if high > low else low + 1.0
+    low, high = span or _range(values)
     shade = colormaps[colours]
     axes.imshow(np.ma.masked_invalid(values), cmap=shade, vmin=low, vmax=high, aspect="auto", interpolation="nearest")
     rows_axis([axes], rows)
@@ -36,10 +48,25 @@ def matrix_panel(axes: Axes, values: FloatArray, rows: Sequence[str], columns: S
     axes.tick_params(axis="x", length=0, top=True, bottom=False, labeltop=True, labelbottom=False)
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
-    if len(columns) > _FEW_COLUMNS:
+    if len(columns) > numbers:
         return
+    digits = 1 if small or high <= 1.0 else 0
     for i, j in np.argwhere(np.isfinite(values)).tolist():
         red, green, blue, _ = shade((values[i, j] - low) / (high - low))
         dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
-        text = f"{values[i, j]:.0f}" if high > 1.0 else f"{values[i, j]:.1f}"
-        axes.text(j, i, text, ha="center", va="center", fontsize=LABEL, color="white" if dark else "black")
+        axes.text(
+            j,
+            i,
+            percent(values[i, j], sign, digits),
+            ha="center",
+            va="center",
+            fontsize=LABEL,
+            color="white" if dark else "black",
+        )
+
+
+def _range(values: FloatArray) -> tuple[float, float]:
+    """Smallest and largest known value; an interval also where all are equal."""
+    known = values[np.isfinite(values)]
+    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+    return low, high if high > low else low + 1.0
