@@ -19,12 +19,24 @@ def notes(board: Leaderboard, runs: Runs) -> Iterator[str]:
     """Sentences about one leaderboard, the weightiest first."""
     if board.simulated:
         yield SIMULATED
+    yield from _scoring(board)
     yield from _baselines(board)
     yield from _choices(board)
     yield from _peaks(board)
     yield from _missing(board)
     yield from _costs(board)
     yield from _protocol(board, runs)
+
+
+def _scoring(board: Leaderboard) -> Iterator[str]:
+    source = board.facts["source"]
+    if source.get("compat") == "official":
+        yield (
+            "Official readings: replies were scored with `--compat official`, as the official code reads them, known"
+            " defects included; do not compare with scores of other outcomes."
+        )
+    if source.get("failed_calls") == "zero":
+        yield "Failed calls count as score 0, as in the paper; they are not measured replies."
 
 
 def _baselines(board: Leaderboard) -> Iterator[str]:

@@ -1,8 +1,9 @@
 """Stored replies to outcomes: a step of its own that can be repeated and never calls a model of the pool.
 
 Beside the outcomes lies `scores.parquet`: for every reply its score, the answer that was read, the reason where there
-is none, and the identity of the scorer. A reply whose text and scorer are the same as last time keeps its score;
-whatever changed is scored anew. Scores are kept per dataset and model while the work goes on, so a stop loses little.
+is none, and the identity of the scorer. A reply keeps its score while its item, its text and its scorer are the same;
+whatever changed is scored anew, and what could not be scored is tried again. Scores are kept beside `to` while the
+work goes on, so that a stop or a kill loses little.
 """
 
 from __future__ import annotations
@@ -10,45 +11,48 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import unquote
 
-import numpy as np
+import orjson
 import polars as pl
 
+from llmrouterbench._scored_outcomes import Failed, Part, write_scored
 from llmrouterbench.datasets import Dataset
 from llmrouterbench.datasets._judging import identity
-from llmrouterbench.files import new_folder, write_parquet
-from llmrouterbench.importers._cells import write_replies
-from llmrouterbench.importers.report import Findings, ImportReport
-from llmrouterbench.replies import Item, Reply, Score
+from llmrouterbench.files import read_json, write_parquet
+from llmrouterbench.importers.report import ImportReport
+from llmrouterbench.replies import Item, Score
 from llmrouterbench.replies_store import Prompted, read_items, read_replies, read_replies_manifest
 from llmrouterbench.scoring import Bench, Compat, score_replies
-from llmrouterbench.store import fill_folder
-from llmrouterbench.table import FloatArray, Outcomes, Queries, Text, duplicate_groups
 
-Failed = Literal["masked", "zero"]
-"""What a failed call counts as: not measured (ours), or score 0 (the paper's protocol)."""
 Progress = Callable[[str, int, int | None], None]
 Resolve = Callable[[str], Dataset]
+Hash = str
+"""Of one reply's text and the item it answers."""
 
-_SCHEMA = {
-    "dataset": pl.String, "item": pl.String, "model": pl.String, "text_hash": pl.String, "scorer": pl.String,
+SCORE_COLUMNS = {
+    "dataset": pl.String, "item": pl.String, "model": pl.String, "hash": pl.String, "scorer": pl.String,
     "score": pl.Float64, "answer": pl.String, "reason": pl.String,
 }  # fmt: skip
+"""Columns of `scores.parquet`; score is null where the reply could not be scored."""
 _ANSWER_LIMIT = 10_000
+_CHUNK = 500
+"""Replies that are scored before their scores are kept."""
 
 
 @dataclass(frozen=True)
-class _Part:
-    """The replies of one model to one dataset, and their scores."""
+class _Job:
+    """What every part of one scoring shares; `known` are the scores of the run before, `work` the unfinished ones."""
 
-    dataset: Dataset
-    model: str
-    replies: Mapping[str, Reply]
-    scores: pl.DataFrame
+    folder: Path
+    known: pl.DataFrame | None
+    work: Path
+    bench: Bench
+    compat: Compat
+    tell: Progress
 
 
 def score_folder(
@@ -66,29 +70,25 @@ def score_folder(
 
     resolve   dataset name -> Dataset
     compat    "official": read replies as the official scorers do, where they differ; said in every report
-    overwrite replace outcomes at `to` that were not made from these replies; outcomes that were are always brought up
-              to date
+    overwrite replace what is at `to` even if it was not made from these replies
 
-    Raises FileNotFoundError, ValueError for a folder that holds no replies, FileExistsError for somebody else's `to`.
+    Raises FileNotFoundError or ValueError for a folder that holds no replies, FileExistsError for somebody else's `to`.
     """
     manifest = read_replies_manifest(folder)
     names = stored_datasets(folder)
     if not names:
         raise ValueError(f"{folder} must hold items and replies, got none; collect first")
-    known = _known_scores(to)
-    if to.exists() and known is None and not overwrite:
-        raise FileExistsError(
-            f"{to} must not exist yet or be outcomes that `score` made; choose another or --overwrite"
-        )
+    source = _source(folder)
+    known = None if overwrite else _scores_of_before(to, source)
+    datasets = {name: resolve(name) for name in names}
     work = to.with_name(f".{to.name}.scoring")
-    tell = progress or (lambda what, done, total: None)
+    job = _Job(folder, known, work, bench, compat, progress or (lambda what, done, total: None))
     items = {name: read_items(folder, name) for name in names}
-    parts = []
-    for name in names:
-        for model in manifest["models"]:
-            part = _score_part(folder, resolve(name), items[name], model, known, work, bench, compat, tell)
-            parts.append(part)
-    report = _write(to, items, parts, tuple(manifest["models"]), compat, failed, folder)
+    models = tuple(manifest["models"])
+    parts = [_score_part(job, datasets[name], items[name], model) for name in names for model in models]
+    scorers = {name: scorer_of(one, compat) for name, one in datasets.items()}
+    facts = {**source, "scorers": scorers, "failed_calls": failed, "compat": compat}
+    report = write_scored(to, items, parts, models, facts, failed)
     shutil.rmtree(work, ignore_errors=True)
     return report
 
@@ -98,9 +98,33 @@ def stored_datasets(folder: Path) -> list[str]:
     return [unquote(path.stem) for path in sorted(folder.glob("items/*.jsonl"))]
 
 
-def _known_scores(to: Path) -> pl.DataFrame | None:
-    path = to / "scores.parquet"
-    return pl.read_parquet(path) if path.is_file() else None
+def needed_judges(folder: Path, resolve: Resolve) -> set[str]:
+    """Names of the judges that the datasets in a folder of replies are scored by."""
+    return {resolve(name).judge for name in stored_datasets(folder)} - {""}
+
+
+def _source(folder: Path) -> dict[str, Any]:
+    """What says which replies outcomes were made from; the folder may be moved."""
+    owner = folder / "owner"
+    return {
+        "name": folder.resolve().name,
+        "format": "replies",
+        "owner": owner.read_text(encoding="utf-8").strip() if owner.is_file() else "",
+    }
+
+
+def _scores_of_before(to: Path, source: Mapping[str, Any]) -> pl.DataFrame | None:
+    """The scores at `to`, None where nothing is there. Raises FileExistsError where it was made otherwise."""
+    if not to.exists() or (to.is_dir() and not any(to.iterdir())):
+        return None
+    manifest, scores = to / "manifest.json", to / "scores.parquet"
+    made = read_json(manifest).get("source", {}) if manifest.is_file() else {}
+    if scores.is_file() and made.get("format") == "replies" and made.get("owner") == source["owner"]:
+        return pl.read_parquet(scores)
+    whose = f"outcomes of {made['name']}" if made.get("name") else "something else"
+    raise FileExistsError(
+        f"{to} must not exist yet or be outcomes scored from these replies, got {whose}; choose another or --overwrite"
+    )
 
 
 def scorer_of(dataset: Dataset, compat: Compat) -> str:
@@ -108,52 +132,66 @@ def scorer_of(dataset: Dataset, compat: Compat) -> str:
     return identity(dataset) + ("+official" if compat == "official" and dataset.official else "")
 
 
-def text_hash(text: str) -> str:
-    """A hash of a reply's text; half surrogate pairs are allowed."""
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+def hash_of(item: Item, text: str) -> Hash:
+    """What a score depends on besides its scorer: the item and the reply; half surrogate pairs are allowed."""
+    what = hashlib.blake2b(orjson.dumps(asdict(item), option=orjson.OPT_SORT_KEYS), digest_size=16)
+    what.update(text.encode("utf-8", "surrogatepass"))
+    return what.hexdigest()
 
 
-def _score_part(
-    folder: Path,
-    dataset: Dataset,
-    items: Sequence[Prompted],
-    model: str,
-    known: pl.DataFrame | None,
-    work: Path,
-    bench: Bench,
-    compat: Compat,
-    tell: Progress,
-) -> _Part:
-    replies = read_replies(folder, dataset.name, model)
-    scorer = scorer_of(dataset, compat)
-    path = work / hashlib.blake2b(f"{dataset.name}\0{model}".encode(), digest_size=16).hexdigest()
+def _score_part(job: _Job, dataset: Dataset, items: Sequence[Prompted], model: str) -> Part:
+    """The scores of one model on one dataset: known ones, and those of whatever changed."""
+    replies = read_replies(job.folder, dataset.name, model)
+    scorer = scorer_of(dataset, job.compat)
+    path = job.work / hashlib.blake2b(f"{dataset.name}\0{model}".encode(), digest_size=16).hexdigest()
+    kept = _reusable(job.known, dataset.name, model, scorer)
     if path.is_file():
-        mine = pl.read_parquet(path)
-        known = mine if known is None else pl.concat([known, mine])
+        kept |= _reusable(pl.read_parquet(path), dataset.name, model, scorer)
     by_id = {entry.item.id: entry.item for entry in items}
     answered = [
         (by_id[reply.item], reply) for reply in replies.values() if reply.status == "ok" and reply.item in by_id
     ]
-    kept = _reusable(known, dataset.name, model, scorer)
-    new = [(item, reply) for item, reply in answered if (item.id, text_hash(reply.text)) not in kept]
-    what = f"{dataset.name} x {model}"
-    scores = score_replies(
-        dataset, [(i, r.text) for i, r in new], bench, compat, lambda done: tell(what, done, len(new))
-    )
-    fresh = {item.id: score for (item, _), score in zip(new, scores, strict=True)}
-    rows = [
-        _row(dataset.name, item, model, reply, scorer, fresh.get(item.id) or kept[item.id, text_hash(reply.text)])
-        for item, reply in answered
-    ]
-    frame = pl.DataFrame(rows, schema=_SCHEMA, orient="row")
-    if new:
-        work.mkdir(parents=True, exist_ok=True)
-        write_parquet(frame, path)
-    return _Part(dataset, model, replies, frame)
+    hashes = {item.id: hash_of(item, reply.text) for item, reply in answered}
+    scores = {item.id: kept[item.id, hashes[item.id]] for item, _ in answered if (item.id, hashes[item.id]) in kept}
+    new = [(item, reply.text) for item, reply in answered if item.id not in scores]
+
+    def frame() -> pl.DataFrame:
+        done = [item.id for item, _ in answered if item.id in scores]
+        rows = [_row(dataset.name, id, model, hashes[id], scorer, scores[id]) for id in done]
+        return pl.DataFrame(rows, schema=SCORE_COLUMNS, orient="row")
+
+    for start in range(0, len(new), _CHUNK):
+        chunk = new[start : start + _CHUNK]
+        tell = _Teller(job.tell, f"{dataset.name} x {model}", start, len(new))
+        found = score_replies(dataset, chunk, job.bench, job.compat, tell)
+        scores |= {item.id: score for (item, _), score in zip(chunk, found, strict=True)}
+        _keep(frame(), path)
+    return Part(dataset, model, replies, frame())
 
 
-def _reusable(known: pl.DataFrame | None, dataset: str, model: str, scorer: str) -> dict[tuple[str, str], Score]:
-    """Scores of this scorer by (item, text hash); what could not be scored is tried again."""
+@dataclass(frozen=True)
+class _Teller:
+    """Tells how many replies of a part are scored, from how many of a chunk are."""
+
+    tell: Progress
+    what: str
+    before: int
+    total: int
+
+    def __call__(self, done: int) -> None:
+        self.tell(self.what, self.before + done, self.total)
+
+
+def _keep(frame: pl.DataFrame, path: Path) -> None:
+    """Write unfinished scores so that a kill leaves the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    write_parquet(frame, partial)
+    partial.replace(path)
+
+
+def _reusable(known: pl.DataFrame | None, dataset: str, model: str, scorer: str) -> dict[tuple[str, Hash], Score]:
+    """Scores of this scorer by item and hash; what could not be scored is tried again."""
     if known is None:
         return {}
     mine = known.filter(
@@ -161,135 +199,24 @@ def _reusable(known: pl.DataFrame | None, dataset: str, model: str, scorer: str)
         & pl.col("score").is_not_null()
     )  # fmt: skip
     return {
-        (row["item"], row["text_hash"]): Score(row["score"], row["answer"], row["reason"])
+        (row["item"], row["hash"]): Score(row["score"], row["answer"], row["reason"])
         for row in mine.iter_rows(named=True)
     }
 
 
-def _row(dataset: str, item: Item, model: str, reply: Reply, scorer: str, score: Score) -> tuple[Any, ...]:
+def _row(dataset: str, item: str, model: str, hash: Hash, scorer: str, score: Score) -> tuple[Any, ...]:
     value = score.value if score.scored else None
-    answer = score.answer[:_ANSWER_LIMIT].encode("utf-8", "replace").decode("utf-8")
-    return dataset, item.id, model, text_hash(reply.text), scorer, value, answer, score.reason
+    return dataset, item, model, hash, scorer, value, _readable(score.answer[:_ANSWER_LIMIT]), _readable(score.reason)
 
 
-def _write(
-    to: Path,
-    items: Mapping[str, Sequence[Prompted]],
-    parts: Sequence[_Part],
-    models: tuple[str, ...],
-    compat: Compat,
-    failed: Failed,
-    folder: Path,
-) -> ImportReport:
-    """Store outcomes, replies and scores as one folder."""
-    findings = Findings()
-    outcomes = _outcomes(items, parts, models, failed, findings)
-    scorers = {part.dataset.name: scorer_of(part.dataset, compat) for part in parts}
-    source: dict[str, Any] = {
-        "name": folder.resolve().name,
-        "format": "replies",
-        "scorers": scorers,
-        "failed_calls": failed,
-    }
-    if compat == "official":
-        source["scoring"] = "as the official scorers read"
-    counts = {
-        "replies": sum(len(part.replies) for part in parts),
-        "queries": len(outcomes),
-        "models": len(models),
-        "datasets": len(items),
-        "cells_measured": int(np.isfinite(outcomes.score).sum()),
-    }
-    counts["cells_missing"] = outcomes.score.size - counts["cells_measured"]
-    report = ImportReport(source, counts, findings.all())
-    row = {id: i for i, id in enumerate(outcomes.queries.id.tolist())}
-    with new_folder(to, overwrite=True) as partial:
-        for number, part in enumerate(parts):
-            _write_texts(partial / "replies", number, part, row)
-        write_parquet(pl.concat([part.scores for part in parts]), partial / "scores.parquet")
-        fill_folder(
-            replace(outcomes, source=source), partial, settings={"failed_calls": failed}, report=report.to_dict()
-        )
-    return report
-
-
-def _write_texts(folder: Path, number: int, part: _Part, row: Mapping[str, int]) -> None:
-    told = [(row[_id(part.dataset.name, reply.item)], reply.text) for reply in part.replies.values() if reply.text]
-    if told:
-        texts = [text.encode("utf-8", "replace").decode("utf-8") for _, text in told]
-        write_replies(folder, number, np.array([at for at, _ in told]), part.model, pl.Series(texts))
-
-
-def _id(dataset: str, item: str) -> str:
-    return f"{dataset}/{item}"
-
-
-def _outcomes(
-    items: Mapping[str, Sequence[Prompted]],
-    parts: Sequence[_Part],
-    models: tuple[str, ...],
-    failed: Failed,
-    findings: Findings,
-) -> Outcomes:
-    entries = [(name, place, entry) for name, group in items.items() for place, entry in enumerate(group, start=1)]
-    ids = np.array([_id(name, entry.item.id) for name, _, entry in entries], dtype=np.str_)
-    row = {id: i for i, id in enumerate(ids.tolist())}
-    shape = (len(ids), len(models))
-    planes = {name: np.full(shape, np.nan) for name in ("score", "cost", "tokens_in", "tokens_out", "seconds")}
-    for part in parts:
-        _fill(planes, part, row, models.index(part.model), failed, findings)
-        missing = len(items[part.dataset.name]) - len(part.replies)
-        findings.add("query without a reply", "masked", f"{part.dataset.name} x {part.model}", missing, [part.model])
-    prompts = [entry.prompt for _, _, entry in entries]
-    dataset = np.array([name for name, _, _ in entries], dtype=np.str_)
-    return Outcomes(
-        queries=Queries(ids, Text.of([entry.item.query for _, _, entry in entries]), Text.of(prompts)),
-        dataset=dataset,
-        models=models,
-        group=duplicate_groups(dataset, prompts),
-        subset=np.array([entry.item.subset for _, _, entry in entries], dtype=np.str_),
-        index=np.array([place for _, place, _ in entries], dtype=np.int64),
-        score=planes["score"],
-        cost=planes["cost"],
-        tokens_in=planes["tokens_in"],
-        tokens_out=planes["tokens_out"],
-        seconds=planes["seconds"],
-    )
-
-
-def _fill(
-    planes: Mapping[str, FloatArray],
-    part: _Part,
-    row: Mapping[str, int],
-    column: int,
-    failed: Failed,
-    findings: Findings,
-) -> None:
-    """Put one part's cells into the planes and count what is not scored."""
-    for reply in part.replies.values():
-        at = row[_id(part.dataset.name, reply.item)], column
-        for name in ("cost", "tokens_in", "tokens_out", "seconds"):
-            value = getattr(reply, name)
-            planes[name][at] = np.nan if value is None else value
-        if reply.status == "failed":
-            happened: Literal["kept", "masked"] = "kept" if failed == "zero" else "masked"
-            kind = "failed call, counted as score 0" if failed == "zero" else "failed call"
-            findings.add(
-                kind, happened, f"{part.dataset.name}/{reply.item} x {part.model}: {reply.reason}", 1, [part.model]
-            )
-            planes["score"][at] = 0.0 if failed == "zero" else np.nan
-    for scored in part.scores.iter_rows(named=True):
-        at = row[_id(part.dataset.name, scored["item"])], column
-        if scored["score"] is None:
-            example = f"{part.dataset.name}/{scored['item']} x {part.model}: {scored['reason']}"
-            findings.add("reply that could not be scored", "masked", example, 1, [part.model])
-        else:
-            planes["score"][at] = scored["score"]
+def _readable(text: str) -> str:
+    """Without half surrogate pairs, which no file takes."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def scores_of(folder: Path) -> pl.DataFrame:
-    """Every score that `score_folder` stored, with answer, reason and scorer. Raises FileNotFoundError without."""
-    known = _known_scores(folder)
-    if known is None:
-        raise FileNotFoundError(f"{folder} must hold scores.parquet, got none; make it with `llmrouterbench score`")
-    return known
+    """Every score that `score_folder` stored, with the columns SCORE_COLUMNS. Raises FileNotFoundError without."""
+    path = folder / "scores.parquet"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} must hold scores, got no file; make it with `llmrouterbench score`")
+    return pl.read_parquet(path)

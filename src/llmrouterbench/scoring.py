@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Literal, Self
 
 from llmrouterbench.datasets import Dataset, Execution, Instruments
+from llmrouterbench.naming import did_you_mean
 from llmrouterbench.replies import Item, Reply, Score
 
 Compat = Literal["ours", "official"]
@@ -56,7 +58,7 @@ class Bench:
         return Instruments(
             equal=self._open_math() if dataset.kind == "math" else _unavailable_equal,
             run=self._open_sandbox() if dataset.kind == "code" else _unavailable_run,
-            ask=self.judges.get(dataset.judge, _nobody),
+            ask=self.judges.get(dataset.judge) or partial(_nobody, dataset.judge, tuple(self.judges)),
         )
 
     def _open_math(self) -> Callable[[str, str], bool]:
@@ -85,7 +87,10 @@ def score_replies(
     compat: Compat = "ours",
     tell: Tell = lambda done: None,
 ) -> list[Score]:
-    """Scores of (item, reply text) pairs, in their order; `tell` hears how many are done."""
+    """Scores of (item, reply text) pairs, in their order; `tell` hears how many are done.
+
+    An interruption waits for no scorer that is still at work; what those use is closed with the bench and the judges.
+    """
     instruments = bench.instruments(dataset)
     scorer = dataset.score if compat == "ours" or dataset.official is None else dataset.official
 
@@ -97,10 +102,13 @@ def score_replies(
 
     scores: list[Score] = []
     width = bench.width(dataset)
-    with ThreadPoolExecutor(width, f"score-{dataset.name}") as pool:
+    pool = ThreadPoolExecutor(width, f"score-{dataset.name}")
+    try:
         for batch in _batches(work):
             scores += map(one, batch) if width == 1 else pool.map(one, batch)
             tell(len(scores))
+    finally:
+        pool.shutdown(wait=len(scores) == len(work), cancel_futures=True)
     return scores
 
 
@@ -109,8 +117,11 @@ def _batches(work: Sequence[tuple[Item, str]]) -> Iterator[Sequence[tuple[Item, 
         yield work[start : start + _BATCH]
 
 
-def _nobody(prompt: str) -> Reply:
-    return Reply("", "", "", "", "failed", "no judge is configured; name it under `judges` and give --config")
+def _nobody(judge: str, known: Sequence[str], prompt: str) -> Reply:
+    """A failed judgement that says which judge is missing."""
+    near = did_you_mean(judge, known) if known else ""
+    reason = f"no judge {judge!r} is configured{near}; name it under `judges` in the config and score again"
+    return Reply("", "", "", "", "failed", reason)
 
 
 def _unavailable_equal(one: str, other: str) -> bool:

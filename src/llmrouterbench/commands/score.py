@@ -1,14 +1,18 @@
-"""`llmrouterbench score`, `datasets`: from stored replies to outcomes."""
+"""`llmrouterbench score REPLIES --to OUTCOMES` and `llmrouterbench datasets`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from llmrouterbench.commands._app import Json, app, known, usage
 from llmrouterbench.terminal import print_json, progress_bar, say, show_lines, show_rows
+
+if TYPE_CHECKING:
+    from llmrouterbench.datasets import Dataset
+    from llmrouterbench.judge import Asker
 
 
 @app.command()
@@ -32,46 +36,68 @@ def score(
 ) -> None:
     """Score stored replies; no model is called but the judges, through their cache. Run it again at any time."""
     from llmrouterbench.importers import report_lines
-    from llmrouterbench.score import score_folder
+    from llmrouterbench.score import needed_judges, score_folder
     from llmrouterbench.score_config import open_judges, resolver, stored_config
     from llmrouterbench.scoring import Bench
 
     usage(lambda: known("compatibility", compat, ["ours", "official"]))
     usage(lambda: known("protocol", protocol, ["ours", "paper"]))
     chosen = stored_config(replies, config)
-    with progress_bar() as tell, open_judges(chosen) as judges, Bench(unsafe_exec, workers, judges) as bench:
+    resolve = resolver(chosen)
+    judged = open_judges(chosen, needed_judges(replies, resolve))
+    with progress_bar() as tell, judged as judges, Bench(unsafe_exec, workers, judges) as bench:
         report = score_folder(
             replies,
             to,
-            resolver(chosen),
+            resolve,
             bench,
             compat="official" if compat == "official" else "ours",
             failed="zero" if protocol == "paper" else "masked",
             overwrite=overwrite,
             progress=tell,
         )
-    spent = {name: judge.spent for name, judge in judges.items()}
+    spent = {name: _spent(judge) for name, judge in judges.items()}
     if json:
-        print_json({"folder": str(to), "judges_usd": spent, **report.to_dict()})
+        print_json({"folder": str(to), "judges": spent, **report.to_dict()})
         return
     show_lines(report_lines(report))
-    for name, dollars in spent.items():
-        say(f"judge {name}: USD {dollars:.4f}")
+    for name, facts in spent.items():
+        said = ", ".join(f"{what.replace('_', ' ')} {value:g}" for what, value in facts.items())
+        say(f"judge {name}: {said}")
     say(f"stored in {to}; next: llmrouterbench info {to}")
+
+
+def _spent(judge: Asker) -> dict[str, float]:
+    """What a judge did and cost in this run; it is no cost of a model of the pool."""
+    return {
+        "judgements": judge.calls,
+        "from_cache": judge.cached,
+        "failed": judge.failed,
+        "without_known_cost": judge.unpriced,
+        "usd": judge.spent,
+    }
 
 
 @app.command()
 def datasets(json: Json = False) -> None:
-    """List the datasets: where they come from, how they are scored."""
+    """List the datasets, their size and how they are scored; --json adds source, revision, licence and citation."""
     from llmrouterbench.datasets import dataset, dataset_names
 
-    rows = []
-    for name in dataset_names():
-        one = dataset(name)
-        rows.append(
-            {
-                "name": name, "domain": one.domain, "size": one.size, "shots": one.shots, "scored by": one.kind,
-                "judge": one.judge, "licence": one.licence, "shown": "yes" if one.shown else "no",
-            }
-        )  # fmt: skip
-    show_rows("Datasets", rows, json)
+    listed = [dataset(name) for name in dataset_names()]
+    if json:
+        print_json({"datasets": [_card(one) for one in listed]})
+        return
+    rows = [
+        {"name": one.name, "title": one.title, "domain": one.domain, "size": f"{one.size:,}", "shots": str(one.shots),
+         "scored by": one.judge or one.kind} for one in listed
+    ]  # fmt: skip
+    show_rows("Datasets", rows, json=False)
+
+
+def _card(one: Dataset) -> dict[str, Any]:
+    """What a dataset says of itself, without its functions."""
+    names = ("name", "title", "domain", "licence", "citation", "size", "shots", "kind", "version", "subsets", "judge")
+    source = {"place": one.source.place, "repository": one.source.repository, "revision": one.source.revision}
+    return {name: getattr(one, name) for name in names} | {
+        "source": source, "shown_in_reports": one.shown, "official_reading": one.official is not None,
+    }  # fmt: skip

@@ -88,7 +88,7 @@ def _braced(text: str, start: int) -> str | None:
     return None
 
 
-_ANSWER_WORD = re.compile(r"(?i)\b(?:answer|solution|result|option|choice)\b|####|<answer>|答案")
+_ANSWER_WORDS = ("answer", "solution", "result", "option", "choice", "####", "<answer>", "答案")
 _LINKS = r"(?:is|are|was|be|equals|would be|must be|should be|will be|is indeed|:|：|=|->|→|-|–|—)"
 _LINK = re.compile(
     rf"(?i)\s*(?:(?:to|for|of) [^\n:：.]{{1,80}}?)?\s*{_LINKS}(?:\s*(?:therefore|thus|simply|then)\b)?[\s:：]*"
@@ -111,11 +111,32 @@ def stated(text: str) -> str | None:
 
 
 def _last_statement(text: str) -> Statement | None:
-    for word in reversed(deque(_ANSWER_WORD.finditer(text), maxlen=_TRIES)):
-        value = _value_after(text[word.end() : word.end() + LONGEST], word[0])
+    for at, word in _places(text, _ANSWER_WORDS):
+        end = at + len(word)
+        value = _value_after(text[end : end + LONGEST], word)
         if value:
-            return Statement(value, word.start())
+            return Statement(value, at)
     return None
+
+
+def _places(text: str, words: tuple[str, ...]) -> list[tuple[int, str]]:
+    """Where one of the words stands by itself, whatever its case, the last place first; the last `_TRIES` places."""
+    low = text.replace("İ", "I").lower()  # the one letter that is longer in lower case
+    found = []
+    for word in words:
+        at = len(low)
+        for _ in range(_TRIES):
+            at = low.rfind(word, 0, at)
+            if at < 0:
+                break
+            if not word.isascii() or not word.isalpha() or _alone(low, at, at + len(word)):
+                found.append((at, word))
+    return sorted(found, reverse=True)[:_TRIES]
+
+
+def _alone(text: str, start: int, end: int) -> bool:
+    before, after = text[start - 1 : start], text[end : end + 1]
+    return not (before.isalnum() or before == "_" or after.isalnum() or after == "_")
 
 
 def _value_after(rest: str, word: str) -> str:
@@ -160,7 +181,7 @@ _LETTER = re.compile(
     r"|([a-z])(?=\s*[.,)]?\s*(?:\n|$)))"
 )
 _MORE = re.compile(r"\s*(?:or|and|/|&|,)\s*\b([A-Z])(?![\w'’])")
-_LETTER_WORD = re.compile(r"(?i)\b(?:answer|option|choice)\b|答案")
+_LETTER_WORDS = ("answer", "option", "choice", "答案")
 SEVERAL = "several"
 """What `letter` gives where one statement names more than one option."""
 
@@ -177,10 +198,11 @@ def letter(text: str, options: Mapping[str, str]) -> str | None:
     True
     """
     box = _last_box(text)
-    for word in reversed(deque(_LETTER_WORD.finditer(text), maxlen=_TRIES)):
-        if box and box.at > word.end():
+    for at, word in _places(text, _LETTER_WORDS):
+        end = at + len(word)
+        if box and box.at > end:
             break
-        chosen = _letter_after(text[word.end() : word.end() + 300], options)
+        chosen = _letter_after(text[end : end + 300], options)
         if chosen:
             return chosen
     if box:
