@@ -159,6 +159,22 @@ def test_tfidf_is_deterministic_and_rows_are_independent() -> None:
     np.testing.assert_allclose(first[100:101], second.embed([texts[100]]), atol=1e-6)
 
 
+def test_tfidf_reads_a_text_bit_for_bit_as_scikit_learn_and_after_saving(tmp_path: Path) -> None:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    texts = [f"the {a} {b} and the {a} of {b}, {a}" for a in "red blue green".split() for b in "cat dog owl".split()]
+    embedder = TfidfSvd(dimensions=6).fit(texts)
+    ours = embedder.embed([*texts, "", "the owl the owl the the"])
+    matrix = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\w+", dtype=np.float32).fit(texts)
+    theirs = matrix.transform(texts) @ embedder._fitted.axes
+    unit = (theirs / np.linalg.norm(theirs, axis=1, keepdims=True)).astype(np.float64)
+    assert (ours[: len(texts)] == unit / np.linalg.norm(unit, axis=1, keepdims=True)).all()
+    embedder.save_files(tmp_path)
+    loaded = TfidfSvd.load_files(tmp_path)
+    assert loaded.key == embedder.key
+    assert (loaded.embed([*texts, "", "the owl the owl the the"]) == ours).all()
+
+
 def test_tfidf_texts_without_known_words_get_the_mean_direction() -> None:
     texts, _ = corpus()
     embedder = TfidfSvd(dimensions=8).fit(texts)

@@ -75,6 +75,21 @@ def load_router(folder: Path) -> Router:
     return router
 
 
+def to_plain(value: Any, name: str) -> tuple[Any, Arrays]:
+    """A value as JSON with its arrays beside it; see this module for what it may be. Raises TypeError for the rest.
+
+    >>> to_plain({"a": np.array([1.0])}, "x")
+    ({'dict': [['a', {'array': 'x.a'}]]}, {'x.a': array([1.])})
+    """
+    arrays: Arrays = {}
+    return _encode(value, name, arrays), arrays
+
+
+def from_plain(state: Any, arrays: Arrays) -> Any:
+    """The value that `to_plain` took apart."""
+    return _decode(state, arrays)
+
+
 def constructor_settings(router: Any) -> dict[str, Any]:
     """The constructor's arguments as they stand on the object, by name."""
     names = [name for name in inspect.signature(type(router)).parameters if name not in ("args", "kwargs")]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from llmrouterbench.files import read_json, write_json
 from llmrouterbench.table import BoolArray, FloatArray
 
 # A word, or one character of a script that writes without spaces (kana, Chinese characters).
@@ -18,11 +21,32 @@ _TERM = r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+"
 
 
 class _Fitted(NamedTuple):
-    """The vectorizer, the axes (terms, d), and the mean direction (d,) of the training texts."""
+    """What a text is read with: terms of a text, column of a term, its weight, the axes, the mean direction.
 
-    vectorizer: Any
+    idf (terms,), axes (terms, d), mean (d,) of the training texts
+    """
+
+    analyze: Callable[[str], list[str]]
+    column: dict[str, int]
+    idf: NDArray[np.float32]
     axes: NDArray[np.float32]
     mean: NDArray[np.float32]
+
+    def projected(self, text: str) -> NDArray[np.float32]:
+        """Place (d,) on the axes, bit for bit as scikit-learn's sparse matrices give it, in a tenth of their time."""
+        count = Counter(filter(None, map(self._column_after_0, self.analyze(text))))
+        if not count:
+            return np.zeros_like(self.mean)
+        column = np.sort(np.fromiter(count, dtype=np.int64, count=len(count)))
+        times = np.fromiter(map(count.__getitem__, column.tolist()), dtype=np.float32, count=len(column))
+        column -= 1
+        weight = (np.log(times) + np.float32(1)) * self.idf[column]
+        length = np.sqrt(np.cumsum((weight * weight).astype(np.float64))[-1])  # summed in order, as scikit-learn does
+        unit = (weight / length).astype(np.float32)
+        return np.asarray((unit[:, None] * self.axes[column]).sum(axis=0))
+
+    def _column_after_0(self, term: str) -> int:
+        return self.column.get(term, -1) + 1
 
 
 class TfidfSvd:
@@ -81,10 +105,10 @@ class TfidfSvd:
 
     def embed(self, texts: Sequence[str]) -> FloatArray:
         """Unit vectors (n, d)."""
-        vectorizer, axes, mean = self._fitted
-        projected = vectorizer.transform(texts) @ axes
+        fitted = self._fitted
+        projected = np.array([fitted.projected(text) for text in texts]).reshape(len(texts), fitted.axes.shape[1])
         length = np.linalg.norm(projected, axis=1, keepdims=True)
-        unit = np.where(length > 1e-6, projected / np.maximum(length, 1e-6), mean).astype(np.float64)
+        unit = np.where(length > 1e-6, projected / np.maximum(length, 1e-6), fitted.mean).astype(np.float64)
         rows: FloatArray = unit / np.linalg.norm(unit, axis=1, keepdims=True)
         return rows
 
@@ -97,21 +121,50 @@ class TfidfSvd:
             raise ValueError("TfidfSvd must be fitted before it embeds; call fit(training texts)")
         return self._train
 
-    @cached_property
-    def _fitted(self) -> _Fitted:
-        from sklearn.feature_extraction.text import TfidfVectorizer
-        from sklearn.utils.extmath import randomized_svd
+    def save_files(self, folder: Path) -> None:
+        """Write what was learned: terms as JSON, numbers as NPZ."""
+        fitted = self._fitted
+        terms = sorted(fitted.column, key=fitted.column.__getitem__)
+        write_json(folder / "tfidf.json", {"key": self.key, "settings": self._settings(), "terms": terms})
+        np.savez(folder / "tfidf.npz", idf=fitted.idf, axes=fitted.axes, mean=fitted.mean)
 
-        vectorizer = TfidfVectorizer(
+    @classmethod
+    def load_files(cls, folder: Path) -> Self:
+        """Read what `save_files` wrote; it embeds bit for bit as the saved one."""
+        saved = read_json(folder / "tfidf.json")
+        settings = saved["settings"]
+        embedder = cls(settings["dimensions"], tuple(settings["ngrams"]), settings["max_features"], settings["seed"])
+        with np.load(folder / "tfidf.npz", allow_pickle=False) as arrays:
+            numbers = [arrays[name] for name in ("idf", "axes", "mean")]
+        column = {term: i for i, term in enumerate(saved["terms"])}
+        analyze = embedder._vectorizer().build_analyzer()
+        embedder.__dict__.update(key=saved["key"], _fitted=_Fitted(analyze, column, *numbers))
+        return embedder
+
+    def _settings(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("dimensions", "ngrams", "max_features", "seed")}
+
+    def _vectorizer(self) -> Any:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        return TfidfVectorizer(
             ngram_range=self.ngrams,
             max_features=self.max_features,
             sublinear_tf=True,
             token_pattern=_TERM,
             dtype=np.float32,
         )
+
+    @cached_property
+    def _fitted(self) -> _Fitted:
+        from sklearn.utils.extmath import randomized_svd
+
+        vectorizer = self._vectorizer()
         weights = vectorizer.fit_transform(self._fit_texts())
         wanted = min(self.dimensions, *weights.shape)
         _, strength, axes = randomized_svd(weights, wanted, n_iter=4, random_state=self.seed)
         axes = np.ascontiguousarray(axes[strength > 1e-5 * strength[0]].T)  # axes of no strength are rounding noise
         mean = np.asarray((weights @ axes).mean(axis=0), dtype=np.float32)
-        return _Fitted(vectorizer, axes, mean / np.linalg.norm(mean))
+        column = {term: int(i) for term, i in vectorizer.vocabulary_.items()}
+        idf = np.asarray(vectorizer.idf_, dtype=np.float32)
+        return _Fitted(vectorizer.build_analyzer(), column, idf, axes, mean / np.linalg.norm(mean))
