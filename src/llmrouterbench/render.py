@@ -210,7 +210,7 @@ def _legend(board: Leaderboard) -> str:
 
 def markdown(board: Leaderboard, figure: str | None = None) -> str:
     """The whole report as Markdown; `figure` is the file name of the Pareto figure, if there is one."""
-    parts = [f"# {titled(board, board.title)}", _summary(board), _legend(board)]
+    parts = [f"# {titled(board, board.title)}", summary(board), _legend(board)]
     for title, cells in _tables(board):
         parts += [f"## {title}", _pipe_table(cells)]
     if figure:
@@ -222,11 +222,12 @@ def markdown(board: Leaderboard, figure: str | None = None) -> str:
         parts.append(_pipe_table(cells))
         shown = title
     parts += ["## Notes", "\n".join(f"- {note}" for note in board.notes)]
-    parts += ["## How this was made", "\n".join(f"- {line}" for line in _provenance(board))]
+    parts += ["## How this was made", "\n".join(f"- {line}" for line in provenance(board))]
     return "\n\n".join(parts) + "\n"
 
 
-def _summary(board: Leaderboard) -> str:
+def summary(board: Leaderboard) -> str:
+    """How much was measured, in one sentence."""
     facts = board.facts
     tested = sorted(set(facts["test_queries"]))
     sizes = f"{tested[0]:,}" if len(tested) == 1 else f"{tested[0]:,} to {tested[-1]:,}"
@@ -236,7 +237,8 @@ def _summary(board: Leaderboard) -> str:
     )
 
 
-def _provenance(board: Leaderboard) -> list[str]:
+def provenance(board: Leaderboard) -> list[str]:
+    """Data, split, bootstrap, embedder, versions and routers, one line each."""
     facts = board.facts
     split = facts["split"]
     lines = [
