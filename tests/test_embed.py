@@ -162,7 +162,7 @@ def test_tfidf_is_deterministic_and_rows_are_independent() -> None:
 def test_tfidf_reads_a_text_bit_for_bit_as_scikit_learn_and_after_saving(tmp_path: Path) -> None:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    texts = [f"the {a} {b} and the {a} of {b}, {a}" for a in "red blue green".split() for b in "cat dog owl".split()]
+    texts = [f"the {a} {b} and the {a} of {b}, {a}" for a in ["red", "blue", "green"] for b in ["cat", "dog", "owl"]]
     embedder = TfidfSvd(dimensions=6).fit(texts)
     ours = embedder.embed([*texts, "", "the owl the owl the the"])
     matrix = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\w+", dtype=np.float32).fit(texts)
