@@ -21,7 +21,8 @@ _FENCE = re.compile(r"^[ \t>]*(`{3,}|~{3,})[ \t]*([\w+#.-]*)(.*)$")
 _START = re.compile(r"^(?:import\s+\w|from\s+[\w.]+\s+import\b|(?:async\s+)?def\s+\w+\s*\(|class\s+\w+|@\w)")
 _GOES_ON = re.compile(
     r"^(?:\s|$|#|[)\]}]|@\w|(?:import|from|def|class|async|if|elif|else|for|while|try|except|finally|with|match|print"
-    r"|return|global|assert|raise|del|pass)\b|[A-Za-z_][\w.\[\]'\", ]*\s*(?:[-+*/%|&^]|//|\*\*|>>|<<)?=[^=]|\w+\(.*\)\s*$)"
+    r"|return|global|assert|raise|del|pass)\b"
+    r"|[A-Za-z_][\w.\[\]'\", ]*\s*(?:[-+*/%|&^]|//|\*\*|>>|<<)?=[^=]|\w+\(.*\)\s*$)"
 )
 _TRIPLE = re.compile(r'"""|\'\'\'')
 _CUTS = 8
@@ -53,10 +54,10 @@ def parsed(code: str) -> ast.Module | None:
 
 
 def blocks(text: str) -> list[Block]:
-    """The fenced blocks in order; the last one may lack its end.
+    r"""The fenced blocks in order; the last one may lack its end.
 
-    >>> blocks("so:\\n```python\\nx = 1\\n```\\nor\\n~~~\\ny")
-    [Block(text='x = 1\\n', language='python'), Block(text='y\\n', language='')]
+    >>> blocks("so:\n```python\nx = 1\n```\nor\n~~~\ny")
+    [Block(text='x = 1\n', language='python'), Block(text='y\n', language='')]
     """
     found: list[Block] = []
     fence, language, lines = "", "", list[str]()
@@ -79,9 +80,9 @@ def _block(lines: list[str], language: str) -> Block:
 
 
 def defined(tree: ast.Module) -> set[str]:
-    """Names a program gives itself at top level: functions, classes, imports, assignments.
+    r"""Names a program gives itself at top level: functions, classes, imports, assignments.
 
-    >>> sorted(defined(ast.parse("import a.b as c\\ndef f(): x = 1\\ny = z = 2")))
+    >>> sorted(defined(ast.parse("import a.b as c\ndef f(): x = 1\ny = z = 2")))
     ['c', 'f', 'y', 'z']
     """
     names: set[str] = set()
@@ -117,7 +118,7 @@ def missing(tree: ast.Module) -> set[str]:
 
 
 def find_code(reply: str, entry: str = "", stub: str = "") -> str:
-    """The program in a reply, "" where there is none: the last complete block that defines `entry` wins.
+    r"""The program in a reply, "" where there is none: the last complete block that defines `entry` wins.
 
     entry   function or class that must be defined; "" for a program that reads and prints
     stub    what the prompt began and the reply may only continue (HumanEval): a signature with its docstring
@@ -125,10 +126,10 @@ def find_code(reply: str, entry: str = "", stub: str = "") -> str:
     A thought block counts as no part of the reply. A block that lacks names which earlier blocks define is joined to
     them; without fences the longest stretch of lines that reads as Python counts.
 
-    >>> find_code("First ```python\\ndef f(): return 0\\n``` hm.\\n```python\\ndef f():\\n    yield 1\\n```", "f")
-    'def f():\\n    yield 1\\n'
-    >>> find_code("The function is\\n\\ndef f(x):\\n    return x\\n\\nIt returns x.", "f")
-    'def f(x):\\n    return x\\n'
+    >>> find_code("First ```python\ndef f(): return 0\n``` hm.\n```python\ndef f():\n    yield 1\n```", "f")
+    'def f():\n    yield 1\n'
+    >>> find_code("The function is\n\ndef f(x):\n    return x\n\nIt returns x.", "f")
+    'def f(x):\n    return x\n'
     """
     text = visible(reply)
     fenced = [block for block in blocks(text) if block.language in _PYTHON or not block.language]
@@ -245,12 +246,12 @@ def _does_something(node: ast.stmt) -> bool:
 
 
 def official_code(reply: str) -> str:
-    """The official reading: of the first 100 lines the longest stretch that parses, less functions without a return.
+    r"""The official reading: of the first 100 lines the longest stretch that parses, less functions without a return.
 
     Source: the official repository's code extraction, which follows EvalPlus' sanitizer.
     Differs: written anew from its description; stretches of equal length are decided for the first.
 
-    >>> official_code("```python\\ndef f():\\n    yield 1\\n```")
+    >>> official_code("```python\ndef f():\n    yield 1\n```")
     ''
     """
     lines = reply.splitlines()[:100]
@@ -270,9 +271,9 @@ def _kept_officially(node: ast.stmt) -> bool:
 
 
 def last_fenced(reply: str) -> str:
-    """The official reading of LiveCodeBench: what stands between the last two lines with a fence.
+    r"""The official reading of LiveCodeBench: what stands between the last two lines with a fence.
 
-    >>> last_fenced("```python\\nx = 1\\n```")
+    >>> last_fenced("```python\nx = 1\n```")
     'x = 1'
     """
     lines = reply.split("\n")

@@ -38,8 +38,7 @@ def failure(
     tree = parsed(tests)
     modules = sorted((missing(tree) if tree else set()) & sys.stdlib_module_names - set(entries))
     said = {"token": token, "tests": tests, "before": before, "modules": modules}
-    marks = "SOLUTION: str\nENTRIES: list[str]\n"
-    program = _TESTS.read_text("utf-8").replace(marks, f"SOLUTION = {code!r}\nENTRIES = {list(entries)!r}\n")
+    program = f"{_TESTS.read_text('utf-8')}\n\nmain({code!r}, {list(entries)!r})\n"
     run = instruments.run(program, json.dumps(said), seconds)
     verdict = _object(run.stdout)
     return str(verdict["failed"]) if verdict.get("token") == token else _why(run)

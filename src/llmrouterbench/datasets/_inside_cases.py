@@ -7,22 +7,26 @@ case goes out: {"out": answer} or {"failed": why}; a case that fails is the last
 from __future__ import annotations
 
 import builtins
+import contextlib
 import json
 import os
 import selectors
 import signal
 import sys
 import time
-from collections.abc import Callable
-from types import CodeType, ModuleType
-from typing import Any
+
+TYPE_CHECKING = False  # importing them takes longer than most solutions
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import CodeType, ModuleType
+    from typing import Any
 
 _CHUNK = 1 << 16
 _RECURSION = 50_000
-_AS_IF_IMPORTED = (
-    "string re datetime collections heapq bisect copy math random statistics itertools functools operator io sys json"
-    " typing"
-).split()
+_AS_IF_IMPORTED = [
+    *("string", "re", "datetime", "collections", "heapq", "bisect", "copy", "math", "random", "statistics"),
+    *("itertools", "functools", "operator", "io", "sys", "json", "typing"),
+]
 
 
 class Child:
@@ -116,10 +120,8 @@ def run_program(code: CodeType, space: dict[str, Any], given: int, said: int) ->
     os.close(given)
     sys.stdin, sys.stdout = os.fdopen(0, "r", encoding="utf-8"), os.fdopen(1, "w", encoding="utf-8")
     sys.__stdin__, sys.__stdout__ = sys.stdin, sys.stdout  # type: ignore[misc]
-    try:
+    with contextlib.suppress(SystemExit):
         exec(code, _module("__main__", space).__dict__)
-    except SystemExit:
-        pass
     sys.stdout.flush()
 
 
@@ -136,7 +138,7 @@ def run_calls(code: CodeType, space: dict[str, Any], spec: dict[str, Any], said:
 
 
 def _module(name: str, space: dict[str, Any]) -> ModuleType:
-    module = sys.modules[name] = ModuleType(name)
+    module = sys.modules[name] = type(sys)(name)
     module.__dict__.update(space)
     return module
 
@@ -177,6 +179,7 @@ def main() -> None:
     """Read what there is to do, and do it."""
     spec = json.loads(sys.stdin.read())
     sys.set_int_max_str_digits(0)
+    vars(builtins).update(exit=sys.exit, quit=sys.exit)  # else of the module site, which is not imported
     try:
         code = compile(spec["code"], "solution.py", "exec")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:

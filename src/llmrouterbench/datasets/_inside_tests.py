@@ -1,9 +1,9 @@
 """Runs inside the sandbox: a solution in one process, its tests in another, and only plain data between them.
 
-`_code_tests.py` puts two lines before this text: SOLUTION = "..." and ENTRIES = [...]. The tests come on standard
-input, after the solution's process has begun, so that they are nowhere in its memory; the kernel keeps it from looking
-into this one (PR_SET_DUMPABLE 0, and a seccomp filter where there is one). What the solution returns is read as JSON,
-its objects stay where they are: none can claim to be equal to an expected value.
+`_code_runs.py` adds the call of `main` with the solution to this text. The tests come on standard input, after the
+solution's process has begun, so that they are nowhere in its memory; the kernel keeps it from looking into this one
+(PR_SET_DUMPABLE 0, and a seccomp filter where there is one). What the solution returns is read as JSON, its objects
+stay where they are: none can claim to be equal to an expected value.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ import json
 import os
 import struct
 import sys
-from collections.abc import Callable
-from types import ModuleType
-from typing import Any
 
-SOLUTION: str
-ENTRIES: list[str]
+TYPE_CHECKING = False  # importing them takes longer than most solutions
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 _PR_SET_DUMPABLE = 4
 _ENDED = "the program ended before its tests did"
@@ -54,10 +53,12 @@ def encode(value: Any, handle: Callable[[Any], Any]) -> Any:
     """Plain data as JSON with tags; anything else as what `handle` makes of it."""
     if value is None or isinstance(value, (bool, str)):
         return value if value is None or isinstance(value, bool) else str.__str__(value)
-    for base, plain in ((int, int.__int__), (float, float.__float__)):
-        if isinstance(value, base):
-            return plain(value)
-    for kind in (list, tuple, set, frozenset):
+    if isinstance(value, int):
+        return int.__int__(value)
+    if isinstance(value, float):
+        return float.__float__(value)
+    kinds: tuple[Any, ...] = (list, tuple, set, frozenset)
+    for kind in kinds:
         if isinstance(value, kind):
             return {kind.__name__: [encode(part, handle) for part in kind.__iter__(value)]}
     if isinstance(value, dict):
@@ -112,9 +113,9 @@ def decode(value: Any, thing: Callable[[Any], Any]) -> Any:
     return getattr(__import__(_REBUILT[kind]), kind)(*parts)
 
 
-def serve(wire: Wire) -> None:
+def serve(wire: Wire, solution: str, entries: list[str]) -> None:
     """The solution's process: run the program, then do what the tests' process asks."""
-    module = ModuleType("solution")
+    module = type(sys)("solution")
     sys.modules["solution"] = module
     things: list[Any] = [module]
 
@@ -123,8 +124,8 @@ def serve(wire: Wire) -> None:
         return len(things) - 1
 
     try:
-        exec(compile(SOLUTION, "solution.py", "exec"), module.__dict__)
-        wire.say({"ok": [name for name in ENTRIES if hasattr(module, name)]})
+        exec(compile(solution, "solution.py", "exec"), module.__dict__)
+        wire.say({"ok": [name for name in entries if hasattr(module, name)]})
     except BaseException as error:
         wire.say({"error": [type(error).__name__, str(error)[:200]]})
         return
@@ -164,7 +165,7 @@ class Tests:
         """The value of the next message. Raises what it says was raised."""
         said = self.wire.hear()
         if "error" in said:
-            kind = getattr(builtins, str(said["error"][0]), None)
+            kind: Any = getattr(builtins, str(said["error"][0]), None)
             known = isinstance(kind, type) and issubclass(kind, Exception)
             raise (kind if known else RuntimeError)(": ".join(map(str, said["error"])))
         return decode(said["ok"], lambda at: Remote(self, int(at)))
@@ -223,7 +224,7 @@ def _handle(value: Any) -> int:
     raise TypeError(f"a test hands over a {type(value).__name__}, which cannot leave its process")
 
 
-def judge(wire: Wire) -> dict[str, Any]:
+def judge(wire: Wire, entries: list[str]) -> dict[str, Any]:
     """Read the tests, run them against the solution, say how it went."""
     said = json.loads(sys.stdin.read())
     tests = Tests(wire)
@@ -235,7 +236,7 @@ def judge(wire: Wire) -> dict[str, Any]:
     try:
         exec(compile(said["before"], "before.py", "exec"), space)
         space |= {name: __import__(name) for name in said["modules"]}
-        for name in ENTRIES:
+        for name in entries:
             space.pop(name, None)
             if name in given:
                 space[name] = tests.ask("get", 0, name)
@@ -250,9 +251,10 @@ def _brief(error: Exception) -> str:
     return type(error).__name__ + (f": {said}" if said else "")
 
 
-def main() -> None:
+def main(solution: str, entries: list[str]) -> None:
     """Split into the two processes, the solution's first."""
     sys.set_int_max_str_digits(0)
+    vars(builtins).update(exit=sys.exit, quit=sys.exit)  # else of the module site, which is not imported
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, ctypes.c_ulong(0), ctypes.c_ulong(0), 0, 0)
     (heard, ask), (listened, answer) = os.pipe(), os.pipe()
@@ -263,14 +265,10 @@ def main() -> None:
         for number in (0, 1, 2):
             os.dup2(null, number)
         try:
-            serve(Wire(heard, answer))
+            serve(Wire(heard, answer), solution, entries)
         finally:
             os._exit(0)
     os.close(heard)
     os.close(answer)
-    print("\n" + json.dumps(judge(Wire(listened, ask))), flush=True)
+    print("\n" + json.dumps(judge(Wire(listened, ask), entries)), flush=True)
     os._exit(0)
-
-
-if __name__ == "__main__":
-    main()

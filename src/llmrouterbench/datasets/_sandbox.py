@@ -20,9 +20,10 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from math import ceil
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
 from llmrouterbench.datasets import Execution, _landlock
 from llmrouterbench.datasets._bubblewrap import bubblewrap
@@ -31,9 +32,10 @@ from llmrouterbench.datasets._seccomp import refusing
 Kind = Literal["bubblewrap", "landlock", "none"]
 
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0", "PYTHONSAFEPATH": "1"}
-_FIRST_UID, _UIDS_A_PROCESS = 200_001, 64
+_LAUNCHER = Path(_landlock.__file__)
+_UIDS_A_PROCESS = 1024
 _WATCH_SECONDS = 0.2
-_GRACE_SECONDS = 5.0
+_GRACE_SECONDS, _START_SECONDS = 5.0, 30.0
 _STDERR_BYTES = 1 << 16
 _CHUNK = 1 << 16
 
@@ -62,6 +64,8 @@ class _Run:
 
     process: subprocess.Popen[bytes]
     limits: Limits
+    seconds: float
+    deadline: float
     pidfd: int | None = None
     stopped: str = ""
     kept: dict[str, bytearray] = field(default_factory=lambda: {"out": bytearray(), "err": bytearray()})
@@ -79,6 +83,8 @@ class _Run:
     def take(self, name: str, chunk: bytes) -> None:
         """Keep what was said, up to the limit."""
         if name == "info":
+            if not self.info:  # the sandbox stands: from here on the program's time counts
+                self.deadline = time.monotonic() + self.seconds
             self.info += chunk
             if self.pidfd is None and (said := _child(self.info)) is not None:
                 with suppress(ProcessLookupError):
@@ -107,6 +113,11 @@ class Sandbox:
         self._interpreter, self._roots = _interpreter()
         self._filter = refusing(platform.machine(), attributes=name == "landlock")
 
+    @property
+    def python(self) -> str:
+        """Path of the Python that runs the programs."""
+        return self._interpreter[0]
+
     def run(self, program: str, stdin: str, seconds: float) -> Execution:
         """Run a Python program on its standard input; it is stopped after `seconds` of wall time.
 
@@ -122,10 +133,9 @@ class Sandbox:
             self._slots.put(slot)
 
     def _execution(self, stack: ExitStack, slot: int, program: bytes, stdin: str, seconds: float) -> Execution:
-        files = {"program": _holding(stack, program), "stdin": _holding(stack, stdin.encode(errors="replace"))}
+        fds = {"program": _holding(stack, program), "stdin": _holding(stack, stdin.encode(errors="replace"))}
         if self.name == "bubblewrap" and self._filter:
-            files["seccomp"] = _holding(stack, self._filter)
-        fds = {name: file.fileno() for name, file in files.items()}
+            fds["seccomp"] = _holding(stack, self._filter)
         read, fds["info"] = os.pipe()
         stack.callback(os.close, read)
         started = time.monotonic()
@@ -134,39 +144,47 @@ class Sandbox:
         finally:
             os.close(fds["info"])
         with process:
-            run = _Run(process, self.limits)
+            run = _Run(process, self.limits, seconds, started + _START_SECONDS)
             try:
-                _follow(run, read, started + seconds)
+                _follow(run, read)
             finally:
                 _end(run)
-        if not run.info:
-            said = bytes(run.kept["err"]).decode(errors="replace").strip()
-            raise OSError(f"{self.name} did not start: {said or f'exit status {process.returncode}'}")
         texts = {name: bytes(kept).decode(errors="replace") for name, kept in run.kept.items()}
-        taken = time.monotonic() - started
-        return Execution(process.returncode, texts["out"], texts["err"], taken, run.stopped)
+        if not run.info:
+            said = texts["err"].strip() or run.stopped or f"exit status {process.returncode}"
+            raise OSError(f"{self.name} did not start: {said}")
+        return Execution(process.returncode, texts["out"], texts["err"], time.monotonic() - started, run.stopped)
 
     def _start(self, slot: int, fds: dict[str, int], seconds: float) -> subprocess.Popen[bytes]:
-        uid = _FIRST_UID + os.getpid() % 100_000 * _UIDS_A_PROCESS + slot if os.geteuid() == 0 else None
-        rlimits = self.limits.rlimits(seconds)
-        pipes = {"stdin": fds["stdin"], "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        if self.name == "bubblewrap":
-            limits = rlimits | {"disk": self.limits.disk}
-            command = bubblewrap(_bwrap(), self._interpreter, self._roots, limits, fds)
-            drop = {} if uid is None else {"user": uid, "group": uid, "extra_groups": []}
-            passed = [fd for name, fd in fds.items() if name != "stdin"]
-        else:
-            said = {"program": fds["program"], "uid": uid, "limits": rlimits, "guard": self.name == "landlock"}
-            said |= {"roots": ["/usr", "/bin", "/lib", "/lib64", "/etc/ld.so.cache", *self._roots]}
-            said |= {"filter": self._filter.hex(), "info": fds["info"]}
-            command, drop, passed = (
-                [*self._interpreter, _landlock.__file__, json.dumps(said)],
-                {},
-                [fds["program"], fds["info"]],
-            )
+        uid = _free_uid(slot) if os.geteuid() == 0 else None
+        inside = self._bubblewrap if self.name == "bubblewrap" else self._launcher
         return subprocess.Popen(
-            command, env=_ENVIRONMENT, cwd="/", start_new_session=True, pass_fds=passed, **pipes, **drop
+            inside(uid, fds, self.limits.rlimits(seconds)),
+            env=_ENVIRONMENT,
+            cwd="/",
+            start_new_session=True,
+            pass_fds=[fd for name, fd in fds.items() if name != "stdin"],
+            stdin=fds["stdin"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
+
+    def _bubblewrap(self, uid: int | None, fds: dict[str, int], limits: dict[str, int]) -> list[str]:
+        drop = [] if uid is None else [_program("setpriv"), f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--"]
+        limits = limits | {"disk": self.limits.disk}
+        return [*drop, *bubblewrap(_program("bwrap"), self._interpreter, self._roots, limits, fds)]
+
+    def _launcher(self, uid: int | None, fds: dict[str, int], limits: dict[str, int]) -> list[str]:
+        said = {
+            "program": fds["program"],
+            "info": fds["info"],
+            "uid": uid,
+            "limits": limits,
+            "guard": self.name == "landlock",
+            "roots": ["/usr", "/bin", "/lib", "/lib64", "/etc/ld.so.cache", *self._roots],
+            "filter": self._filter.hex(),
+        }
+        return [*self._interpreter, "-c", _LAUNCHER.read_text("utf-8"), json.dumps(said)]
 
 
 def open_sandbox(
@@ -179,6 +197,8 @@ def open_sandbox(
 
     Raises OSError where none works.
     """
+    if sys.platform == "win32":
+        raise OSError("model-written code is run on Linux and macOS only, got Windows; score in WSL or a container")
     why = []
     kinds: tuple[Kind, ...] = ("bubblewrap", "landlock", *(("none",) if unsafe else ())) if only is None else (only,)
     for kind in kinds:
@@ -197,40 +217,81 @@ def open_sandbox(
     )
 
 
-def _bwrap() -> str:
-    found = shutil.which("bwrap")
+@cache
+def _program(name: str) -> str:
+    found = shutil.which(name)
     if found is None:
-        raise FileNotFoundError("bwrap is not installed")
+        raise FileNotFoundError(f"{name} is not installed")
     return found
+
+
+def _free_uid(slot: int) -> int | None:
+    """A user id of its own for each slot of each process; None in a user namespace that has no other than root.
+
+    Containers without rights of their own map 65,536 ids: there, those that systemd leaves to services are taken.
+    """
+    for first, groups, size in ((200_001, 100_000, _UIDS_A_PROCESS), (61_184, 64, 64)):
+        uid = first + os.getpid() % groups * size + slot % size
+        if _mapped(uid):
+            return uid
+    return None
+
+
+def _mapped(uid: int) -> bool:
+    try:
+        lines = Path("/proc/self/uid_map").read_text().splitlines()
+    except FileNotFoundError:  # no Linux, no namespaces
+        return True
+    ranges = [tuple(map(int, line.split())) for line in lines]
+    return any(inside <= uid < inside + length for inside, _, length in ranges)
 
 
 def _interpreter() -> tuple[list[str], list[str]]:
     """The command of a Python that everybody may read, and the folders outside /usr that it needs.
 
     Not -I: it would ignore PYTHONHASHSEED, and a score that depends on the order of a set would change from run to run.
+    But -S: the standard library alone, whatever else this machine has installed; a third of the start's time besides.
     """
-    system = Path("/usr/bin/python3")
-    if system.exists():
-        return [str(system), "-s", "-B"], []
+    system = "/usr/bin/python3"
+    if _current(system):
+        return [system, "-S", "-s", "-B"], []
     own = str(Path(sys.base_prefix).resolve())
     executable = str(Path(getattr(sys, "_base_executable", sys.executable)).resolve())
-    return [executable, "-s", "-B"], [] if own.startswith("/usr/") else [own]
+    return [executable, "-S", "-s", "-B"], [] if own.startswith("/usr/") else [own]
 
 
-def _holding(stack: ExitStack, content: bytes) -> IO[bytes]:
-    """An open file without a name."""
-    file = stack.enter_context(tempfile.TemporaryFile())
-    file.write(content)
-    file.seek(0)
-    return file
+@cache
+def _current(python: str) -> bool:
+    """Whether this Python is there and as new as ours must be: older ones refuse newer syntax."""
+    asked = [python, "-S", "-c", "import sys; sys.exit(sys.version_info < (3, 11))"]
+    return Path(python).exists() and subprocess.run(asked, check=False, capture_output=True).returncode == 0
+
+
+def _holding(stack: ExitStack, content: bytes) -> int:
+    """The descriptor of a file without a name, to be read from its start, and on Linux never to be written again."""
+    if sys.platform == "linux":
+        fd = os.memfd_create("sandbox", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    else:
+        fd, name = tempfile.mkstemp()
+        os.unlink(name)
+    stack.callback(os.close, fd)
+    with open(fd, "wb", closefd=False) as file:
+        file.write(content)
+    os.lseek(fd, 0, os.SEEK_SET)
+    if sys.platform == "linux":
+        import fcntl
+
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK)
+    return fd
 
 
 def _child(info: bytearray) -> int | None:
-    """The process id in what bubblewrap wrote so far; the launcher writes an empty object and stops its child itself."""
+    """The process id in what bubblewrap wrote so far; the launcher says an empty object and stops its child itself."""
     try:
-        return json.loads(info).get("child-pid")
+        said = json.loads(info)
     except ValueError:
         return None
+    return int(said["child-pid"]) if "child-pid" in said else None
 
 
 @contextmanager
@@ -242,21 +303,21 @@ def _listening(run: _Run, info: int) -> Iterator[selectors.BaseSelector]:
         yield selector
 
 
-def _follow(run: _Run, info: int, deadline: float) -> None:
+def _follow(run: _Run, info: int) -> None:
     """Read until all writers are gone; stop the run at its deadline and at its limits."""
     with _listening(run, info) as selector:
         watch = time.monotonic() + _WATCH_SECONDS
         while selector.get_map():
             now = time.monotonic()
-            if now >= deadline + _GRACE_SECONDS:
+            if now >= run.deadline + _GRACE_SECONDS:
                 return
-            if now >= deadline:
+            if now >= run.deadline:
                 run.stop("time limit")
             elif now >= watch:
                 watch = now + _WATCH_SECONDS
                 if _resident(run.process.pid) > run.limits.total:
                     run.stop("memory limit")
-            wait = min(deadline if not run.stopped else now + _WATCH_SECONDS, watch) - now
+            wait = min(run.deadline if not run.stopped else now + _WATCH_SECONDS, watch) - now
             for key, _ in selector.select(max(wait, 0.001)):
                 chunk = os.read(key.fd, _CHUNK)
                 if chunk:

@@ -3,8 +3,8 @@
 Source: Chen et al. 2021, "Evaluating Large Language Models Trained on Code", arXiv 2107.03374. Right is a function that
 passes all its tests within the time limit.
 
-Differs from the official LLMRouterBench code, which shows the hidden tests in the prompt, reads only the first 100 lines
-of a reply, and drops functions without a return statement, generators among them.
+Differs from the official LLMRouterBench code, which shows the hidden tests in the prompt, reads only the first 100
+lines of a reply, and drops functions without a return statement, generators among them.
 """
 
 from __future__ import annotations

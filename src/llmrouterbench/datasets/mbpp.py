@@ -51,9 +51,9 @@ def _item(row: dict[str, Any]) -> Item:
 
 
 def entry_names(code: str, tests: str) -> list[str]:
-    """What the tests take from a solution, in the order they name it: functions, and classes where they build objects.
+    r"""What the tests take from a solution, in the order they name it: functions, and classes where they build objects.
 
-    >>> entry_names("class Node: ...\\ndef height(root): ...", "root = Node(1)\\nassert height(root) == 1")
+    >>> entry_names("class Node: ...\ndef height(root): ...", "root = Node(1)\nassert height(root) == 1")
     ['height', 'Node']
     """
     reference, tree = parsed(code.replace("\r\n", "\n")), parsed(tests)
