@@ -18,8 +18,6 @@ import orjson
 import polars as pl
 import pytest
 import yaml
-from provider import INPUT_PRICE, OUTPUT_PRICE, Provider
-from servers import postgres_server, redis_server
 
 from llmrouterbench.collect import Progress, Summary, collect
 from llmrouterbench.collecting_config import CollectConfig, parse_config
@@ -30,6 +28,8 @@ from llmrouterbench.replies_release import write_replies_release
 from llmrouterbench.replies_store import Prompted, read_items, read_replies
 from llmrouterbench.replies_writer import RepliesWriter
 from llmrouterbench.table import Outcomes
+from provider import INPUT_PRICE, OUTPUT_PRICE, Provider
+from servers import postgres_server, redis_server
 
 CANARY = "sk-canary-0123456789abcdef"
 PRICE = {"input": INPUT_PRICE, "output": OUTPUT_PRICE}

@@ -60,6 +60,14 @@ def test_the_defaults_are_the_papers_preset() -> None:
         ("datasets", SMALL["datasets"] * 2, "every dataset must be named once, got 'gpqa' twice"),
         ("judges", SMALL["models"], "every model must be named once"),
         ("out", "", "out"),
+        ("outcome", "o", "config: unknown key 'outcome'; did you mean 'outcomes'?"),
+        ("failed_calls", "wrong", "failed_calls"),
+        ("bench", {"out": "r", "router": ["knn"]}, "config: bench: unknown key 'router'; did you mean 'routers'?"),
+        ("bench", {"routers": ["knn"]}, "config: bench.out is missing"),
+        ("bench", {"out": "r", "routers": []}, "bench.routers"),
+        ("bench", {"out": "r", "seeds": ["paper"]}, "bench.seeds[0]"),
+        ("bench", {"out": "r", "ratio": 1.0}, "bench.ratio"),
+        ("report", {"sample": 3}, "config: report: unknown key 'sample'; did you mean 'samples'?"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_in_one_sentence(place: str, value: Any, sentence: str) -> None:
@@ -110,12 +118,17 @@ def test_plain_names_are_no_secrets(name: str) -> None:
 
 def test_paths_start_at_the_files_folder(tmp_path: Path) -> None:
     raw = {**SMALL, "datasets": [{"name": "own.yaml"}, {"name": "gpqa", "folder": "files"}], "cache": "c.sqlite"}
+    raw |= {"outcomes": "../o", "bench": {"out": "runs", "setting": "mine.toml", "embedder": "file:v.parquet"}}
     (tmp_path / "collect.yaml").write_text(yaml.safe_dump(raw))
     config = read_config(tmp_path / "collect.yaml")
     assert config.out == str((tmp_path / "replies").resolve())
     assert config.cache == str((tmp_path / "c.sqlite").resolve())
     assert config.datasets[0].name == str((tmp_path / "own.yaml").resolve())
     assert (config.datasets[1].name, config.datasets[1].folder) == ("gpqa", str((tmp_path / "files").resolve()))
+    assert config.outcomes == str((tmp_path / ".." / "o").resolve())
+    assert config.bench is not None
+    assert (config.bench.out, config.bench.setting) == (str(tmp_path / "runs"), str(tmp_path / "mine.toml"))
+    assert config.bench.embedder == f"file:{tmp_path / 'v.parquet'}"
 
 
 def test_files_that_are_no_config(tmp_path: Path) -> None:

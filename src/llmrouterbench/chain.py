@@ -1,59 +1,106 @@
 """The whole chain in one config: collect, score, bench, report; a stage whose inputs have not changed is left out.
 
-What a stage was made from is kept as a hash in `chain.json` beside the replies. Runs of other outcomes never mix: each
-content hash has a folder of its own below the config's `bench.out`.
+What a stage was made from is kept as a hash in `chain.json` beside the replies, written when the stage is done: a stage
+that was stopped is done again, and its own work goes on where it stopped. Runs of other outcomes or another protocol
+never mix: each has a folder of its own below the config's `bench.out`; the report is always `bench.out`/report.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
+from llmrouterbench import __version__
+from llmrouterbench._collecting_run import Summary, Tell
+from llmrouterbench._collecting_work import load_all_questions
+from llmrouterbench.collect import collect, up_to_date
 from llmrouterbench.collecting_config import BenchConfig, CollectConfig
 from llmrouterbench.files import read_json, write_json
 
-Stage = Literal["collect", "score", "bench", "report"]
+if TYPE_CHECKING:
+    from llmrouterbench.board import Leaderboard
+
+StageName = Literal["collect", "score", "bench", "report"]
 Progress = Callable[[str, int, int | None], None]
+
+_EXTENDS = ("out", "routers", "seeds")
+"""Settings of a bench that one folder of runs may have several of."""
 
 
 @dataclass(frozen=True)
-class Done:
+class Stage:
     """What became of one stage: whether it was left out because nothing changed, and where its result lies."""
 
-    stage: Stage
+    name: StageName
     skipped: bool
     folder: Path
 
 
-def run_chain(
+def check_chain(config: CollectConfig) -> None:
+    """Raise ValueError for what a later stage would refuse, before anything is paid for."""
+    from llmrouterbench.embed import make_embedder
+    from llmrouterbench.evaluate import DEFAULT_ROUTERS, router_entries, split_of
+    from llmrouterbench.settings import load_setting
+
+    if not config.outcomes or config.bench is None:
+        lacking = "bench: {out: FOLDER}" if config.outcomes else "outcomes: FOLDER"
+        raise ValueError(f"a config for `run` must say where outcomes and runs go, got none; add {lacking}")
+    outcomes = Path(config.outcomes)
+    if outcomes.exists() and any(outcomes.iterdir()) and not (outcomes / "scores.parquet").is_file():
+        raise ValueError(f"outcomes must be a new folder or one that `score` made, got {outcomes}; choose another")
+    router_entries(config.bench.routers or DEFAULT_ROUTERS)
+    split_of(config.bench.protocol, config.bench.split)
+    make_embedder(config.bench.embedder)
+    if config.bench.setting is not None:
+        load_setting(config.bench.setting)
+
+
+def collect_missing(
+    config: CollectConfig, *, budget: float | None = None, retry_failed: bool = True, tell: Tell | None = None
+) -> tuple[Stage, Summary | None]:
+    """Collect what has no reply; None where there was nothing to ask. The keywords are those of `collect.collect`."""
+    questions = load_all_questions(config)
+    stage = Stage("collect", up_to_date(config, questions, retry_failed=retry_failed), Path(config.out))
+    if stage.skipped:
+        return stage, None
+    return stage, collect(config, questions, budget=budget, retry_failed=retry_failed, tell=tell)
+
+
+def cut_short(collected: Summary | None) -> str:
+    """Why a collection ended before its end, "" where it did not; single queries that failed do not end it."""
+    if collected is None:
+        return ""
+    stopped = [f"model {one.model} stopped: {one.stopped}" for one in collected.models if one.stopped]
+    return "; ".join([*([collected.why] if collected.why else []), *stopped])
+
+
+def run_after_collecting(
     config: CollectConfig,
-    collect: Callable[[CollectConfig], bool],
     *,
     unsafe: bool = False,
     workers: int | None = None,
     jobs: int = -1,
     progress: Progress | None = None,
-) -> list[Done]:
-    """Bring every stage up to date; `collect` collects and says whether anything was missing before.
+) -> tuple[list[Stage], Leaderboard | None]:
+    """Score, bench and report where inputs have changed; the stages, and the leaderboard where it was computed anew.
 
-    Raises ValueError where the config has no `outcomes` or `bench`, or a stage fails; what was done before is kept.
+    unsafe, workers  as in `scoring.Bench`; jobs: as in `evaluate.bench`
+
+    Raises ValueError for a config without `outcomes` or `bench`, and what the stages raise; finished stages are kept.
     """
-    if not config.outcomes or config.bench is None:
-        raise ValueError(
-            "a config for `run` must say `outcomes` and `bench`, got a config for `collect` only; add them"
-        )
+    check_chain(config)
+    assert config.bench is not None
     tell = progress or (lambda what, done, total: None)
-    replies, outcomes = Path(config.out), Path(config.outcomes)
-    done = [Done("collect", not collect(config), replies)]
-    stamps = _Stamps(replies / "chain.json")
-    done.append(_score(config, replies, outcomes, stamps, unsafe, workers, tell))
-    runs = _bench(config.bench, outcomes, stamps, jobs, tell)
-    return [*done, runs, _report(runs.folder, stamps)]
+    stamps = _Stamps(Path(config.out) / "chain.json")
+    scored = _score(config, stamps, unsafe, workers, tell)
+    benched = _bench(config.bench, Path(config.outcomes), stamps, jobs, tell)
+    reported, board = _report(config, benched.folder, stamps, tell)
+    return [scored, benched, reported], board
 
 
 class _Stamps:
@@ -63,13 +110,13 @@ class _Stamps:
         self.path = path
         self._known: dict[str, str] = read_json(path) if path.is_file() else {}
 
-    def same(self, stage: Stage, inputs: Any, result: Path) -> bool:
+    def same(self, stage: StageName, inputs: Any, result: Path) -> bool:
         """Whether the result is there and was made from these inputs."""
-        return result.exists() and self._known.get(stage) == _hash(inputs)
+        return result.exists() and self._known.get(stage) == _hash([__version__, inputs])
 
-    def keep(self, stage: Stage, inputs: Any) -> None:
+    def keep(self, stage: StageName, inputs: Any) -> None:
         """Note what a finished stage was made from."""
-        self._known[stage] = _hash(inputs)
+        self._known[stage] = _hash([__version__, inputs])
         write_json(self.path, self._known)
 
 
@@ -83,52 +130,57 @@ def _files(folder: Path, *patterns: str) -> list[tuple[str, int, int]]:
     return [(path.relative_to(folder).as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
 
 
-def _score(
-    config: CollectConfig,
-    replies: Path,
-    outcomes: Path,
-    stamps: _Stamps,
-    unsafe: bool,
-    workers: int | None,
-    tell: Progress,
-) -> Done:
+def _score(config: CollectConfig, stamps: _Stamps, unsafe: bool, workers: int | None, tell: Progress) -> Stage:
     from llmrouterbench.datasets._judging import identity
-    from llmrouterbench.score import score_folder, stored_datasets
+    from llmrouterbench.score import needed_judges, score_folder, stored_datasets
     from llmrouterbench.score_config import open_judges, resolver
     from llmrouterbench.scoring import Bench
 
+    replies, outcomes = Path(config.out), Path(config.outcomes)
     resolve = resolver(config)
     scorers = [identity(resolve(name)) for name in stored_datasets(replies)]
-    inputs = [_files(replies, "items/*", "replies/*/*"), scorers, config.failed_calls]
-    if stamps.same("score", inputs, outcomes / "manifest.json"):
-        return Done("score", True, outcomes)
-    with open_judges(config) as judges, Bench(unsafe, workers, judges) as bench:
+    judges = [judge.model_dump() for judge in config.judges]
+    inputs = [str(outcomes), _files(replies, "items/*", "replies/*/*"), scorers, judges, config.failed_calls]
+    if stamps.same("score", inputs, outcomes / "manifest.json") and not _unscored(outcomes):
+        return Stage("score", True, outcomes)
+    with open_judges(config, needed_judges(replies, resolve)) as asked, Bench(unsafe, workers, asked) as bench:
         score_folder(replies, outcomes, resolve, bench, failed=config.failed_calls, progress=tell)
     stamps.keep("score", inputs)
-    return Done("score", False, outcomes)
+    return Stage("score", False, outcomes)
 
 
-def _bench(config: BenchConfig, outcomes: Path, stamps: _Stamps, jobs: int, tell: Progress) -> Done:
+def _unscored(outcomes: Path) -> int:
+    """Replies without a score, such as those whose judge failed: they are tried again."""
+    import polars as pl
+
+    return pl.read_parquet(outcomes / "scores.parquet", columns=["score"])["score"].null_count()
+
+
+def _bench(config: BenchConfig, outcomes: Path, stamps: _Stamps, jobs: int, tell: Progress) -> Stage:
     from llmrouterbench.evaluate import bench
-    from llmrouterbench.store import read_manifest
+    from llmrouterbench.settings import load_setting
+    from llmrouterbench.store import read_manifest, replies_hash
 
     data = str(read_manifest(outcomes)["content_hash"])
-    runs = Path(config.out) / data[:12]
-    inputs = [data, config.model_dump()]
+    setting = None if config.setting is None else asdict(load_setting(config.setting))
+    rules = [data, setting, config.model_dump(exclude=set(_EXTENDS))]
+    runs = Path(config.out) / _hash(rules)[:12]
+    inputs = [replies_hash(outcomes), rules, config.routers, config.seeds, str(runs)]
     if stamps.same("bench", inputs, runs / "runs.json"):
-        return Done("bench", True, runs)
-    settings = config.model_dump(exclude={"out"})
-    bench(outcomes, runs, jobs=jobs, progress=tell, **settings)
+        return Stage("bench", True, runs)
+    bench(outcomes, runs, jobs=jobs, progress=tell, **config.model_dump(exclude={"out"}, exclude_none=True))
     stamps.keep("bench", inputs)
-    return Done("bench", False, runs)
+    return Stage("bench", False, runs)
 
 
-def _report(runs: Path, stamps: _Stamps) -> Done:
+def _report(config: CollectConfig, runs: Path, stamps: _Stamps, tell: Progress) -> tuple[Stage, Leaderboard | None]:
     from llmrouterbench.reporting import report
 
-    inputs = _files(runs, "runs.json", "decisions/*/*")
-    if stamps.same("report", inputs, runs / "report"):
-        return Done("report", True, runs / "report")
-    report(runs)
+    folder = runs.parent / "report"
+    inputs = [str(runs), _files(runs, "runs.json", "decisions/*/*"), config.report.model_dump()]
+    if stamps.same("report", inputs, folder):
+        return Stage("report", True, folder), None
+    tell("report", 0, None)
+    board = report(runs, folder, samples=config.report.samples, baseline=config.report.baseline)
     stamps.keep("report", inputs)
-    return Done("report", False, runs / "report")
+    return Stage("report", False, folder), board

@@ -9,10 +9,13 @@ import typer
 
 from llmrouterbench.commands import cache as _cache_commands  # noqa: F401
 from llmrouterbench.commands import collect as _collect  # noqa: F401
+from llmrouterbench.commands import run as _run_command  # noqa: F401
 from llmrouterbench.commands import score as _score_commands  # noqa: F401
 from llmrouterbench.commands._app import Json, SettingName, app, known, load, usage
 from llmrouterbench.commands.advise import advise as advise
+from llmrouterbench.commands.curate import curate as curate
 from llmrouterbench.commands.report import show_report
+from llmrouterbench.commands.robustness import robustness as robustness
 from llmrouterbench.settings import BUILT_IN, PAPER_SEEDS, load_setting
 from llmrouterbench.terminal import (
     print_json,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from llmrouterbench._collecting_run import Run, Summary, Tell
@@ -17,10 +17,10 @@ from llmrouterbench._collecting_work import Entrant, Progress, Questions, load_a
 from llmrouterbench.budget import Budget
 from llmrouterbench.cache import open_cache
 from llmrouterbench.collecting_config import CollectConfig
-from llmrouterbench.replies_store import paid_in
+from llmrouterbench.replies_store import Prompted, items_path, paid_in, read_items, read_replies_manifest
 from llmrouterbench.replies_writer import RepliesWriter
 
-__all__ = ["Progress", "Summary", "cache_address", "collect"]
+__all__ = ["Progress", "Summary", "cache_address", "collect", "up_to_date"]
 
 
 def collect(
@@ -54,6 +54,28 @@ def collect(
         run = Run(config, models, writer, cache, money, remote="://" in address, tell=tell)
         asyncio.run(run.go())
     return run.summary()
+
+
+def up_to_date(config: CollectConfig, questions: Questions, *, retry_failed: bool = True) -> bool:
+    """Whether the folder has a reply for every query, asked as the config says; needs no key and writes nothing."""
+    folder = Path(config.out)
+    if not (folder / "manifest.json").is_file():
+        return False
+    known = read_replies_manifest(folder)["models"]
+    pool = load_pool(config, key_needed=False)
+    if any(known.get(one.config.name) != one.config.fingerprint(one.endpoint.url) for one in pool):
+        return False
+    if any(_prompts(prompted) - _stored_prompts(folder, name) for name, prompted in questions.items()):
+        return False
+    return all(load_work(one, questions, folder, retry_failed=retry_failed).finished for one in pool)
+
+
+def _prompts(prompted: Iterable[Prompted]) -> set[tuple[str, str]]:
+    return {(entry.item.id, entry.prompt) for entry in prompted}
+
+
+def _stored_prompts(folder: Path, dataset: str) -> set[tuple[str, str]]:
+    return _prompts(read_items(folder, dataset)) if items_path(folder, dataset).is_file() else set()
 
 
 def cache_address(config: CollectConfig) -> str:

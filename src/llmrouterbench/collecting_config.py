@@ -1,4 +1,6 @@
-"""The YAML file of a collection: endpoints, models, datasets, limits. Strict: a mistyped key fails with a suggestion.
+"""The YAML file of a collection: endpoints, models, datasets, limits, and what `run` does with the replies.
+
+Strict: a mistyped key fails with a suggestion.
 
 No secret belongs into the file: an endpoint names the environment variable of its key (`key_env`), and what looks like
 a key is refused. The config is stored with the replies.
@@ -8,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -109,14 +111,45 @@ class DatasetConfig(_Strict):
     limit: Count | None = None
 
 
-class CollectConfig(_Strict):
-    """A whole collection.
+class BenchConfig(_Strict):
+    """The bench of a chain; the keys mean what they mean to `evaluate.bench`, null is its default.
 
-    judges     models that score replies; they are not collected from
-    out        folder of the replies
-    cache      file or address (redis://, postgresql://) of the cache; OUT/cache.sqlite where not given
-    cache_env  the environment variable with the address, for one that holds a password
-    budget     USD that a run may spend
+    out  folder for the runs and the report
+    """
+
+    out: Name
+    routers: Annotated[list[Name], Field(min_length=1)] | None = None
+    setting: Name | None = None
+    seeds: Annotated[list[int], Field(min_length=1)] | None = None
+    protocol: Name = "safe"
+    split: Name | None = None
+    ratio: Annotated[float, Field(gt=0, lt=1)] = 0.7
+    held_out: list[Name] = Field(default_factory=list)
+    validation: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    embedder: Name = "tfidf"
+    text: Literal["prompt", "query"] = "prompt"
+    strip_shared: bool = False
+    tune: bool = False
+
+
+class ReportConfig(_Strict):
+    """The report of a chain; the keys mean what they mean to `reporting.report`."""
+
+    samples: Count = 1000
+    baseline: Name | None = None
+
+
+class CollectConfig(_Strict):
+    """A whole collection, and the chain after it.
+
+    judges        models that score replies; they are not collected from
+    out           folder of the replies
+    cache         file or address (redis://, postgresql://) of the cache; OUT/cache.sqlite where not given
+    cache_env     the environment variable with the address, for one that holds a password
+    budget        USD that all runs into the folder may spend together
+    outcomes      folder of the scored replies, for `run`
+    failed_calls  "masked": not measured; or "zero": score 0, as the paper counts them
+    bench         routers, seeds and protocol of `run`
     """
 
     out: Name
@@ -127,6 +160,10 @@ class CollectConfig(_Strict):
     cache: str = ""
     cache_env: str = ""
     budget: Positive | None = None
+    outcomes: str = ""
+    failed_calls: Literal["masked", "zero"] = "masked"
+    bench: BenchConfig | None = None
+    report: ReportConfig = Field(default_factory=ReportConfig)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -238,6 +275,8 @@ def _fields_at(loc: tuple[int | str, ...]) -> list[str]:
         "models": PoolModel,
         "judges": PoolModel,
         "datasets": DatasetConfig,
+        "bench": BenchConfig,
+        "report": ReportConfig,
     }
     return list(kinds[loc[0]].model_fields)
 
@@ -258,4 +297,22 @@ def _from_folder(config: CollectConfig, folder: Path) -> CollectConfig:
         for one in config.datasets
     ]
     cache = config.cache if not config.cache or "://" in config.cache else absolute(config.cache)
-    return config.model_copy(update={"out": absolute(config.out), "datasets": datasets, "cache": cache})
+    return config.model_copy(
+        update={
+            "out": absolute(config.out),
+            "datasets": datasets,
+            "cache": cache,
+            "outcomes": absolute(config.outcomes) if config.outcomes else "",
+            "bench": _bench_from(config.bench, absolute) if config.bench else None,
+        }
+    )
+
+
+def _bench_from(bench: BenchConfig, absolute: Callable[[str], str]) -> BenchConfig:
+    """The same bench with absolute paths."""
+    setting, embedder = bench.setting, bench.embedder
+    if setting is not None and setting.endswith(".toml"):
+        setting = absolute(setting)
+    if embedder.startswith("file:"):
+        embedder = f"file:{absolute(embedder.removeprefix('file:'))}"
+    return bench.model_copy(update={"out": absolute(bench.out), "setting": setting, "embedder": embedder})

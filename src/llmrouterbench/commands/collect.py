@@ -177,9 +177,9 @@ def _show_plan(config: CollectConfig, retry_failed: bool, json: bool) -> None:
 def _collect(config: CollectConfig, budget: float | None, retry_failed: bool, release: Path | None, json: bool) -> None:
     from llmrouterbench.collect import collect
 
-    with _live() as tell:
+    with live() as tell:
         done = collect(config, budget=budget, retry_failed=retry_failed, tell=tell)
-    facts: dict[str, Any] = {"folder": config.out, **_facts(done)}
+    facts: dict[str, Any] = {"folder": config.out, **facts_of(done)}
     if release is not None:
         from llmrouterbench.replies_release import write_replies_release
 
@@ -187,7 +187,7 @@ def _collect(config: CollectConfig, budget: float | None, retry_failed: bool, re
     if json:
         print_json(facts)
     else:
-        _say_summary(config, done)
+        say_summary(config, done, f"llmrouterbench collect resume {config.out}")
         if release is not None:
             say(f"release in {release}")
     if done.interrupted:
@@ -196,13 +196,15 @@ def _collect(config: CollectConfig, budget: float | None, retry_failed: bool, re
         raise typer.Exit(1)
 
 
-def _facts(done: Summary) -> dict[str, Any]:
+def facts_of(done: Summary) -> dict[str, Any]:
+    """What a run did, for --json."""
     from dataclasses import asdict
 
     return {**asdict(done), "complete": done.complete}
 
 
-def _say_summary(config: CollectConfig, done: Summary) -> None:
+def say_summary(config: CollectConfig, done: Summary, again: str) -> None:
+    """What a run did, for people; `again` is the command that goes on."""
     rows = [
         {
             "model": one.model,
@@ -225,7 +227,7 @@ def _say_summary(config: CollectConfig, done: Summary) -> None:
             say(f"model {one.model} stopped: {one.stopped}")
     if done.why:
         say(done.why)
-    left = "" if done.complete else f"; to go on: llmrouterbench collect resume {config.out}"
+    left = "" if done.complete else f"; to go on: {again}"
     say(f"replies in {config.out}{left}")
 
 
@@ -233,7 +235,7 @@ def _say_summary(config: CollectConfig, done: Summary) -> None:
 
 
 @contextmanager
-def _live() -> Iterator[Callable[[Sequence[Progress]], None]]:
+def live() -> Iterator[Callable[[Sequence[Progress]], None]]:
     """Progress on standard error: a bar for every model on a terminal, else a line a minute."""
     if not messages.is_terminal:
         yield _lines()
