@@ -1,0 +1,200 @@
+"""Programs that try to get out of the sandbox. Each says OUT where it got out, HELD where it was held.
+
+PORT, FOLDER, VICTIM are replaced: a loopback port that listens, a folder that everybody may write to and that holds
+the file `secret` and the socket `door`, the id of a process.
+"""
+
+from __future__ import annotations
+
+_TRY = """
+def attempt(act, *given):
+    try:
+        said = act(*given)
+    except (OSError, MemoryError, ValueError) as error:
+        print("HELD", type(error).__name__, error)
+    else:
+        print("OUT", act, said)
+"""
+_CALL = """
+import ctypes, platform
+libc = ctypes.CDLL(None, use_errno=True)
+def call(x86_64, aarch64, *given):
+    number = {"x86_64": x86_64, "aarch64": aarch64}[platform.machine()]
+    said = libc.syscall(number, *given)
+    if said < 0:
+        raise OSError(ctypes.get_errno(), "refused")
+    return said
+"""
+
+UNPROTECTED_OUT: dict[str, str] = {
+    "network": "import socket\nattempt(socket.create_connection, ('127.0.0.1', PORT), 2)",
+    "datagram": "import socket\n"
+    "attempt(lambda: socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', PORT)))",
+    "door in the file system": "import socket\nattempt(lambda: socket.socket(socket.AF_UNIX).connect('FOLDER/door'))",
+    "door without a file": "import socket\nattempt(lambda: socket.socket(socket.AF_UNIX).connect('\\0doorPORT'))",
+    "name look-up": "import socket\nattempt(socket.getaddrinfo, 'localhost', 80)",
+    "outside file": "attempt(lambda: open('FOLDER/secret').read())",
+    "outside folder": "import os\nattempt(os.listdir, 'FOLDER')",
+    "system file": "attempt(lambda: open('/etc/passwd').read())",
+    "writing outside": "attempt(lambda: open('FOLDER/written', 'w').write('x'))",
+    "deleting outside": "import os\nattempt(os.unlink, 'FOLDER/deleted')",
+    "moving outside": "import os\nattempt(os.rename, 'FOLDER/moved', 'FOLDER/away')",
+    "permissions outside": "import os\nattempt(os.chmod, 'FOLDER/secret', 0o600)",
+    "cutting outside": "import os\nattempt(os.truncate, 'FOLDER/secret', 0)",
+    "up and out": "attempt(lambda: open('../../../../../..FOLDER/secret').read())",
+    "by the root of a process": "attempt(lambda: open('/proc/self/root' + 'FOLDER/secret').read())",
+    "pipe in the file system": "import os\nattempt(os.mkfifo, 'FOLDER/pipe')",
+    "another process": "import os\nattempt(os.kill, VICTIM, 0)",
+    "another's environment": "attempt(lambda: open('/proc/VICTIM/environ').read() and 'read')",
+    "another's memory": "attempt(lambda: open('/proc/VICTIM/maps').read() and 'read')",
+}
+"""Harmless ones, that do get out where nothing holds them."""
+
+_LINK = "import os\nos.chdir('/tmp' if os.access('/tmp', os.W_OK) else '/')\n"
+HELD: dict[str, str] = {
+    "network by IPv6": "import socket\nattempt(socket.socket, socket.AF_INET6)",
+    "link to outside": _LINK + "attempt(lambda: (os.symlink('FOLDER/secret', 'link'), open('link').read()))",
+    "link to the folder": _LINK + "attempt(lambda: (os.symlink('FOLDER', 'up'), open('up/secret').read()))",
+    "link written through": _LINK + "attempt(lambda: (os.symlink('FOLDER/written', 'w'), open('w', 'w').write('x')))",
+    "link in the place of the program": "import os\nattempt(lambda: (os.unlink('main.py'),"
+    " os.symlink('FOLDER/secret', 'main.py'), open('main.py').read()))",
+    "hard link to outside": _LINK + "attempt(os.link, 'FOLDER/secret', 'hard')",
+    "root of the first process": "attempt(lambda: open('/proc/1/root' + 'FOLDER/secret').read())",
+    "memory of the first process": "import os\n"
+    "attempt(lambda: open(f'/proc/{1 if os.getpid() != 1 else os.getppid()}/mem', 'rb').read(1))",
+    "shadow": "attempt(lambda: open('/etc/shadow').read())",
+    "homes": "import os\nattempt(os.listdir, '/root')\nattempt(os.listdir, '/home')",
+    "writing to /usr": "attempt(lambda: open('/usr/lib/written', 'w'))",
+    "writing to /": "attempt(lambda: open('/written', 'w'))",
+    "devices": "attempt(lambda: open('/dev/mem', 'rb'))\nattempt(lambda: open('/dev/kmsg', 'rb'))",
+    "new device": _LINK + "attempt(os.mknod, 'disk', 0o600 | 0x6000, os.makedev(8, 0))",
+    "root again": "import os\nattempt(os.setuid, 0)\nattempt(os.setgid, 0)\nattempt(os.setgroups, [0])",
+    "other root": "import os\nattempt(os.chroot, '/usr')",
+    "kernel settings": "attempt(lambda: open('/proc/sys/kernel/core_pattern', 'w').write('x'))",
+    "host name": "import socket\nattempt(socket.sethostname, 'mine')",
+    "limits": "import resource\nfor name in ('NPROC', 'CPU', 'AS', 'FSIZE', 'NOFILE'):\n"
+    "    number = getattr(resource, 'RLIMIT_' + name)\n"
+    "    attempt(resource.setrlimit, number, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))",
+    "input rewritten": "import os\nattempt(os.pwrite, 0, b'x', 0)",
+    "program with another's rights": "import os, subprocess\n"
+    "found = [path for path in ('/usr/bin/su', '/usr/bin/passwd', '/usr/bin/mount') if os.path.exists(path)]\n"
+    "for path in found:\n"
+    "    said = subprocess.run(['/usr/bin/python3', '-S', '-c', 'import os; print(os.geteuid())'],"
+    " capture_output=True, text=True)\n"
+    "    print('OUT' if said.stdout.strip() == '0' else 'HELD')\n"
+    "text = open('/proc/self/status').read() if os.access('/proc/self/status', os.R_OK) else ''\n"
+    "print('OUT' if text and 'NoNewPrivs:\\t1' not in text else 'HELD')",
+}
+SYSTEM_CALLS: dict[str, str] = {
+    "mount": "attempt(call, 165, 40, b'none', b'/usr', b'tmpfs', 0, None)",
+    "unmount": "attempt(call, 166, 39, b'/usr', 2)",
+    "new mount": "attempt(call, 430, 430, b'tmpfs', 0)",
+    "pivot": "attempt(call, 155, 41, b'/usr', b'/usr')",
+    "new user namespace": "attempt(call, 272, 97, 0x10000000)",
+    "new network namespace": "attempt(call, 272, 97, 0x40000000)",
+    "clone into namespaces": "attempt(call, 56, 220, 0x10000000 | 17, None, None, None, None)",
+    "clone, the new way": "attempt(call, 435, 435, None, 88)",
+    "another's namespace": "attempt(call, 308, 268, 0, 0)",
+    "tracing": "import os\nattempt(call, 101, 117, 16, os.getppid(), None, None)",
+    "reading another's memory": "import os\nattempt(call, 310, 270, os.getppid(), None, 0, None, 0, 0)",
+    "taking another's file": "attempt(call, 438, 438, 0, 0, 0)",
+    "rings": "attempt(call, 425, 425, 1, None)",
+    "kernel programs": "attempt(call, 321, 280, 0, None, 0)",
+    "kernel modules": "attempt(call, 175, 105, None, 0, b'')",
+    "keys": "attempt(call, 248, 217, b'user', b'x', b'y', 1, -4)",
+    "counters": "attempt(call, 298, 241, None, 0, -1, -1, 0)",
+    "page faults": "attempt(call, 323, 282, 0)",
+    "restart": "attempt(call, 169, 142, 0, 0, 0)",
+    "memory without a name": "attempt(call, 319, 279, b'x', 0)",
+    "shared memory": "attempt(call, 29, 194, 0, 4096, 0o1600)",
+    "the other call table": "import sys\nprint('HELD', flush=True)\nattempt(call, 0x40000000 + 39, 999)",
+}
+
+DAEMON = """
+import os, signal, time
+for _ in range(2):
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+for number in range(1, 65):
+    try:
+        signal.signal(number, signal.SIG_IGN)
+    except (OSError, ValueError):
+        pass
+for number in range(3):
+    os.close(number)
+time.sleep(300)
+"""
+FORK_BOMB = "import os\nwhile True:\n    try:\n        os.fork()\n    except OSError:\n        pass\n"
+FORKS = """
+import os, time
+count = 0
+try:
+    while count < 500:
+        if os.fork() == 0:
+            time.sleep(30)
+            os._exit(0)
+        count += 1
+except OSError:
+    pass
+print(count)
+"""
+STUBBORN = """
+import os, signal, time
+for number in range(1, 65):
+    try:
+        signal.signal(number, signal.SIG_IGN)
+    except (OSError, ValueError):
+        pass
+os.fork()
+os.fork()
+while True:
+    time.sleep(1)
+"""
+KILLER = """
+import os, signal
+for number in (signal.SIGKILL, signal.SIGSTOP):
+    for pid in (-1, os.getppid(), VICTIM, *range(2, 400)):
+        if pid != os.getpid():
+            try:
+                os.kill(pid, number)
+            except OSError:
+                pass
+print("done")
+"""
+MANY_FILES = """
+import os
+written = 0
+try:
+    for number in range(400):
+        with open(f"/tmp/{number}", "wb") as file:
+            written += file.write(bytes(1 << 20))
+except OSError as error:
+    print("HELD", error)
+print(written)
+"""
+TREE_OF_MEMORY = """
+import os, time
+for _ in range(3):
+    os.fork()
+held = bytearray(60 << 20)
+for at in range(0, len(held), 4096):
+    held[at] = 1
+time.sleep(30)
+"""
+ENVIRONMENT = """
+import os
+print(dict(os.environ))
+for name in ["self", *range(1, 400), VICTIM]:
+    try:
+        print(open(f"/proc/{name}/environ").read())
+    except OSError:
+        pass
+"""
+
+
+def program(attack: str, **given: object) -> str:
+    """The attack with what it needs, ready to run."""
+    for name, value in given.items():
+        attack = attack.replace(name, str(value))
+    return _TRY + _CALL + attack + "\n"
