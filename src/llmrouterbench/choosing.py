@@ -13,7 +13,7 @@ import numpy as np
 
 from llmrouterbench.calibration import MARGIN, mean_and_error
 from llmrouterbench.metrics import known_mean
-from llmrouterbench.policies import default_weights, decide_sweep
+from llmrouterbench.policies import decide_sweep, default_weights
 from llmrouterbench.routers import make_router, parse_router
 from llmrouterbench.routers._gate import folds_of, train_best_single
 from llmrouterbench.table import FloatArray, IntArray, Outcomes, Router, TradeOffRouter

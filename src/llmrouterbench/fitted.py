@@ -54,6 +54,7 @@ class FittedRouter:
     default_policy  what `route` follows where no policy is given
     facts           the manifest: data, versions, how it was fitted
     counted         decisions so far, by reason
+    dial            the order of models that each policy gives
     """
 
     def __init__(self, router: Router, embedder: Embedder, learned: Learned, facts: dict[str, Any]) -> None:
@@ -62,7 +63,7 @@ class FittedRouter:
         self.default_policy = ServingPolicy.parse(learned.policy)
         self.counted: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
         self.random = random.Random()
-        self._dial = Dial(router, learned)
+        self.dial = Dial(router, learned)
         self._column = {model: j for j, model in enumerate(learned.models)}
         self._lock = threading.Lock()
 
@@ -88,14 +89,14 @@ class FittedRouter:
         *,
         allowed: Collection[str] | None = None,
     ) -> list[Decision]:
-        """Decide queries, each as if alone. Raises ValueError for unknown models or a policy that cannot be followed."""
+        """Decide queries, each as if alone. Raises ValueError for unknown models or a policy beyond reach."""
         chosen = self.default_policy if policy is None else as_policy(policy)
         columns = self._allowed(allowed)
         if not len(queries):
             return []
         asked = self.embedded(queries)
-        belief = self._dial.believed(self.router.predict(asked))
-        order, met = self._dial.order(chosen, belief, asked)
+        belief = self.dial.believed(self.router.predict(asked))
+        order, met = self.dial.order(chosen, belief, asked)
         far = self.learned.novelty.far(asked.embedded("a fitted router"))
         decided = [
             self._decided(chosen, belief, row, order[row], met, bool(far[row]), columns) for row in range(len(asked))
@@ -106,7 +107,7 @@ class FittedRouter:
 
     def estimate(self, queries: Sequence[str]) -> Estimate:
         """Calibrated scores and costs (n, m) of the models that serve."""
-        belief = self._dial.believed(self.router.predict(self.embedded(queries)))
+        belief = self.dial.believed(self.router.predict(self.embedded(queries)))
         columns = [self._column[model] for model in self.models]
         return Estimate(self.models, belief.quality[:, columns], belief.usd[:, columns])
 
@@ -118,7 +119,7 @@ class FittedRouter:
 
     def check_policy(self, policy: ServingPolicy | str) -> None:
         """Raises ValueError where this router cannot follow the policy: no costs, no times, an unknown model."""
-        self._dial.setting(as_policy(policy))
+        self.dial.setting(as_policy(policy))
 
     def _allowed(self, allowed: Collection[str] | None) -> frozenset[int]:
         names = self.models if allowed is None else list(allowed)

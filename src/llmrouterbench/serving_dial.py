@@ -50,6 +50,10 @@ class Dial:
         usd, seconds = self._learned.cost_map(piece.cost), np.broadcast_to(self._learned.seconds, piece.score.shape)
         return Belief(self._name, piece.score, piece.cost, piece.quality, usd, seconds)
 
+    def far_in_slice(self) -> BoolArray:
+        """Which queries (n,) of the calibration slice count as out of distribution."""
+        return self._learned.novelty.far(self._learned.piece.embedding.astype(np.float64))
+
     def order(self, policy: ServingPolicy, belief: Belief, queries: Queries) -> tuple[IntArray, BoolArray | None]:
         """Models (n, m), best first, and which of them (n, m) meet the policy's bounds; None where it has none."""
         return self._order(policy, belief, self.setting(policy), queries)
