@@ -6,8 +6,8 @@ A scorer that overruns its time limit, or a judge that cannot be read, leaves th
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,6 +22,7 @@ Compat = Literal["ours", "official"]
 Tell = Callable[[int], None]
 
 _BATCH = 256
+_WAKE_SECONDS = 0.5
 _JUDGES = 32
 """Judgements asked for at once: they wait for a server, not for a core."""
 
@@ -105,11 +106,21 @@ def score_replies(
     pool = ThreadPoolExecutor(width, f"score-{dataset.name}")
     try:
         for batch in _batches(work):
-            scores += map(one, batch) if width == 1 else pool.map(one, batch)
+            scores += map(one, batch) if width == 1 else _results([pool.submit(one, pair) for pair in batch])
             tell(len(scores))
     finally:
         pool.shutdown(wait=len(scores) == len(work), cancel_futures=True)
     return scores
+
+
+def _results(futures: Sequence[Future[Score]]) -> list[Score]:
+    """Their results, in order, or the first error; wakes up often, so that Ctrl-C is heard whichever thread gets it."""
+    pending: Set[Future[Score]] = frozenset(futures)
+    while pending:
+        done, pending = wait(pending, _WAKE_SECONDS, FIRST_EXCEPTION)
+        for future in done:
+            future.result()
+    return [future.result() for future in futures]
 
 
 def _batches(work: Sequence[tuple[Item, str]]) -> Iterator[Sequence[tuple[Item, str]]]:

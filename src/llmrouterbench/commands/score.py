@@ -30,7 +30,7 @@ def score(
     unsafe_exec: Annotated[
         bool, typer.Option("--unsafe-exec", help="Run model-written code unprotected where there is no sandbox.")
     ] = False,
-    workers: Annotated[int | None, typer.Option("--workers", help="Processes for mathematics and code.")] = None,
+    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes for mathematics and code.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outcomes that were made otherwise.")] = False,
     json: Json = False,
 ) -> None:
