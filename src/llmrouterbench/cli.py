@@ -9,9 +9,11 @@ import typer
 
 from llmrouterbench.commands import cache as _cache_commands  # noqa: F401
 from llmrouterbench.commands import collect as _collect  # noqa: F401
+from llmrouterbench.commands import fit as _fit_commands  # noqa: F401
 from llmrouterbench.commands import run as _run_command  # noqa: F401
 from llmrouterbench.commands import score as _score_commands  # noqa: F401
-from llmrouterbench.commands._app import Json, SettingName, app, known, load, usage
+from llmrouterbench.commands import serve as _serve_commands  # noqa: F401
+from llmrouterbench.commands._app import Json, PageText, SettingName, app, known, load, usage
 from llmrouterbench.commands.advise import advise as advise
 from llmrouterbench.commands.curate import curate as curate
 from llmrouterbench.commands.report import show_report
@@ -274,6 +276,7 @@ def bench(
     jobs: Annotated[int, typer.Option("--jobs", help="Parallel processes; -1 for all cores.")] = -1,
     backend: Annotated[str, typer.Option("--backend", help="loky (this machine), ray or dask.")] = "loky",
     cluster: Annotated[str | None, typer.Option("--cluster", help="Address of a running Ray or Dask cluster.")] = None,
+    page_text: PageText = True,
     json: Json = False,
 ) -> None:
     """Fit routers on train, choose trade-offs on validation, measure on test; then write the report."""
@@ -315,7 +318,7 @@ def bench(
             replies=folder,
             progress=tell,
         )
-    show_report(out, json=json)
+    show_report(out, text=page_text, json=json)
 
 
 # --- routers of others -----------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from llmrouterbench.replay import replay
+from llmrouterbench.replay import Replay, replay
 from llmrouterbench.runs import Decisions, Runs
 from llmrouterbench.stats import Interval, Sample, bootstrap, interval, sample_means
 from llmrouterbench.table import FloatArray, IntArray, Outcomes
@@ -41,12 +41,14 @@ class Collapse:
     needless: Interval
 
 
-def routing_collapse(runs: Runs, *, replicates: int = 1000, seed: int = 0) -> tuple[Collapse, ...]:
+def routing_collapse(
+    runs: Runs, *, replicates: int = 1000, seed: int = 0, played: Replay | None = None
+) -> tuple[Collapse, ...]:
     """Collapse of every complete router at the operating point chosen on validation; the last row is the oracle's.
 
     Source: see the module.
     """
-    pool, chosen = runs.outcomes.pool, replay(runs, runs.outcomes).chosen
+    pool, chosen = runs.outcomes.pool, (played or replay(runs, runs.outcomes)).chosen
     m, names = len(pool.models), [*chosen, "Oracle"]
     samples = [
         _sample(runs, one, {label: points[i] for label, points in chosen.items()}) for i, one in enumerate(runs.seeds)

@@ -19,7 +19,7 @@ import numpy as np
 from llmrouterbench.metrics import avg_acc
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.paired import Paired, pair
-from llmrouterbench.replay import replay
+from llmrouterbench.replay import Replay, replay
 from llmrouterbench.runs import Runs
 from llmrouterbench.stats import Sample
 from llmrouterbench.table import FloatArray
@@ -102,13 +102,19 @@ def _few(names: Sequence[str], most: int = 5) -> str:
 
 
 def compare_routers(
-    runs: Runs, *, control: str = "holm", alpha: float = 0.05, replicates: int = 1000, seed: int = 0
+    runs: Runs,
+    *,
+    control: str = "holm",
+    alpha: float = 0.05,
+    replicates: int = 1000,
+    seed: int = 0,
+    played: Replay | None = None,
 ) -> Comparisons:
     """The matrix of all complete routers of some runs, at their validation-chosen operating points.
 
     Raises ValueError for a control that is not known or a level outside (0, 1).
     """
-    played = replay(runs, runs.outcomes)
+    played = played or replay(runs, runs.outcomes)
     at = [i for i, (kind, _) in enumerate(played.keys) if kind == "router"]
     names = [played.keys[i][1] for i in at]
     samples = [Sample(one.dataset, one.group, one.score[:, at], one.cost[:, at]) for one in played.samples]

@@ -18,7 +18,7 @@ from llmrouterbench.figures.picture import Picture, marked
 from llmrouterbench.hardness import recall_failures
 from llmrouterbench.latency import ServingTable, latency_points, load_serving, with_seconds
 from llmrouterbench.leaderboard import leaderboard
-from llmrouterbench.replay import replay
+from llmrouterbench.replay import Replay, replay
 from llmrouterbench.runs import Runs
 from llmrouterbench.settings import BUILT_IN, Setting, load_setting
 from llmrouterbench.table import Outcomes
@@ -82,8 +82,10 @@ def exhibits(
     verdicts: tuple[str, ...] = ()
     if isinstance(source, Runs):
         board = board or leaderboard(source, samples=samples, seed=seed)
-        found = compare_routers(source, replicates=samples, seed=seed) if len(board.of_kind("router")) > 1 else None
-        more_tables, more_pictures = _of_runs(source, board, found, samples, seed)
+        played = replay(source, source.outcomes)
+        several = len(board.of_kind("router")) > 1
+        found = compare_routers(source, replicates=samples, seed=seed, played=played) if several else None
+        more_tables, more_pictures = _of_runs(source, board, played, found, samples, seed)
         tables, pictures = tables | more_tables, {**pictures, **more_pictures}
         left_out |= {name: _why(name, board) for name in _NEEDS_RUNS if name not in {**tables, **pictures}}
         verdicts = tuple(map(found.sentence, found.names)) if found else ()
@@ -148,8 +150,9 @@ def _of_outcomes(
     return tables, _named(pictures), left_out
 
 
-def _of_runs(runs: Runs, board: Leaderboard, found: Comparisons | None, samples: int, seed: int) -> _Made:
-    played = replay(runs, runs.outcomes)
+def _of_runs(
+    runs: Runs, board: Leaderboard, played: Replay, found: Comparisons | None, samples: int, seed: int
+) -> _Made:
     tables = {"table11_12_test_accuracy": paper_tables.measured_table(board, "AvgAcc", played)}
     if board.priced:
         tables["table13_test_cost"] = paper_tables.measured_table(board, "Total", played)
@@ -157,13 +160,14 @@ def _of_runs(runs: Runs, board: Leaderboard, found: Comparisons | None, samples:
     if board.of_kind("router"):
         pictures += [
             paper_figures.metrics_of(board),
-            paper_figures.hardness_of(runs, board, samples=samples, seed=seed),
+            paper_figures.hardness_of(runs, board, played, samples=samples, seed=seed),
             paper_figures.savings_of(board),
             paper_figures.distribution_of(runs, board, played),
         ]
-        rare = recall_failures(runs, replicates=samples, seed=seed)
+        rare = recall_failures(runs, replicates=samples, seed=seed, played=played)
         tables["recall_failures"] = analysis_tables.recall_table(rare)
-        tables["collapse"] = analysis_tables.collapse_table(routing_collapse(runs, replicates=samples, seed=seed))
+        spread = routing_collapse(runs, replicates=samples, seed=seed, played=played)
+        tables["collapse"] = analysis_tables.collapse_table(spread)
     if found is not None:
         pictures.append(paper_figures.differences_of(found, board))
         tables["differences"] = analysis_tables.differences_table(found)

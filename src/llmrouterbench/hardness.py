@@ -55,9 +55,14 @@ class Hardness:
     accuracy: dict[str, tuple[Interval, ...]]
 
 
-def hardness(runs: Runs, *, threshold: float = 0.5, replicates: int = 1000, seed: int = 0) -> Hardness:
-    """Figure 5: how many models solve each test query, and every router's accuracy on each such bin."""
-    played, solved = replay(runs, runs.outcomes), solvers(runs.outcomes, threshold)
+def hardness(
+    runs: Runs, *, threshold: float = 0.5, replicates: int = 1000, seed: int = 0, played: Replay | None = None
+) -> Hardness:
+    """Figure 5: how many models solve each test query, and every router's accuracy on each such bin.
+
+    `played` is the replay of the runs, where there is one already.
+    """
+    played, solved = played or replay(runs, runs.outcomes), solvers(runs.outcomes, threshold)
     tests = [solved[runs.splits[one].test] for one in runs.seeds]
     bins = sorted({int(count) for test in tests for count in test if count >= 0})
     names = [f"{count:06d}" for count in bins]
@@ -88,12 +93,18 @@ class RecallFailure:
 
 
 def recall_failures(
-    runs: Runs, *, few: int = FEW, threshold: float = 0.5, replicates: int = 1000, seed: int = 0
+    runs: Runs,
+    *,
+    few: int = FEW,
+    threshold: float = 0.5,
+    replicates: int = 1000,
+    seed: int = 0,
+    played: Replay | None = None,
 ) -> tuple[RecallFailure, ...]:
     """Model-recall failures of every router, in the order in which routers were asked for."""
     if few < 1:
         raise ValueError(f"few must be at least 1 model, got {few}")
-    played, solved = replay(runs, runs.outcomes), solvers(runs.outcomes, threshold)
+    played, solved = played or replay(runs, runs.outcomes), solvers(runs.outcomes, threshold)
     tests = [solved[runs.splits[one].test] for one in runs.seeds]
     rare = [(test >= 1) & (test <= few) for test in tests]
     labels = [

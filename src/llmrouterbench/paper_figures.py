@@ -110,9 +110,9 @@ def savings_of(board: Leaderboard) -> Picture:
     return savings_picture(rows, base=board.base, title=_title(board), simulated=board.simulated)
 
 
-def hardness_of(runs: Runs, board: Leaderboard, *, samples: int = 1000, seed: int = 0) -> Picture:
+def hardness_of(runs: Runs, board: Leaderboard, played: Replay, *, samples: int = 1000, seed: int = 0) -> Picture:
     """Figure 5, on the test part, mean over seeds."""
-    made = hardness(runs, replicates=samples, seed=seed)
+    made = hardness(runs, replicates=samples, seed=seed, played=played)
     accuracy = {name: curve_of(values) for name, values in made.accuracy.items() if name != ORACLE}
     return hardness_picture(made.solved_by, made.queries, accuracy, title=_title(board), simulated=board.simulated)
 

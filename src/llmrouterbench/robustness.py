@@ -8,8 +8,9 @@ another embedder is given.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -24,9 +25,11 @@ from llmrouterbench.replay import choose_points
 from llmrouterbench.routers import make_router, parse_router
 from llmrouterbench.routers._gate import quality_choice, train_best_single
 from llmrouterbench.settings import PAPER_SEEDS
-from llmrouterbench.splits import Split, make_split, validation_split
+from llmrouterbench.splits import Split, make_split, near_duplicate_groups, validation_split
 from llmrouterbench.stats import Interval, Sample
 from llmrouterbench.table import IntArray, Outcomes, Router, Text, TradeOffRouter
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Setup:
     router    a name with settings ("knn:k=20"), or an unfitted router
     seeds     one split and one trial each
     embedder  unfitted; fitted on the train texts of each seed
+    jobs      processes; seeds are what they share out
     """
 
     router: str | Router = "task_soft"
@@ -44,6 +48,7 @@ class Setup:
     ratio: float = 0.7
     embedder: Embedder | None = None
     replicates: int = 1000
+    jobs: int = 1
 
     def unfitted(self) -> Router:
         """A fresh router."""
@@ -99,17 +104,38 @@ def _served(test: Outcomes, *choices: IntArray) -> Sample:
     return Sample(test.dataset, test.group, score, cost)
 
 
-def _splits(outcomes: Outcomes, setup: Setup) -> list[tuple[Outcomes, Split]]:
-    """The pool, embedded for each seed, and the split of that seed."""
-    pool, found = outcomes.pool, []
-    for seed in setup.seeds:
-        split = make_split(pool, seed, kind=setup.split, ratio=setup.ratio)
-        found.append((_embedded(pool, split.train, setup.fresh_embedder()), split))
-    return found
+@dataclass(frozen=True)
+class Trial:
+    """One seed: the pool with its embedding, the split, and the embedder, fitted on train."""
+
+    seed: int
+    pool: Outcomes
+    split: Split
+    embedder: Embedder
+
+
+Trials = Sequence[Trial]
+
+
+def trials(outcomes: Outcomes, setup: Setup) -> tuple[Trial, ...]:
+    """Split and embed once for all disturbances of one study: most of the time goes there."""
+    pool, kind = outcomes.pool, setup.split
+    if kind == "safe":  # near-copies share a group, so that the paper's recipe gives the safe split of every seed
+        pool, kind = replace(pool, group=near_duplicate_groups(pool)), "paper"
+    return tuple(_shared_out(_trial, setup.seeds, pool, kind, setup))
+
+
+def _trial(seed: int, pool: Outcomes, kind: str, setup: Setup) -> Trial:
+    split, embedder = make_split(pool, seed, kind=kind, ratio=setup.ratio), setup.fresh_embedder()
+    return Trial(seed, _embedded(pool, split.train, embedder), split, embedder)
 
 
 def _embedded(outcomes: Outcomes, train: IntArray, embedder: Embedder) -> Outcomes:
     return outcomes.with_embedding(embed_queries(outcomes, embedder, train)[0])
+
+
+def _pairs(outcomes: Outcomes, setup: Setup, prepared: Trials | None) -> list[tuple[Outcomes, Split]]:
+    return [(trial.pool, trial.split) for trial in prepared or trials(outcomes, setup)]
 
 
 def _single(train: Outcomes, test: Outcomes) -> IntArray:
@@ -117,7 +143,12 @@ def _single(train: Outcomes, test: Outcomes) -> IntArray:
 
 
 def held_out_dataset(
-    outcomes: Outcomes, setup: Setup, datasets: Sequence[str] | None = None, *, domains: Mapping[str, str] | None = None
+    outcomes: Outcomes,
+    setup: Setup,
+    datasets: Sequence[str] | None = None,
+    *,
+    domains: Mapping[str, str] | None = None,
+    prepared: Trials | None = None,
 ) -> tuple[Disturbance, ...]:
     """Leave one dataset (or one domain) out of train and serve its test queries: one row each.
 
@@ -128,15 +159,37 @@ def held_out_dataset(
     groups = _left_out(outcomes, datasets, domains)
     parts: dict[str, list[Sample]] = {name: [] for name in groups}
     whole = []
-    for pool, split in _splits(outcomes, setup):
-        full = setup.unfitted().fit(pool.take(split.train))
-        found = {name: _without(pool, split, full, members, setup) for name, members in groups.items()}
-        found = {name: sample for name, sample in found.items() if len(sample.dataset)}
+    for found in _shared_out(_left_out_of, prepared or trials(outcomes, setup), groups, setup):
         for name, sample in found.items():
             parts[name].append(sample)
         whole.append(_joined(list(found.values())))
     rows = [_disturbance(f"{name} left out of train", part, setup.replicates) for name, part in parts.items() if part]
     return (*rows, _disturbance("each left out of train in turn", whole, setup.replicates))
+
+
+def _left_out_of(trial: Trial, groups: Mapping[str, list[str]], setup: Setup) -> dict[str, Sample]:
+    """One sample a group that has test queries in this seed."""
+    full = setup.unfitted().fit(trial.pool.take(trial.split.train))
+    found = {name: _without(trial.pool, trial.split, full, members, setup) for name, members in groups.items()}
+    return {name: sample for name, sample in found.items() if len(sample.dataset)}
+
+
+def _shared_out(step: Callable[..., Result], items: Sequence[object], *settings: object) -> list[Result]:
+    """`step(item, *settings)` of every item, on as many processes as the setup (the last setting) says."""
+    from joblib import Parallel, delayed
+
+    setup = settings[-1]
+    assert isinstance(setup, Setup)
+    calls = (delayed(_on_one_core)(step, item, *settings) for item in items)
+    return list(Parallel(n_jobs=min(setup.jobs, len(items)))(calls))
+
+
+def _on_one_core(step: Callable[..., Result], *arguments: object) -> Result:
+    """Threads of linear algebra would only wait for each other."""
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    with threadpool_limits(limits=1):
+        return step(*arguments)
 
 
 def _without(pool: Outcomes, split: Split, full: Router, datasets: list[str], setup: Setup) -> Sample:
@@ -173,24 +226,24 @@ def _left_out(
     return groups
 
 
-def noisy_queries(outcomes: Outcomes, setup: Setup, noise: Noise) -> Disturbance:
+def noisy_queries(outcomes: Outcomes, setup: Setup, noise: Noise, *, prepared: Trials | None = None) -> Disturbance:
     """Typos, case or synonyms in the test prompts; train is clean, and so are the replies that are replayed.
 
     The models' replies to noisy prompts are not known, so this is what noise does to the choice alone.
     """
     parts = []
-    for pool, split in _splits(outcomes, setup):
-        train, test = pool.take(split.train), pool.take(split.test)
+    for trial in prepared or trials(outcomes, setup):
+        train, test = trial.pool.take(trial.split.train), trial.pool.take(trial.split.test)
         router = setup.unfitted().fit(train)
         texts = noisy_texts(test.queries.prompt, noise)
-        embedder = setup.fresh_embedder().fit([pool.queries.prompt[row] for row in split.train.tolist()])
-        noisy = replace(test.queries, text=Text.of(texts), prompt=Text.of(texts), embedding=embedder.embed(texts))
+        vectors = trial.embedder.embed(texts)
+        noisy = replace(test.queries, text=Text.of(texts), prompt=Text.of(texts), embedding=vectors)
         clean, disturbed = quality_choice(router, test.queries), quality_choice(router, noisy)
         parts.append(_served(test, clean, disturbed, _single(train, test)))
     return _disturbance(f"{noise.kind} noise on {noise.rate:g} of the words", parts, setup.replicates)
 
 
-def without_template(outcomes: Outcomes, setup: Setup) -> Disturbance:
+def without_template(outcomes: Outcomes, setup: Setup, *, prepared: Trials | None = None) -> Disturbance:
     """Embed the bare query instead of the prompt, in train and test: how much of the score was the template.
 
     Raises ValueError where no prompt differs from its query.
@@ -198,7 +251,7 @@ def without_template(outcomes: Outcomes, setup: Setup) -> Disturbance:
     if list(outcomes.queries.text) == list(outcomes.queries.prompt):
         raise ValueError("prompts must differ from queries to remove a template, got the same texts")
     parts = []
-    for pool, split in _splits(outcomes, setup):
+    for pool, split in _pairs(outcomes, setup, prepared):
         bare = pool.with_embedding(embed_queries(pool, setup.fresh_embedder(), split.train, text="query")[0])
         train, test = pool.take(split.train), pool.take(split.test)
         usual = quality_choice(setup.unfitted().fit(train), test.queries)
@@ -207,23 +260,23 @@ def without_template(outcomes: Outcomes, setup: Setup) -> Disturbance:
     return _disturbance("prompt template removed", parts, setup.replicates)
 
 
-def without_model(outcomes: Outcomes, setup: Setup, model: str) -> Disturbance:
+def without_model(outcomes: Outcomes, setup: Setup, model: str, *, prepared: Trials | None = None) -> Disturbance:
     """Take a model out of the pool and fit again. Raises KeyError for a model that is not there."""
-    return _disturbance(f"{model} removed", _pools(outcomes, setup, model, added=False), setup.replicates)
+    return _disturbance(f"{model} removed", _pools(outcomes, setup, model, prepared, added=False), setup.replicates)
 
 
-def with_model(outcomes: Outcomes, setup: Setup, model: str) -> Disturbance:
+def with_model(outcomes: Outcomes, setup: Setup, model: str, *, prepared: Trials | None = None) -> Disturbance:
     """Add a model to the pool of all others and fit again. Raises KeyError for a model that is not there."""
-    return _disturbance(f"{model} added", _pools(outcomes, setup, model, added=True), setup.replicates)
+    return _disturbance(f"{model} added", _pools(outcomes, setup, model, prepared, added=True), setup.replicates)
 
 
-def _pools(outcomes: Outcomes, setup: Setup, model: str, added: bool) -> list[Sample]:
+def _pools(outcomes: Outcomes, setup: Setup, model: str, prepared: Trials | None, *, added: bool) -> list[Sample]:
     outcomes.pool.select([model])
     rest = [other for other in outcomes.pool.models if other != model]
     if not rest:
         raise ValueError(f"a pool must keep a model when {model!r} is removed, got none; use outcomes with more models")
     parts = []
-    for pool, split in _splits(outcomes, setup):
+    for pool, split in _pairs(outcomes, setup, prepared):
         train, test = pool.take(split.train), pool.take(split.test)
         place = np.array([pool.models.index(other) for other in rest], dtype=np.int64)
         full = quality_choice(setup.unfitted().fit(train), test.queries)
@@ -234,7 +287,9 @@ def _pools(outcomes: Outcomes, setup: Setup, model: str, added: bool) -> list[Sa
     return parts
 
 
-def repriced(outcomes: Outcomes, setup: Setup, factor: Mapping[str, float]) -> tuple[Disturbance, Disturbance]:
+def repriced(
+    outcomes: Outcomes, setup: Setup, factor: Mapping[str, float], *, prepared: Trials | None = None
+) -> tuple[Disturbance, Disturbance]:
     """Multiply the prices of some models: a policy that does not hear of it, and one that is fitted again.
 
     Both are at new prices. The first row compares the old policy at new prices with itself at old prices (its score
@@ -244,8 +299,9 @@ def repriced(outcomes: Outcomes, setup: Setup, factor: Mapping[str, float]) -> t
     """
     changed = _reprice(outcomes.pool, factor)
     bills, choices = [], []
-    for seed, (pool, split) in zip(setup.seeds, _splits(outcomes, setup), strict=True):
-        new = replace(changed, queries=pool.queries)
+    for trial in prepared or trials(outcomes, setup):
+        seed, pool, split = trial.seed, trial.pool, trial.split
+        new = replace(changed, queries=pool.queries, group=pool.group)
         old_test, new_test = pool.take(split.test), new.take(split.test)
         stale, fresh = (_thrifty(table, split, seed, setup) for table in (pool, new))
         single = _single(pool.take(split.train), old_test)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from llmrouterbench.commands._app import Json, SettingName, app, load, usage
+from llmrouterbench.commands._app import Json, PageText, SettingName, app, load, usage
 from llmrouterbench.terminal import print_json, say, show_lines, tables
 
 if TYPE_CHECKING:
@@ -37,6 +37,10 @@ def report(
         Path | None, typer.Option("--serving", help="TOML file of serving statistics, for unmeasured seconds.")
     ] = None,
     setting: SettingName = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Folder of outcomes with the query texts, where runs do not find it.")
+    ] = None,
+    text: PageText = True,
     json: Json = False,
 ) -> None:
     """Compute every number, table and figure from stored decisions, or from outcomes those that need no router."""
@@ -48,8 +52,9 @@ def report(
     assert source is not None
     by_name = usage(lambda: _named_runs(embedders or []))
     if (source / "manifest.json").is_file() and not (source / "runs.json").is_file():
-        if baseline is not None:
-            raise typer.BadParameter("--baseline needs a folder of runs, got a folder of outcomes; leave it out")
+        for option, value in {"--baseline": baseline, "--data": data}.items():
+            if value is not None:
+                raise typer.BadParameter(f"{option} needs a folder of runs, got a folder of outcomes; leave it out")
         _of_outcomes(source, setting, to or source / "report", samples, by_name, serving, json)
         return
     if setting is not None:
@@ -57,7 +62,10 @@ def report(
     from llmrouterbench.reporting import full_report
 
     out = to or source / "report"
-    board, made = full_report(source, out, samples=samples, baseline=baseline, embedders=by_name, serving=serving)
+    page: dict[str, Any] = {"text": text, "data": data}
+    board, made = full_report(
+        source, out, samples=samples, baseline=baseline, embedders=by_name, serving=serving, **page
+    )
     if json:
         print_json({**board.to_dict(), "exhibits": _listed(made)})
         return
@@ -68,11 +76,11 @@ def report(
     _say(made, out)
 
 
-def show_report(runs: Path, *, json: bool = False) -> None:
+def show_report(runs: Path, *, text: bool = True, json: bool = False) -> None:
     """Write and print the leaderboard of some runs, without the figures; what `bench` and `judge-choices` end with."""
     from llmrouterbench.reporting import report as write_report
 
-    board = write_report(runs)
+    board = write_report(runs, text=text)
     if json:
         print_json(board.to_dict())
         return

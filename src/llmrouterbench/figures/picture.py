@@ -95,6 +95,8 @@ def picture_files(picture: Picture) -> dict[str, bytes]:
     """File contents by name: NAME.svg, NAME.png and NAME.csv; the same bytes for the same numbers."""
     out = {f"{picture.name}.csv": picture.data.write_csv().encode()}
     with _literally():
+        picture.figure.draw_without_rendering()
+        picture.figure.set_layout_engine("none")  # the layout stands: it need not be found again for every file
         for kind, key in (("png", "Software"), ("svg", "Date")):
             buffer = io.BytesIO()
             picture.figure.savefig(buffer, format=kind, metadata={key: None})
