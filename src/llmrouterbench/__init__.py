@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "Estimate": "table",
+    "FittedRouter": "fitted",
     "Outcomes": "table",
     "Policy": "table",
     "Queries": "table",
@@ -25,6 +26,7 @@ _PUBLIC = {
 
 if TYPE_CHECKING:
     from llmrouterbench.evaluate import bench
+    from llmrouterbench.fitted import FittedRouter
     from llmrouterbench.importers import import_outcomes
     from llmrouterbench.reporting import report
     from llmrouterbench.routers import make_router, router_names
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Estimate",
+    "FittedRouter",
     "Outcomes",
     "Policy",
     "Queries",

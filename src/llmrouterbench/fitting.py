@@ -80,6 +80,8 @@ def fit(outcomes: Outcomes, settings: FitSettings | None = None, *, say: Say = l
 
     Raises ValueError for settings that cannot be followed or outcomes that are too few to cut a slice from.
     """
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
     settings = settings or FitSettings()
     pool = outcomes.pool
     settings.check(pool.models)
@@ -92,11 +94,12 @@ def fit(outcomes: Outcomes, settings: FitSettings | None = None, *, say: Say = l
     vectors, _ = embed_queries(pool, embedder, rows, text=settings.text, cache=cache)  # type: ignore[arg-type]
     embedded = pool.with_embedding(vectors)
     train, piece = embedded.take(rows), embedded.take(held)
-    say("choosing router and trade-off out of fold")
-    chosen, policy = choose(train, settings.router, settings.policy, settings.seed)
-    say(f"fitting {chosen.name}")
-    made = _fitted(train, piece, chosen, policy, embedder, settings)
-    return _guarded(made, train, piece, chosen, policy, embedder, settings)
+    with threadpool_limits(limits=1):  # many small products: waking threads takes longer than they do
+        say("choosing router and trade-off out of fold")
+        chosen, policy = choose(train, settings.router, settings.policy, settings.seed)
+        say(f"fitting {chosen.name}")
+        made = _fitted(train, piece, chosen, policy, embedder, settings)
+        return _guarded(made, train, piece, chosen, policy, embedder, settings)
 
 
 def _guarded(
@@ -143,7 +146,7 @@ def _fitted(
         "embedder": settings.embedder,
         "simulated": train.simulated,
         "data": {
-            "hash": piece.source.get("content_hash", "") or _hash(train, piece),
+            "hash": text_hash(f"{train.content_hash} {piece.content_hash}"),
             "train": len(train),
             "calibration": len(piece),
             "datasets": sorted({*train.datasets, *piece.datasets}),
@@ -155,11 +158,6 @@ def _fitted(
         "versions": _versions(),
     }
     return FittedRouter(router, embedder, learned, facts)
-
-
-def _hash(train: Outcomes, piece: Outcomes) -> str:
-    """sha256 of both parts: equal exactly when data and cut are."""
-    return text_hash(f"{train.content_hash} {piece.content_hash}")
 
 
 def _versions() -> dict[str, str]:

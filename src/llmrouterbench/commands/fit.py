@@ -1,0 +1,172 @@
+"""`llmrouterbench fit`, `policies`, `route`, `add-model` and `drop-model`: from outcomes to a router that serves."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from llmrouterbench.commands._app import Json, SettingName, app, load, usage
+from llmrouterbench.terminal import print_json, say, show_lines, tables
+
+if TYPE_CHECKING:
+    from llmrouterbench.fitted import FittedRouter
+    from llmrouterbench.promises import Promise
+    from llmrouterbench.stats import Interval
+
+RouterDir = Annotated[Path, typer.Argument(help="A folder that `fit` made.")]
+Policy = Annotated[
+    str | None,
+    typer.Option("--policy", help='Such as "cheapest --min-quality 0.8", "best --budget 0.002/query", "weight 250".'),
+]
+
+
+@app.command()
+def fit(
+    folder: Annotated[Path, typer.Argument(help="A folder of outcomes.")],
+    to: Annotated[Path, typer.Option("--to", help="Folder to make.")],
+    router: Annotated[
+        str, typer.Option("--router", help="A router with its settings, or auto: chosen inside train, with the reason.")
+    ] = "auto",
+    policy: Policy = None,
+    setting: SettingName = None,
+    embedder: Annotated[str, typer.Option("--embedder", help="tfidf, minilm, st:NAME, endpoint:URL#MODEL.")] = "tfidf",
+    text: Annotated[
+        str, typer.Option("--text", help="Learn from the 'prompt' (with template) or the bare 'query'.")
+    ] = "prompt",
+    share: Annotated[float, typer.Option("--calibration", help="Share of the queries for calibration.")] = 0.2,
+    novel: Annotated[
+        float, typer.Option("--novel", help="Share of ordinary queries that may count as out of distribution.")
+    ] = 0.01,
+    fallback: Annotated[
+        str | None, typer.Option("--fallback", help="Who serves those; the best single model when not given.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed")] = 42,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the folder if it exists.")] = False,
+    json: Json = False,
+) -> None:
+    """Fit a router for production: train, calibrate, measure its policies, and store everything in one folder."""
+    from llmrouterbench.fitting import FitSettings
+    from llmrouterbench.fitting import fit as make
+    from llmrouterbench.promises import promises, usual_policies
+
+    settings = FitSettings(router, policy, embedder, text, share, novel, fallback, seed)
+    if to.exists() and not overwrite and (not to.is_dir() or any(to.iterdir())):
+        raise FileExistsError(f"{to} must not exist yet, got a file or folder there; choose another or --overwrite")
+    outcomes, _ = load(folder, setting)
+    usage(lambda: settings.check(outcomes.pool.models))
+    fitted = make(outcomes, settings, say=lambda what: say(f"{what} ..."))
+    fitted.save(to, overwrite=overwrite)
+    promised = promises(fitted, usual_policies(fitted))
+    if json:
+        print_json({"folder": str(to), **fitted.facts, "policies": [one.to_dict() for one in promised]})
+        return
+    show_lines(fit_lines(fitted))
+    _show_promises(fitted, promised)
+    say(f'stored in {to}; next: llmrouterbench route {to} "your query"')
+
+
+def fit_lines(fitted: FittedRouter) -> list[str]:
+    """What was fitted and why, as plain lines."""
+    facts = fitted.facts
+    data, report = facts["data"], facts["calibration"]
+    before, after = report["before"], report["after"]
+    mark = "SIMULATED data. " if facts["simulated"] else ""
+    return [
+        f"{mark}Router {facts['router']} on {data['train']:,} queries, calibrated on {data['calibration']:,} others.",
+        *(f"- {sentence}" for sentence in facts["why_router"]),
+        f"Default policy: {facts['policy']}",
+        *(f"- {sentence}" for sentence in facts["why_policy"]),
+        f"- on the calibration slice it is {facts['guard']['verdict']}",
+        f"Calibration of scores: {report['method']}; calibration error {100 * before['error']:.2f} % before and"
+        f" {100 * after['error']:.2f} % after, Brier {before['brier']:.4f} and {after['brier']:.4f}.",
+        f"Calibration of costs: {report['cost_method']}; error of the bills {_percent(report['bill_error_before'])}"
+        f" before and {_percent(report['bill_error_after'])} after.",
+        f"Out of distribution: {facts['fallback']} serves.",
+        "",
+    ]
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f} %" if isfinite(value) else "unknown"
+
+
+@app.command()
+def policies(
+    router_dir: RouterDir,
+    policy: Annotated[
+        list[str] | None, typer.Option("--policy", help="A policy to measure; may be repeated. The usual ones else.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Quality, cost and saving that each policy may promise, measured on the calibration slice."""
+    from llmrouterbench.fitted import FittedRouter
+    from llmrouterbench.promises import promises, usual_policies
+    from llmrouterbench.serving_policy import ServingPolicy
+
+    wanted = [usage(lambda one=one: ServingPolicy.parse(one)) for one in policy or []]  # type: ignore[misc]
+    fitted = FittedRouter.load(router_dir)
+    promised = promises(fitted, wanted or usual_policies(fitted))
+    if json:
+        print_json({"best_single": fitted.learned.best, "policies": [one.to_dict() for one in promised]})
+    else:
+        _show_promises(fitted, promised)
+
+
+def _show_promises(fitted: FittedRouter, promised: list[Promise]) -> None:
+    from rich.table import Table
+
+    mark = "SIMULATED: " if fitted.facts["simulated"] else ""
+    title = f"{mark}Policies on {len(fitted.learned.piece):,} queries; saving against {fitted.learned.best}"
+    table = Table(title=title, title_justify="left")
+    for column in ("policy, and who serves", "quality, %", "USD for 1,000", "saving, %", "unmet, %"):
+        table.add_column(column, justify="left" if column.startswith("policy") else "right", no_wrap=column[0] != "p")
+    for one in promised:
+        cells = promise_row(one)
+        table.add_row("\n".join(cells[:2]), *(cell.replace(" [", "\n[") for cell in cells[2:]))
+    tables.print(table)
+
+
+def promise_row(one: Promise) -> tuple[str, ...]:
+    """Policy, who serves, quality, USD for 1,000 queries, saving, and queries whose bounds no model meets."""
+    served = ", ".join(f"{model} {100 * share:.0f} %" for model, share in list(one.share.items())[:3])
+    return (
+        one.policy,
+        served + (" ..." if len(one.share) > 3 else ""),
+        _interval(one.quality, "{:.1f}", 100),
+        _interval(one.cost, "{:.3g}", 1000),
+        _interval(one.saving, "{:.1f}", 100),
+        f"{100 * one.unmet:.1f}",
+    )
+
+
+def _interval(number: Interval, form: str, scale: float) -> str:
+    if not isfinite(number.value):
+        return "unknown"
+    value, low, high = (form.format(scale * part + 0.0) for part in (number.value, number.low, number.high))
+    return f"{value} [{low}, {high}]"
+
+
+@app.command()
+def route(
+    router_dir: RouterDir,
+    query: Annotated[str, typer.Argument(help="What a user asks.")],
+    policy: Policy = None,
+    allow: Annotated[list[str] | None, typer.Option("--allow", help="Only these models; may be repeated.")] = None,
+    json: Json = False,
+) -> None:
+    """Say which model would serve a query, what is expected of it, and why."""
+    from llmrouterbench.fitted import FittedRouter
+    from llmrouterbench.serving_policy import ServingPolicy
+
+    chosen = usage(lambda: ServingPolicy.parse(policy)) if policy else None
+    decision = FittedRouter.load(router_dir).route(query, chosen, allowed=allow)
+    if json:
+        print_json(asdict(decision))
+        return
+    numbers: dict[str, Any] = {"score": decision.score, "USD": decision.cost, "seconds": decision.seconds}
+    said = ", ".join(f"{name} {value:.3g}" for name, value in numbers.items() if isfinite(value))
+    show_lines([f"{decision.model} ({decision.reason}): expected {said}", f"then {', '.join(decision.ranking[1:5])}"])
