@@ -428,6 +428,33 @@ def test_replies_carry_the_row_numbers_of_the_table(tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "replies").exists()
 
 
+@pytest.mark.parametrize("part_bytes", [1, 1 << 24])
+def test_replies_of_older_files_go_and_the_others_stay_however_they_are_parted(
+    part_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llmrouterbench.importers._release_replies._PART_BYTES", part_bytes)
+    versions = [("z", "20250101"), ("b", "20240101"), ("b", "20250101"), ("a", "20250101"), ("a", "20240101")]
+    members = {}
+    for model, day in versions:
+        numbers = (3, 1) if day == "20240101" else (2, 1)
+        records = [record(i, f"q{i}", raw_output=f"{model} {day} {i}") for i in numbers]
+        document = result(model, records, dataset="a" if model == "a" else "sums")
+        members[name_of(document, f"{day}_000000")] = json.dumps(document).encode()
+    (tmp_path / "x.tar.gz").write_bytes(tar_of(members))
+    outcomes, report = imported(tmp_path / "x.tar.gz", tmp_path)
+    assert counts(report)["older file of the same dataset, subset and model"] == 2
+    rows = scan_replies(tmp_path / "out").sort("query", "model").collect().rows()
+    assert [(str(outcomes.queries.id[row]), model, reply) for row, model, reply in rows] == [
+        ("a/test/1", "a", "a 20250101 1"),
+        ("a/test/2", "a", "a 20250101 2"),
+        ("sums/test/1", "b", "b 20250101 1"),
+        ("sums/test/1", "z", "z 20250101 1"),
+        ("sums/test/2", "b", "b 20250101 2"),
+        ("sums/test/2", "z", "z 20250101 2"),
+    ]
+    assert not list(tmp_path.glob("out/replies/*partial*"))
+
+
 def test_a_simulated_release_says_so(tmp_path: Path) -> None:
     outcomes, _ = imported(write_tar(tmp_path / "r.tar.gz", [result("a", [record(1, "p")], simulated=True)]), tmp_path)
     assert outcomes.simulated

@@ -55,9 +55,8 @@ def note_missing_cells(present: BoolArray, block: StrArray, models: Sequence[str
     if present.all():
         return
     names, inverse = np.unique(block, return_inverse=True)
-    missing = np.zeros((len(names), len(models)), dtype=np.int64)
-    np.add.at(missing, inverse, ~present)
     size = np.bincount(inverse, minlength=len(names))
+    missing = np.stack([np.bincount(inverse[~known], minlength=len(names)) for known in present.T], axis=1)
     absent = missing == size[:, None]
     for kind, where in (("model absent from a dataset", absent), ("missing record", (missing > 0) & ~absent)):
         cells = [f"{names[b]} x {models[m]}: {missing[b, m]} of {size[b]} queries" for b, m in np.argwhere(where)]
@@ -77,13 +76,20 @@ def note_repeated_prompts(outcomes: Outcomes, findings: Findings) -> None:
         findings.add("contradictory duplicate", "kept", str(outcomes.queries.id[clash.argmax()]), int(clash.sum()))
 
 
-def write_replies(folder: Path, part: int, query: NDArray[Any], model: str | Sequence[str], reply: pl.Series) -> None:
+def write_replies(
+    folder: Path, part: int, query: NDArray[Any], model: str | Sequence[str] | pl.Series, reply: pl.Series
+) -> None:
     """Write one part of the replies: query (n,), the model of all or of each, reply (n,). Empty ones are left out."""
     some = (reply != "").fill_null(value=False)
     if not some.any():
         return
-    models = pl.lit(model) if isinstance(model, str) else pl.Series(list(model), dtype=pl.String)
+    models = pl.lit(model) if isinstance(model, str) else pl.Series(model, dtype=pl.String)
     frame = pl.DataFrame({"query": query.astype(np.uint32)}).with_columns(model=models, reply=reply)
     frame = frame if some.all() else frame.filter(some)
     folder.mkdir(parents=True, exist_ok=True)
-    write_parquet(frame, folder / f"{part:05d}.parquet")
+    write_parquet(frame, part_path(folder, part))
+
+
+def part_path(folder: Path, part: int) -> Path:
+    """Where a part of the replies is."""
+    return folder / f"{part:05d}.parquet"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO, cast
 
@@ -27,13 +28,13 @@ class Member:
     """One file of a release.
 
     name   path inside the release
-    data   its bytes; None where it is no JSON file
+    read   gives its bytes, in whatever thread has time for it; None where it is no JSON file
     mtime  seconds since 1970
-    done   bytes of the source read so far
+    done   bytes of the source up to its end
     """
 
     name: str
-    data: bytes | None
+    read: Callable[[], bytes] | None
     mtime: int
     done: int
 
@@ -122,13 +123,8 @@ class ReleaseSource:
         self.total = path.stat().st_size if path.is_file() else None
 
     def __iter__(self) -> Iterator[Member]:
-        """Members, read one ahead in a thread: unzipping and parsing run side by side."""
-        members = self._archive() if self.path.is_file() else self._folder()
-        with ThreadPoolExecutor(1, "release-reader") as pool:
-            ahead = pool.submit(next, members, None)
-            while (member := ahead.result()) is not None:
-                ahead = pool.submit(next, members, None)
-                yield member
+        """Members; those of an archive are read one ahead in a thread: unzipping and parsing run side by side."""
+        return _one_ahead(self._archive()) if self.path.is_file() else self._folder()
 
     def _folder(self) -> Iterator[Member]:
         done = 0
@@ -137,7 +133,7 @@ class ReleaseSource:
             name = path.relative_to(self.path).as_posix()
             _check_size(self.path, name, facts.st_size)
             done += facts.st_size
-            yield Member(name, path.read_bytes() if _is_json(name) else None, int(facts.st_mtime), done)
+            yield Member(name, path.read_bytes if _is_json(name) else None, int(facts.st_mtime), done)
 
     def _archive(self) -> Iterator[Member]:
         hashed = _Hashed(self.path)
@@ -164,7 +160,15 @@ class ReleaseSource:
                     data = stream.read(entry.size)
                 if data is not None and len(data) != entry.size:
                     raise EOFError(f"{entry.name} is cut")
-                yield Member(entry.name, data, int(entry.mtime), hashed.done)
+                yield Member(entry.name, None if data is None else partial(bytes, data), int(entry.mtime), hashed.done)
+
+
+def _one_ahead(members: Iterator[Member]) -> Iterator[Member]:
+    with ThreadPoolExecutor(1, "release-reader") as pool:
+        ahead = pool.submit(next, members, None)
+        while (member := ahead.result()) is not None:
+            ahead = pool.submit(next, members, None)
+            yield member
 
 
 def is_gzip(path: Path) -> bool:

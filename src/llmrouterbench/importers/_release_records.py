@@ -49,7 +49,8 @@ class ReleaseFile:
 def parse_release_file(member: Member) -> ReleaseFile:
     """Read one result file. Raises UnreadableFileError where it is none."""
     findings = Findings()
-    header, records = read_result_file(member.data or b"", member.name, findings)
+    data = member.read() if member.read is not None else b""
+    header, records = read_result_file(data, member.name, findings)
     said, got = header.get("counts"), records.height
     if isinstance(said, int) and said != got:
         findings.add("file with another number of records than it says", "kept", f"{member.name}: {got}, not {said}")

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from llmrouterbench.files import write_parquet
 from llmrouterbench.importers._cells import mask_zero_cost, note_missing_cells
+from llmrouterbench.importers._release_replies import ReplyParts
 from llmrouterbench.importers._release_rows import KeptFile, Slots, merge_wordings
 from llmrouterbench.importers.report import Findings, Options
 from llmrouterbench.table import BoolArray, FloatArray, IntArray, Outcomes, Queries, StrArray, Text, duplicate_groups
@@ -19,15 +18,17 @@ from llmrouterbench.table import BoolArray, FloatArray, IntArray, Outcomes, Quer
 _PLANES = ("score", "cost", "tokens_in", "tokens_out")
 
 
-def assemble(files: Sequence[KeptFile], slots: Slots, options: Options, findings: Findings) -> Outcomes:
+def assemble(
+    files: Sequence[KeptFile], slots: Slots, replies: ReplyParts | None, options: Options, findings: Findings
+) -> Outcomes:
     """Align the files, put their numbers in one table, give the stored replies their row numbers."""
     main, place = merge_wordings(files, slots, findings)
     rows = _sorted_rows(files, main)
     row = np.full(len(main), -1)
     row[rows.slot] = np.arange(len(rows.slot))
     row = row[main]
-    if options.replies is not None:
-        _renumber_replies(options.replies, row)
+    if replies is not None:
+        replies.finish(row)
     models = tuple(sorted({kept.file.model for kept in files}))
     planes, present = _planes(files, row, len(rows.slot), models)
     block = np.array([_block(d, s) for d, s in zip(rows.dataset.tolist(), rows.subset.tolist(), strict=True)])
@@ -77,18 +78,6 @@ def _sorted_rows(files: Sequence[KeptFile], main: IntArray) -> _Rows:
     slot = used[np.lexsort((used, index[used], group[used]))]
     names = np.array(sorted(keys), dtype=np.str_)[group[slot]]
     return _Rows(slot, names[:, 0], names[:, 1], index[slot])
-
-
-def _renumber_replies(folder: Path, row: IntArray) -> None:
-    """Put row numbers in the place of slot numbers; a part whose numbers agree already is left alone."""
-    for path in sorted(folder.glob("*.parquet")):
-        slot = pl.read_parquet(path, columns=["query"])["query"].to_numpy()
-        if np.array_equal(row[slot], slot):
-            continue
-        frame = pl.read_parquet(path).with_columns(query=pl.Series(row[slot].astype(np.uint32)))
-        partial = path.with_suffix(".partial")
-        write_parquet(frame, partial)
-        partial.replace(path)
 
 
 def _planes(

@@ -20,13 +20,14 @@ from pathlib import Path
 
 import polars as pl
 
-from llmrouterbench.importers._cells import write_replies
 from llmrouterbench.importers._release_files import Member, ReleaseSource
 from llmrouterbench.importers._release_json import UnreadableFileError
 from llmrouterbench.importers._release_records import ReleaseFile, parse_release_file, without_repeated_records
+from llmrouterbench.importers._release_replies import ReplyParts
 from llmrouterbench.importers._release_rows import KeptFile, Slots
 from llmrouterbench.importers._release_table import assemble
 from llmrouterbench.importers.report import Findings, Imported, Options
+from llmrouterbench.table import Outcomes
 
 _WORKERS = min(4, os.cpu_count() or 2)
 
@@ -35,10 +36,9 @@ _WORKERS = min(4, os.cpu_count() or 2)
 class _Reading:
     """What has been read so far."""
 
-    options: Options
+    replies: ReplyParts | None
     slots: Slots = field(default_factory=Slots)
     kept: dict[tuple[str, str, str], KeptFile] = field(default_factory=dict)
-    writes: dict[int, Future[None]] = field(default_factory=dict)
     findings: Findings = field(default_factory=Findings)
     files: int = 0
     records: int = 0
@@ -46,22 +46,26 @@ class _Reading:
 
 def read_official(path: Path, options: Options) -> Imported:
     """Read a release. Raises ValueError when it is damaged, hostile, or holds no result file."""
-    source, reading = ReleaseSource(path), _Reading(options)
+    source = ReleaseSource(path)
     with _no_garbage_collection(), ThreadPoolExecutor(_WORKERS, "release-worker") as pool:
+        reading = _Reading(None if options.replies is None else ReplyParts(options.replies, pool))
         for member, parsed in _parsed(source, pool):
-            _take(member, parsed, reading, pool)
+            _take(member, parsed, reading)
             options.tell("reading", member.done, source.total)
-        _await_writes(reading, list(reading.writes))
+        outcomes = _assembled(path, reading, options)
+    counts = {"files": reading.files, "records": reading.records}
+    facts = {"sha256": source.sha256} if source.sha256 else {"files": reading.files}
+    return Imported(outcomes, reading.findings, counts, facts)
+
+
+def _assembled(path: Path, reading: _Reading, options: Options) -> Outcomes:
     findings, kept = reading.findings, list(reading.kept.values())
     if not kept:
         found = next((f"; {finding.kind}: {finding.example}" for finding in findings.all()), "")
         raise ValueError(f"{path} must hold result files of the official release, got none that can be used{found}")
     for part in kept:
         findings.merge(part.file.findings)
-    outcomes = assemble(kept, reading.slots, options, findings)
-    counts = {"files": reading.files, "records": reading.records}
-    facts = {"sha256": source.sha256} if source.sha256 else {"files": reading.files}
-    return Imported(outcomes, findings, counts, facts)
+    return assemble(kept, reading.slots, reading.replies, options, findings)
 
 
 @contextmanager
@@ -83,7 +87,7 @@ def _parsed(source: ReleaseSource, pool: Executor) -> Iterator[tuple[Member, Par
     """Members with what they hold, in order; a few are parsed side by side."""
     pending: deque[tuple[Member, Future[Parsed]]] = deque()
     for member in source:
-        pending.append((replace(member, data=None), pool.submit(_parse, member)))
+        pending.append((replace(member, read=None), pool.submit(_parse, member)))
         if len(pending) > _WORKERS:
             done, future = pending.popleft()
             yield done, future.result()
@@ -92,7 +96,7 @@ def _parsed(source: ReleaseSource, pool: Executor) -> Iterator[tuple[Member, Par
 
 
 def _parse(member: Member) -> Parsed:
-    if member.data is None:
+    if member.read is None:
         return None
     try:
         return parse_release_file(member)
@@ -100,7 +104,7 @@ def _parse(member: Member) -> Parsed:
         return error
 
 
-def _take(member: Member, parsed: Parsed, reading: _Reading, pool: Executor) -> None:
+def _take(member: Member, parsed: Parsed, reading: _Reading) -> None:
     """Count a member, and keep it where it is a result file that may count."""
     findings = reading.findings
     if parsed is None:
@@ -116,10 +120,10 @@ def _take(member: Member, parsed: Parsed, reading: _Reading, pool: Executor) -> 
     elif not len(parsed.index):
         findings.add("file without records", "dropped", member.name)
     else:
-        _keep_latest(parsed, reading, pool)
+        _keep_latest(parsed, reading)
 
 
-def _keep_latest(file: ReleaseFile, reading: _Reading, pool: Executor) -> None:
+def _keep_latest(file: ReleaseFile, reading: _Reading) -> None:
     key = (file.dataset, file.subset, file.model)
     before = reading.kept.get(key)
     if before is not None:
@@ -127,28 +131,14 @@ def _keep_latest(file: ReleaseFile, reading: _Reading, pool: Executor) -> None:
         reading.findings.add("older file of the same dataset, subset and model", "dropped", older)
         if file.stamp < before.file.stamp:
             return
-        if reading.options.replies is not None:
-            _await_writes(reading, [before.part] if before.part in reading.writes else [])
-            _part(reading.options.replies, before.part).unlink(missing_ok=True)
-    reading.kept[key] = _hand_over(file, reading, pool)
+        if reading.replies is not None:
+            reading.replies.drop(before.part, before.file.model, before.slot)
+    reading.kept[key] = _hand_over(file, reading)
 
 
-def _part(folder: Path, part: int) -> Path:
-    return folder / f"{part:05d}.parquet"
-
-
-def _hand_over(file: ReleaseFile, reading: _Reading, pool: Executor) -> KeptFile:
-    """Give the texts of a file to the slots and to the disk, and keep its numbers."""
+def _hand_over(file: ReleaseFile, reading: _Reading) -> KeptFile:
+    """Give the texts of a file to the slots and to the parts of the replies, and keep its numbers."""
     file = without_repeated_records(file)
-    slot, part = reading.slots.number(file), reading.files
-    if reading.options.replies is not None:
-        _await_writes(reading, [part for part, write in reading.writes.items() if write.done()])
-        reply = file.texts["raw_output"]
-        reading.writes[part] = pool.submit(write_replies, reading.options.replies, part, slot, file.model, reply)
+    slot = reading.slots.number(file)
+    part = 0 if reading.replies is None else reading.replies.add(file.model, slot, file.texts["raw_output"])
     return KeptFile(replace(file, texts=pl.DataFrame()), slot, part)
-
-
-def _await_writes(reading: _Reading, parts: list[int]) -> None:
-    """Wait until some parts of the replies are on disk; raises what their writing raised."""
-    for part in parts:
-        reading.writes.pop(part).result()
