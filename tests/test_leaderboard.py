@@ -340,7 +340,7 @@ def test_costs_that_nobody_knows_have_no_columns(tmp_path: Path) -> None:
     assert not board.priced
     assert board["dial"].cost_save is None
     assert sorted(path.name for path in (folder / "report").iterdir()) == [
-        "leaderboard.csv", "leaderboard.md", "per_dataset_accuracy.csv", "report.json",
+        "index.html", "leaderboard.csv", "leaderboard.md", "per_dataset_accuracy.csv", "report.json",
     ]  # fmt: skip
     text = (folder / "report" / "leaderboard.md").read_text()
     assert "USD" not in text
@@ -436,7 +436,7 @@ def written(mixed: Path) -> tuple[Leaderboard, Path]:
 def test_report_writes_whole_files_only(written: tuple[Leaderboard, Path]) -> None:
     _, folder = written
     assert sorted(path.name for path in folder.iterdir()) == [
-        "leaderboard.csv", "leaderboard.md", "pareto.png", "pareto.svg", "per_dataset_accuracy.csv",
+        "index.html", "leaderboard.csv", "leaderboard.md", "pareto.png", "pareto.svg", "per_dataset_accuracy.csv",
         "per_dataset_cost.csv", "report.json",
     ]  # fmt: skip
     assert (folder / "pareto.png").read_bytes().startswith(b"\x89PNG")

@@ -24,7 +24,7 @@ from llmrouterbench.executors import executor
 from llmrouterbench.files import read_json, write_json
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.routers import OUTSIDE, REFERENCES, make_router, parse_router
-from llmrouterbench.runs import FORMAT, SCHEMA, Decisions, Part, Runs, Served, decisions_path, load_runs
+from llmrouterbench.runs import FORMAT, SCHEMA, Decisions, Part, Runs, Served, decisions_path, load_runs, noted_place
 from llmrouterbench.settings import PAPER_SEEDS, Setting, apply_setting, load_setting
 from llmrouterbench.splits import Split, make_split, save_split
 from llmrouterbench.store import read_replies, replies_hash, write_outcomes
@@ -101,6 +101,8 @@ def bench(
     }
     folder = Path(out)
     _open_folder(folder, outcomes, rules, {**entries, **dict.fromkeys(outside)}, seeds)
+    if stored is not None:
+        _record(folder, {"data": noted_place(folder, stored)})
     splits = {}
     for seed in seeds:
         splits[seed] = make_split(outcomes, seed, kind=split, ratio=ratio, held_out=held_out)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmrouterbench.board import Leaderboard
 from llmrouterbench.leaderboard import leaderboard
+from llmrouterbench.page import noting_jinja2, write_beside
 from llmrouterbench.render import write_report
 from llmrouterbench.runs import Runs, load_runs
 
@@ -25,15 +26,22 @@ def report(
     samples: int = 1000,
     figures: bool = True,
     baseline: str | None = None,
+    text: bool = True,
+    data: str | Path | None = None,
 ) -> Leaderboard:
     """Compute the leaderboard of a folder of runs and write it into `to` (RUNS/report when not given).
 
-    Writes leaderboard.md, leaderboard.csv, per_dataset_accuracy.csv, per_dataset_cost.csv, report.json and, with
-    matplotlib, pareto.png and pareto.svg. Raises FileNotFoundError or ValueError as `load_runs` does.
+    Writes leaderboard.md, leaderboard.csv, per_dataset_accuracy.csv, per_dataset_cost.csv, report.json; with jinja2
+    index.html, and with matplotlib pareto.png and pareto.svg. `text` and `data` as of `page.write_beside`. Raises
+    FileNotFoundError or ValueError as `load_runs` does.
     """
     folder = Path(runs_folder)
-    board = leaderboard(load_runs(folder), samples=samples, baseline=baseline)
-    return write_report(board, folder / "report" if to is None else Path(to), figures=figures)
+    out = folder / "report" if to is None else Path(to)
+    runs = load_runs(folder)
+    board = noting_jinja2(leaderboard(runs, samples=samples, baseline=baseline))
+    board = write_report(board, out, figures=figures)
+    write_beside(runs, board, None, out, folder=folder, text=text, data=data, samples=samples)
+    return board
 
 
 def full_report(
@@ -44,11 +52,14 @@ def full_report(
     baseline: str | None = None,
     embedders: Mapping[str, str | Path] | None = None,
     serving: str | Path | None = None,
+    text: bool = True,
+    data: str | Path | None = None,
 ) -> tuple[Leaderboard, Exhibits | None]:
     """What `report` writes and, beside it, every table, figure and the list of them (see `catalogue`).
 
     embedders  folders of runs by the name of their embedder, for Table 10
     serving    a TOML file of serving statistics, for seconds that were not measured
+    text, data as of `page.write_beside`
 
     Without matplotlib there are no exhibits (None). Raises FileNotFoundError or ValueError as `load_runs` does, and
     ValueError for embedders of other data.
@@ -57,9 +68,11 @@ def full_report(
     out = folder / "report" if to is None else Path(to)
     runs = load_runs(folder)
     others = {name: load_runs(Path(path)) for name, path in (embedders or {}).items()}
-    board = leaderboard(runs, samples=samples, baseline=baseline)
+    board = noting_jinja2(leaderboard(runs, samples=samples, baseline=baseline))
     made = _exhibits(runs, out, serving, board=board, embedders=others, samples=samples)
-    return write_report(board, out), made
+    board = write_report(board, out)
+    write_beside(runs, board, made, out, folder=folder, text=text, data=data, samples=samples)
+    return board, made
 
 
 def outcomes_report(

@@ -212,6 +212,18 @@ def decisions_path(folder: Path, label: str, seed: int) -> Path:
     return folder / "decisions" / quote(label, safe="=,._-") / f"{seed}.parquet"
 
 
+def noted_place(folder: Path, data: Path) -> str:
+    """How a folder of runs notes where its outcomes with texts lie: relative to itself, so that both may move together.
+
+    >>> noted_place(Path("runs/own"), Path("data/own"))
+    '../../data/own'
+    """
+    try:
+        return Path(os.path.relpath(data, folder)).as_posix()
+    except ValueError:  # another drive on Windows
+        return data.resolve().as_posix()
+
+
 def load_runs(folder: Path) -> Runs:
     """Load a folder that `bench` wrote. Raises FileNotFoundError or ValueError with a sentence on anything else."""
     path = folder / "runs.json"

@@ -27,6 +27,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on sta
 SettingName = Annotated[
     str | None, typer.Option("--setting", help=f"{' or '.join(BUILT_IN)}, or a TOML file of your own.")
 ]
+PageText = Annotated[bool, typer.Option("--page-text/--no-text", help="Query texts in index.html, or none of them.")]
 
 
 def _version(show: bool) -> None:

@@ -1,0 +1,73 @@
+// What every part of the page shares: reading what the page holds, making elements, the theme.
+// User text enters the page only as text nodes (`textContent`), never as HTML.
+
+const find = (selector, within = document) => within.querySelector(selector);
+const findAll = (selector, within = document) => [...within.querySelectorAll(selector)];
+
+// make("p.quiet", {title: "x"}, "text", child): an element with attributes and children.
+function make(kind, attributes = {}, ...children) {
+  const [name, ...classes] = kind.split(".");
+  const element = document.createElement(name);
+  element.classList.add(...classes);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+// The same for SVG.
+function draw(name, attributes = {}, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  element.append(...children);
+  return element;
+}
+
+// A name that must not turn the text around it, whatever script it is written in.
+const named = (name) => make("bdi", {}, name);
+const isolated = (name) => `\u2068${name}\u2069`;
+
+function usd(value) {
+  if (!Number.isFinite(value)) return "unknown";
+  if (value === 0) return "0";
+  if (value >= 100) return value.toFixed(0);
+  return value >= 1 ? value.toFixed(2) : String(Number(value.toPrecision(3)));
+}
+
+// Packed bytes of a script element: base64, then gzip.
+async function unpacked(id) {
+  const text = find(`#${id}`)?.textContent ?? "";
+  if (!text) return null;
+  const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Response(stream).arrayBuffer();
+}
+
+function startTheme() {
+  const root = document.documentElement;
+  const button = find("#theme");
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : system.matches);
+  const say = () => {
+    button.textContent = isDark() ? "Light" : "Dark";
+    button.setAttribute("aria-label", `Show the page in ${isDark() ? "light" : "dark"} colours`);
+  };
+  button.addEventListener("click", () => {
+    root.dataset.theme = isDark() ? "light" : "dark";
+    say();
+  });
+  system.addEventListener("change", say);
+  button.hidden = false;
+  say();
+}
+
+function start() {
+  for (const element of findAll("[data-needs-script]")) element.hidden = false;
+  for (const form of findAll("form")) form.addEventListener("submit", (event) => event.preventDefault());
+  startTheme();
+  startBoard();
+  startGrids();
+  startPlot();
+  startExplorer();
+}
+
+document.addEventListener("DOMContentLoaded", start);
