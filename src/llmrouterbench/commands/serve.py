@@ -1,0 +1,80 @@
+"""`llmrouterbench serve ROUTER_DIR --config FILE` and `llmrouterbench new-key NAME`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from llmrouterbench.commands._app import Json, app, usage
+from llmrouterbench.terminal import print_json, say, show_lines
+
+if TYPE_CHECKING:
+    from llmrouterbench.serve.config import ServeConfig
+
+
+@app.command()
+def serve(
+    router: Annotated[Path, typer.Argument(help="A folder that `llmrouterbench fit` wrote.")],
+    config: Annotated[Path, typer.Option("--config", help="The YAML file of providers, models, keys and limits.")],
+    host: Annotated[str | None, typer.Option("--host", help="Address to listen on; replaces the config's.")] = None,
+    port: Annotated[int | None, typer.Option("--port", min=0, max=65535, help="0: any free one.")] = None,
+    policy: Annotated[str | None, typer.Option("--policy", help="What `model: auto` means, in words.")] = None,
+    log: Annotated[Path | None, typer.Option("--log", help="Folder of the decision log.")] = None,
+    log_text: Annotated[bool, typer.Option("--log-text", help="Keep the texts of queries in the log.")] = False,
+    shadow: Annotated[
+        str, typer.Option("--shadow", help="Let this model serve all, and log what the router would have chosen.")
+    ] = "",
+    explore: Annotated[
+        float, typer.Option("--explore", min=0.0, max=1.0, help="Share of queries that a random model serves.")
+    ] = 0.0,
+    request_lines: Annotated[
+        bool, typer.Option("--request-lines/--no-request-lines", help="A log line for every request.")
+    ] = True,
+) -> None:
+    """Serve a fitted router as an OpenAI-compatible endpoint."""
+    from llmrouterbench.fitted import FittedRouter
+    from llmrouterbench.serve.config import parse_serve_config, read_serve_config
+    from llmrouterbench.serve.log_lines import LogLines
+    from llmrouterbench.serve.running import Serving, bind
+    from llmrouterbench.serve.running import serve as run
+
+    chosen = read_serve_config(config)
+    given = {"host": host, "port": port, "policy": policy}
+    changed = {name: value for name, value in given.items() if value is not None}
+    chosen = usage(lambda: parse_serve_config({**chosen.model_dump(), **changed}, str(config)))
+    if log_text and log is None:
+        raise typer.BadParameter("--log-text needs --log DIR, the log that keeps the texts")
+    serving = Serving(log, log_text, shadow, explore)
+    listening = bind(chosen)
+    try:
+        run(FittedRouter.load(router), chosen, serving, LogLines(requests=request_lines), listening, _started(chosen))
+    finally:
+        listening.close()
+
+
+def _started(config: ServeConfig) -> Callable[[str], None]:
+    """What to say when the server is there."""
+
+    def tell(address: str) -> None:
+        reach = "only from this machine" if is_loopback(config.host) else "FROM OTHER MACHINES, with a key, unencrypted"
+        say(f"serving {address}/v1 ({reach}); stop with Ctrl-C, which finishes what is under way")
+
+    from llmrouterbench.serve.running import is_loopback
+
+    return tell
+
+
+@app.command("new-key")
+def new_key(name: Annotated[str, typer.Argument(help="Who will use it.")], json: Json = False) -> None:
+    """Make a client key: the key for the client, its hash for the config. It is shown once and stored nowhere."""
+    from llmrouterbench.serve.keys import new_key as make
+
+    key, digest = make()
+    if json:
+        print_json({"name": name, "key": key, "sha256": digest})
+        return
+    show_lines([key])
+    say(f"give it to {name}; in the config stands:\nkeys:\n  - {{name: {name}, sha256: {digest}}}")

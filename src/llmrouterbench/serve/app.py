@@ -1,0 +1,176 @@
+"""The web application: paths, their documentation as OpenAPI, and errors in OpenAI's form."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Request, Security
+from fastapi.responses import Response
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.exceptions import HTTPException
+
+from llmrouterbench import __version__
+from llmrouterbench.serve.asgi import Receive, Scope, Send, header, read_body
+from llmrouterbench.serve.config import AUTO, LimitsConfig
+from llmrouterbench.serve.gateway import CHAT_PATH, EMBEDDINGS_PATH, Gateway
+from llmrouterbench.serve.keys import Account
+from llmrouterbench.serve.openapi import CHAT_BODY, EMBEDDINGS_BODY, errors
+from llmrouterbench.serve.refusals import RefusedError
+
+_bearer = Security(HTTPBearer(auto_error=False, description="A client key, where the server's config has any."))
+_SMALL = LimitsConfig(body_bytes=10_000)
+_Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class Feedback(BaseModel):
+    """How good a reply was."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    decision: Annotated[str, Field(min_length=1, max_length=100, description="From the header x-router-decision.")]
+    score: Annotated[float, Field(ge=0, le=1, description="Quality, 0 to 1.")]
+
+
+class _Handed(Response):
+    """Hands the connection to a handler that sends by itself."""
+
+    def __init__(self, handler: _Handler) -> None:
+        super().__init__()
+        self._handler = handler
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._handler(scope, receive, send)
+
+
+class Front:
+    """The whole server: the two busy paths go straight to the gateway, the others through FastAPI.
+
+    FastAPI knows all of them, and documents them; its own way to a handler takes longer than routing a query.
+    """
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.app = make_app(gateway)
+        self._busy: dict[str, _Handler] = {CHAT_PATH: gateway.chat, EMBEDDINGS_PATH: gateway.embeddings}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one connection."""
+        busy = self._busy.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        await (busy or self.app)(scope, receive, send)
+
+
+def make_app(gateway: Gateway) -> FastAPI:
+    """The application of a gateway; it closes the gateway when it ends."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await gateway.close()
+
+    app = FastAPI(
+        title="LLMRouterBench", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None,
+        description="An OpenAI-compatible endpoint that routes.",
+    )  # fmt: skip
+    _add_errors(app)
+    _add_serving(app, gateway)
+    _add_watching(app, gateway)
+    _add_feedback(app, gateway)
+    return app
+
+
+def _add_errors(app: FastAPI) -> None:
+    """Every error of the application in OpenAI's form."""
+
+    @app.exception_handler(RefusedError)
+    async def refused(_: Request, error: RefusedError) -> Response:
+        return Response(error.body, error.status, dict(error.headers), "application/json")
+
+    @app.exception_handler(HTTPException)
+    async def unknown(request: Request, error: HTTPException) -> Response:
+        said = f"{request.method} {request.url.path[:100]} is not served here: {error.detail}"
+        body = RefusedError(error.status_code, said).body
+        return Response(body, error.status_code, dict(error.headers or {}), "application/json")
+
+
+def _add_serving(app: FastAPI, gateway: Gateway) -> None:
+    """The two paths that lead to providers."""
+    refusals = errors(400, 401, 404, 408, 413, 429, 502, 503, 504)
+
+    @app.post(CHAT_PATH, openapi_extra={"requestBody": CHAT_BODY}, responses=refusals, dependencies=[_bearer])
+    async def chat_completions() -> Response:
+        """A chat completion, streamed or not; `model: auto` routes it, `auto:POLICY` with a policy of its own."""
+        return _Handed(gateway.chat)
+
+    @app.post(
+        EMBEDDINGS_PATH, openapi_extra={"requestBody": EMBEDDINGS_BODY}, responses=refusals, dependencies=[_bearer]
+    )
+    async def embeddings() -> Response:
+        """Embeddings of a named model, passed through."""
+        return _Handed(gateway.embeddings)
+
+
+def _add_watching(app: FastAPI, gateway: Gateway) -> None:
+    """What can be looked at: models, health, metrics."""
+
+    @app.get("/v1/models", responses=errors(401, 429))
+    async def models(request: Request, _: HTTPAuthorizationCredentials | None = _bearer) -> dict[str, Any]:
+        """The models that a request may name."""
+        _admit(gateway, request)
+        named = [(AUTO, "llmrouterbench")]
+        named += [(model.name, model.provider) for model in (*gateway.config.models, *gateway.config.embeddings)]
+        data = [{"id": name, "object": "model", "created": 0, "owned_by": owner} for name, owner in named]
+        return {"object": "list", "data": data}
+
+    @app.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        """Whether the server runs."""
+        return {"status": "ok"}
+
+    @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}, **errors(401, 429)})
+    async def metrics(request: Request, _: HTTPAuthorizationCredentials | None = _bearer) -> Response:
+        """Counters for Prometheus; with a client key where the config has any."""
+        _admit(gateway, request)
+        return Response(gateway.meters.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _add_feedback(app: FastAPI, gateway: Gateway) -> None:
+    schema = {"required": True, "content": {"application/json": {"schema": Feedback.model_json_schema()}}}
+
+    @app.post(
+        "/v1/feedback",
+        openapi_extra={"requestBody": schema},
+        responses=errors(400, 401, 404, 408, 413, 429, 503),
+        dependencies=[_bearer],
+    )
+    async def feedback(request: Request) -> dict[str, str]:
+        """Store how good the reply to a decision was; the last score counts."""
+        account = _admit(gateway, request)
+        sent = _parse_feedback(await read_body(request.scope, request.receive, _SMALL))
+        if gateway.log is None:
+            raise RefusedError(404, "this server keeps no decision log; start it with --log DIR")
+        try:
+            await gateway.log.add_feedback(sent.decision, time.time(), account.name, sent.score)
+        except LookupError as error:
+            raise RefusedError(404, f"{error}, got {sent.decision!r}", "decision_not_found") from None
+        except OSError as error:
+            raise RefusedError(503, str(error), "log_not_writable", 5.0) from None
+        gateway.meters.feedback.inc()
+        return {"status": "stored"}
+
+
+def _parse_feedback(raw: bytes) -> Feedback:
+    try:
+        return Feedback.model_validate_json(raw)
+    except ValidationError as error:
+        one = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in one["loc"]) or "the body"
+        raise RefusedError(400, f"{place} must be right: {one['msg']}") from None
+
+
+def _admit(gateway: Gateway, request: Request) -> Account:
+    account = gateway.keyring.account(header(request.scope, b"authorization"))
+    account.admit()
+    return account

@@ -1,0 +1,187 @@
+"""A chat request as it came: what of it decides, and how it goes on, byte for byte but for its model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from llmrouterbench._chat_format import decode_json, read_text
+from llmrouterbench.serve.config import Need
+from llmrouterbench.serve.refusals import RefusedError
+
+_MODEL = re.compile(rb'"model"\s*:\s*("[^"\\]*(?:\\.[^"\\]*)*")')
+_OPEN = re.compile(rb"^\s*\{")
+_PROBE = "auto\n"
+"""A name that no model has."""
+_SHOWN = 60
+
+
+@dataclass(frozen=True)
+class ChatBody:
+    """One request for a chat completion.
+
+    raw     the body as it came; model: what it names
+    texts   the text of every user turn, in order
+    needs   what it needs of a model beyond text
+    stream  whether it asks for a stream; usage: whether also for the usage in it
+    turns   the messages up to the first of the user; follow_up: whether a model has spoken since
+    """
+
+    raw: bytes
+    model: str
+    texts: tuple[str, ...]
+    needs: frozenset[Need]
+    stream: bool
+    usage: bool
+    turns: tuple[Any, ...]
+    follow_up: bool
+
+    def deciding_text(self, context: int) -> str:
+        r"""The last user turn, with earlier ones before it as long as these fit into so many characters.
+
+        >>> turns = b'[{"role": "user", "content": "Hi"}, {"role": "user", "content": "Why?"}]'
+        >>> body = parse_chat(b'{"model": "auto", "messages": %b}' % turns)
+        >>> [body.deciding_text(0), body.deciding_text(2)]
+        ['Why?', 'Hi\n\nWhy?']
+        """
+        if not self.texts:
+            return ""
+        kept = [self.texts[-1]]
+        for text in reversed(self.texts[:-1]):
+            context -= len(text)
+            if context < 0:
+                break
+            kept.append(text)
+        return "\n\n".join(reversed(kept))
+
+    def sent(self, model: str, ask_usage: bool) -> bytes:
+        """The body with another model and, where asked for and not said by the client, with usage in the stream."""
+        raw = with_model(self.raw, model)
+        if ask_usage and self.adds_usage:
+            return _OPEN.sub(b'{"stream_options":{"include_usage":true},', raw, count=1)
+        return raw
+
+    def opening(self) -> str:
+        """Hash of how the conversation began: equal in all of its turns."""
+        return hashlib.sha256(json.dumps(self.turns, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def adds_usage(self) -> bool:
+        """Whether usage would have to be asked for."""
+        return self.stream and not self.usage
+
+
+def parse_chat(raw: bytes) -> ChatBody:
+    """A chat body. Raises RefusedError (400) for what no server could answer; all else is the provider's to judge."""
+    data = parse_object(raw)
+    messages = data.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise RefusedError(400, f"messages must be a list of at least one message, got {_short(messages)}")
+    for number, message in enumerate(messages):
+        if not isinstance(message, dict) or not isinstance(message.get("role"), str):
+            raise RefusedError(400, f"messages[{number}] must be an object with a role, got {_short(message)}")
+    stream = data.get("stream")
+    if stream is not None and not isinstance(stream, bool):
+        raise RefusedError(400, f"stream must be true or false, got {_short(stream)}")
+    first = next((number for number, one in enumerate(messages) if one["role"] == "user"), len(messages) - 1)
+    return ChatBody(
+        raw=raw,
+        model=named_model(data),
+        texts=tuple(_texts(messages)),
+        needs=_needs(data, messages),
+        stream=bool(stream),
+        usage="stream_options" in data,
+        turns=tuple(messages[: first + 1]),
+        follow_up=any(one["role"] == "assistant" for one in messages),
+    )
+
+
+def parse_object(raw: bytes) -> dict[str, Any]:
+    """A JSON object. Raises RefusedError (400)."""
+    try:
+        data = decode_json(raw)
+    except (ValueError, RecursionError):
+        raise RefusedError(400, f"the body must be JSON, got {len(raw)} bytes that are not") from None
+    if not isinstance(data, dict):
+        raise RefusedError(400, f"the body must be a JSON object, got {type(data).__name__}")
+    return data
+
+
+def named_model(data: Mapping[str, Any]) -> str:
+    """The model that a body names. Raises RefusedError (400)."""
+    model = data.get("model")
+    if not isinstance(model, str) or not model:
+        raise RefusedError(400, f"model must be the name of a model, or auto, got {_short(model)}")
+    return model
+
+
+def with_model(raw: bytes, model: str) -> bytes:
+    """A JSON object's bytes with another top-level model; every other byte stays.
+
+    Only where a key of the object is written twice, so that servers could read it differently, is it written anew.
+
+    >>> with_model(b'{ "seed": 1e400, "model":"auto", "x": {"model": "y"} }', "gpt-5")
+    b'{ "seed": 1e400, "model":"gpt-5", "x": {"model": "y"} }'
+    >>> with_model(b'{"model": "dear", "model": "auto"}', "cheap")
+    b'{"model": "cheap"}'
+    """
+    spans = [match.span(1) for match in _MODEL.finditer(raw) if raw[match.start() - 1] in b"{, \t\r\n"]
+    if len(spans) == 1 and b"\\u" not in raw:
+        return _spliced(raw, spans[0], model)
+    data = decode_json(raw)
+    mine = None
+    for span in spans:
+        changed = decode_json(_spliced(raw, span, _PROBE))
+        if changed == data:
+            mine = None
+            break
+        if changed == {**data, "model": _PROBE}:
+            mine = span
+    return json.dumps({**data, "model": model}).encode() if mine is None else _spliced(raw, mine, model)
+
+
+def _spliced(raw: bytes, span: tuple[int, int], text: str) -> bytes:
+    return raw[: span[0]] + orjson.dumps(text) + raw[span[1] :]
+
+
+def _texts(messages: list[dict[str, Any]]) -> Iterator[str]:
+    """The text of each user turn that has one, whole characters only."""
+    for message in messages:
+        if message["role"] == "user" and (text := read_text(message.get("content"))):
+            yield text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _needs(data: Mapping[str, Any], messages: list[dict[str, Any]]) -> frozenset[Need]:
+    """What a request needs beyond text."""
+    needs: set[Need] = set()
+    if data.get("tools") or data.get("functions"):
+        needs.add("tools")
+    wanted = data.get("response_format")
+    if isinstance(wanted, dict) and wanted.get("type") in ("json_object", "json_schema"):
+        needs.add("json")
+    if data.get("logprobs"):
+        needs.add("logprobs")
+    if any(_has_image(message.get("content")) for message in messages):
+        needs.add("images")
+    return frozenset(needs)
+
+
+def _has_image(content: Any) -> bool:
+    return isinstance(content, list) and any(
+        isinstance(part, dict) and part.get("type") in ("image_url", "input_image") for part in content
+    )
+
+
+def _short(value: Any) -> str:
+    """A value for an error sentence: no longer than a line, and never a message's text."""
+    if value is None or isinstance(value, bool | int | float):
+        return str(value)[:_SHOWN] if value is not None else "none"
+    if isinstance(value, str):
+        return repr(value[:_SHOWN])
+    return f"{type(value).__name__} with {len(value)} entries" if hasattr(value, "__len__") else type(value).__name__

@@ -1,0 +1,209 @@
+"""Who serves a request: the policy's choice, the order of fallback, and the probabilities with which it was made."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from llmrouterbench.embed import text_hash
+from llmrouterbench.naming import did_you_mean
+from llmrouterbench.serve.chat_body import ChatBody
+from llmrouterbench.serve.config import AUTO, ServeConfig
+from llmrouterbench.serve.refusals import RefusedError
+from llmrouterbench.serving_policy import ServingPolicy
+
+if TYPE_CHECKING:
+    from llmrouterbench.fitted import Decision, FittedRouter
+
+_POLICIES = 1000
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Who serves, and what was believed; the fields are those of `decision_log.Logged`.
+
+    chain  models in the order in which they are tried, the chosen one first
+    text   the text that decided
+    """
+
+    chain: tuple[str, ...]
+    reason: str
+    policy: str | None
+    text: str
+    router_model: str | None
+    propensities: Mapping[str, float]
+    scores: Mapping[str, float]
+    costs: Mapping[str, float]
+    seconds: float = NAN
+    shadow: bool = False
+    ood: bool = False
+    conversation: str | None = None
+    decision_seconds: float = 0.0
+
+    @property
+    def chosen(self) -> str:
+        """The first model to try."""
+        return self.chain[0]
+
+    @property
+    def estimated_cost(self) -> float:
+        """USD expected of the chosen model, NaN where nobody knows."""
+        return self.costs.get(self.chosen, NAN)
+
+
+class Conversations:
+    """Which model a conversation has: forgotten after some seconds, the oldest first when there are too many."""
+
+    def __init__(self, seconds: float, most: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.seconds = seconds
+        self._most = most
+        self._clock = clock
+        self._models: OrderedDict[str, tuple[float, str]] = OrderedDict()
+
+    def model(self, conversation: str) -> str | None:
+        """Its model, None where it has none any more."""
+        found = self._models.get(conversation)
+        return found[1] if found is not None and self._clock() - found[0] <= self.seconds else None
+
+    def keep(self, conversation: str, model: str) -> None:
+        """Note who served it last."""
+        self._models[conversation] = self._clock(), model
+        self._models.move_to_end(conversation)
+        if len(self._models) > self._most:
+            self._models.popitem(last=False)
+
+
+class Chooser:
+    """Decides every request of one server.
+
+    shadow   a model that serves every `auto` request, while the log says what the router would have done; "" for none
+    explore  share of queries that a random model serves, for policies that do not say one themselves
+    believe  whether to look up the estimates of all models, as the log wants them
+    """
+
+    def __init__(
+        self, router: FittedRouter, config: ServeConfig, *, shadow: str = "", explore: float = 0.0, believe: bool = True
+    ) -> None:
+        self._router = router
+        self._models = {model.name: model for model in config.models}
+        self._context = config.conversation.context_characters
+        self._shadow = shadow
+        self._explore = explore
+        self._believe = believe
+        self._policies: OrderedDict[str, ServingPolicy] = OrderedDict()
+        self.pool = tuple(model for model in router.models if model in self._models)
+        if not self.pool:
+            raise ValueError(
+                f"the config must name models of the router, which are {', '.join(router.models)},"
+                f" got {', '.join(self._models)}"
+            )
+        if shadow and shadow not in self._models:
+            raise ValueError(f"--shadow must name a model of the config{did_you_mean(shadow, self._models)}")
+        self.conversations = Conversations(config.conversation.sticky_seconds, config.conversation.remembered)
+        self._default = config.policy or str(router.default_policy)
+        router.check_policy(self.policy(self._default))
+
+    def policy(self, words: str) -> ServingPolicy:
+        """The policy in some words, parsed once. Raises ValueError."""
+        known = self._policies.get(words)
+        if known is None:
+            known = ServingPolicy.parse(words)
+            if self._explore and not known.explore:
+                known = replace(known, explore=self._explore)
+            self._policies[words] = known
+            if len(self._policies) > _POLICIES:
+                self._policies.popitem(last=False)
+        return known
+
+    def choose(self, body: ChatBody, who: str = "", conversation: str = "") -> Choice:
+        """Who serves a request of the client key `who`; `conversation` is the id that it gave, "" for none.
+
+        Raises RefusedError (400, 404).
+        """
+        started = time.perf_counter()
+        name, _, words = body.model.partition(":")
+        choice = self._named(body) if name != AUTO or body.model in self._models else self._routed(
+            body, words or self._default, self._conversation(body, who, conversation)
+        )  # fmt: skip
+        return replace(choice, decision_seconds=time.perf_counter() - started)
+
+    def keep(self, choice: Choice, model: str) -> None:
+        """Note that a model served a conversation."""
+        if choice.conversation is not None and not choice.shadow:
+            self.conversations.keep(choice.conversation, model)
+
+    def _named(self, body: ChatBody) -> Choice:
+        if body.model not in self._models:
+            known = did_you_mean(body.model[:100], [AUTO, *self._models])
+            raise RefusedError(404, f"no model named {body.model[:100]!r}{known}", "model_not_found")
+        text = body.deciding_text(self._context)
+        return Choice((body.model,), "named", None, text, None, {body.model: 1.0}, {}, {})
+
+    def _conversation(self, body: ChatBody, who: str, given: str) -> str | None:
+        """The conversation's hash, None where conversations do not stick."""
+        if not self.conversations.seconds:
+            return None
+        return text_hash(f"{who}\n{body.model}\n{given or body.opening()}")
+
+    def _routed(self, body: ChatBody, words: str, conversation: str | None) -> Choice:
+        try:
+            policy = self.policy(words)
+        except ValueError as error:
+            raise RefusedError(
+                400, f"model {body.model[:100]!r} must name a policy: {error}", "invalid_policy"
+            ) from None
+        text = body.deciding_text(self._context)
+        allowed = self._allowed(body)
+        try:
+            decision = self._router.route(text, policy, allowed=None if allowed == self._router.models else allowed)
+        except ValueError as error:
+            raise RefusedError(400, f"policy {str(policy)!r} cannot be followed: {error}", "invalid_policy") from None
+        choice = self._believed(decision, policy, text)
+        if self._shadow:
+            return replace(
+                choice, chain=(self._shadow,), reason="shadow", propensities={self._shadow: 1.0}, shadow=True
+            )
+        return self._sticking(choice, conversation, body.follow_up)
+
+    def _believed(self, decision: Decision, policy: ServingPolicy, text: str) -> Choice:
+        """The router's decision with its probabilities and, for the log, what it expects of every model."""
+        novel = decision.reason == "out of distribution"
+        own = decision.model if novel else decision.ranking[0]
+        share = 0.0 if novel else policy.explore
+        chain = (decision.model, *(model for model in decision.ranking if model != decision.model))
+        propensities = {model: share / len(chain) + (1.0 - share) * (model == own) for model in chain}
+        scores, costs = {decision.model: decision.score}, {decision.model: decision.cost}
+        if self._believe:
+            estimate = self._router.estimate([text])
+            scores = dict(zip(self._router.models, estimate.score[0].tolist(), strict=True))
+            costs = dict(zip(self._router.models, estimate.cost[0].tolist(), strict=True))
+        return Choice(
+            chain, decision.reason, str(policy), text, own, propensities, scores, costs, decision.seconds,
+            ood=novel,
+        )  # fmt: skip
+
+    def _sticking(self, choice: Choice, conversation: str | None, follow_up: bool) -> Choice:
+        """The choice of a conversation: the model that it has, where it has one that can serve."""
+        if conversation is None:
+            return choice
+        model = self.conversations.model(conversation) if follow_up else None
+        if model is None or model not in choice.chain:
+            return replace(choice, conversation=conversation)
+        chain = (model, *(other for other in choice.chain if other != model))
+        return replace(
+            choice, chain=chain, reason="conversation", conversation=conversation,
+            propensities={other: float(other == model) for other in chain},
+        )  # fmt: skip
+
+    def _allowed(self, body: ChatBody) -> tuple[str, ...]:
+        """Models of the pool that can take the request."""
+        if not body.needs:
+            return self.pool
+        able = tuple(model for model in self.pool if body.needs.isdisjoint(self._models[model].lacks))
+        if not able:
+            raise RefusedError(400, f"no model of this server takes {' and '.join(sorted(body.needs))}")
+        return able

@@ -1,0 +1,252 @@
+"""The YAML file of a server: providers, models, client keys, limits. Strict: a mistyped key fails with a suggestion.
+
+No secret belongs into the file: a provider names the environment variable of its key (`key_env`), a client key stands
+there as its sha256. Provider addresses come from here and from nowhere else.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, get_args
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from llmrouterbench.calls import Endpoint
+from llmrouterbench.collecting_config import Count, Name, Positive, PriceConfig, _once, _refuse_secrets, _Strict
+from llmrouterbench.models import Price, parse_price, price
+from llmrouterbench.naming import did_you_mean
+
+Need = Literal["images", "tools", "json", "logprobs"]
+"""What a request can need of a model, beyond text."""
+AUTO = "auto"
+
+
+class ProviderConfig(_Strict):
+    """An OpenAI-compatible server, its key's variable, how many calls at once it gets, and how long it may take.
+
+    timeout               seconds for one whole attempt
+    connect_timeout       seconds until a connection stands
+    first_token_timeout   seconds until a stream says something; after that another model is tried
+    idle_timeout          seconds between two pieces of a stream
+    queue_timeout         seconds that a request waits for one of the `concurrency` places
+    stream_usage          ask a stream for its usage where the client does not; false for servers that refuse that
+    """
+
+    url: Name
+    key_env: str = ""
+    concurrency: Count = 64
+    timeout: Positive = 600.0
+    connect_timeout: Positive = 5.0
+    first_token_timeout: Positive = 120.0
+    idle_timeout: Positive = 120.0
+    queue_timeout: Positive = 10.0
+    stream_usage: bool = True
+
+
+class Place(_Strict):
+    """A further provider that has a model, tried after the first one."""
+
+    provider: Name
+    api_model: str = ""
+
+
+class ModelConfig(_Strict):
+    """One model that clients may name, and that the router may choose where it knows it.
+
+    lacks  what it cannot take; it is never chosen for a request that needs it
+    also   further providers of the same model
+    """
+
+    name: Name
+    provider: Name
+    api_model: str = ""
+    price: PriceConfig | None = None
+    lacks: list[Need] = Field(default_factory=list)
+    also: list[Place] = Field(default_factory=list)
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Where it runs, the first choice first."""
+        return Place(provider=self.provider, api_model=self.api_model), *self.also
+
+
+class KeyConfig(_Strict):
+    """A client key, as `llmrouterbench new-key` prints it, with limits of its own.
+
+    budget is USD in each period of UTC; a restart remembers what was spent where there is a decision log.
+    """
+
+    name: Name
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    requests_per_minute: Positive | None = None
+    budget: Positive | None = None
+    budget_period: Literal["day", "month", "ever"] = "month"
+
+
+class LimitsConfig(_Strict):
+    """What one request may be, and how many are served at the same time."""
+
+    body_bytes: Count = 20_000_000
+    body_seconds: Positive = 30.0
+    requests: Count = 1000
+
+
+class FallbackConfig(_Strict):
+    """When another provider or model is tried, and when a provider rests.
+
+    attempts      calls for one request at most, the first one included
+    failures      so many bad calls among the last twice as many let a provider rest
+    rest_seconds  how long it rests before one call tries it again
+    """
+
+    attempts: Count = 3
+    failures: Count = 5
+    rest_seconds: Positive = 30.0
+
+
+class ConversationConfig(_Strict):
+    """How a conversation is routed.
+
+    context_characters  earlier user turns that stand before the last one in the text that decides, in characters
+    sticky_seconds      how long a conversation keeps its model, 0: every turn is decided anew
+    """
+
+    context_characters: Annotated[int, Field(ge=0)] = 2000
+    sticky_seconds: Annotated[float, Field(ge=0)] = 0.0
+    remembered: Count = 10_000
+
+
+class ServeConfig(_Strict):
+    """A whole server. `policy` is what `model: auto` means."""
+
+    providers: dict[str, ProviderConfig] = Field(min_length=1)
+    models: list[ModelConfig] = Field(min_length=1)
+    embeddings: list[ModelConfig] = Field(default_factory=list)
+    keys: list[KeyConfig] = Field(default_factory=list)
+    policy: str = ""
+    host: Name = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    limits: LimitsConfig = LimitsConfig()
+    fallback: FallbackConfig = FallbackConfig()
+    conversation: ConversationConfig = ConversationConfig()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        named = (*self.models, *self.embeddings)
+        _once("model", [model.name for model in named])
+        _once("key", [key.name for key in self.keys])
+        _once("key's sha256", [key.sha256 for key in self.keys])
+        for name, provider in self.providers.items():
+            try:
+                Endpoint(name, provider.url)
+            except ValueError as error:
+                raise ValueError(str(error).replace("endpoint", "provider", 1)) from None
+        for model in named:
+            if model.name.partition(":")[0] == AUTO:
+                raise ValueError(f"model {model.name!r} must not be called auto; that name asks the router")
+            for place in model.places:
+                if place.provider not in self.providers:
+                    known = did_you_mean(place.provider, self.providers)
+                    raise ValueError(f"model {model.name!r}: no provider named {place.provider!r}{known}")
+        return self
+
+    def endpoint(self, name: str) -> Endpoint:
+        """A provider with its key. Raises ValueError where the variable of its key is not set."""
+        provider = self.providers[name]
+        key = os.environ.get(provider.key_env, "") if provider.key_env else ""
+        if provider.key_env and not key:
+            raise ValueError(f"provider {name!r} needs its key in the environment variable {provider.key_env}; set it")
+        return Endpoint(name, provider.url, key, timeout=provider.timeout, concurrency=provider.concurrency)
+
+    def prices(self) -> dict[str, Price | None]:
+        """Model -> price: the config's own, else the listed one of its first provider, else None.
+
+        Raises ValueError where a key has a budget and a model no price: its spending could not be counted.
+        """
+        found = {model.name: self._price(model) for model in (*self.models, *self.embeddings)}
+        unpriced = [name for name, known in found.items() if known is None]
+        limited = next((key.name for key in self.keys if key.budget is not None), None)
+        if limited is not None and unpriced:
+            raise ValueError(
+                f"model {unpriced[0]!r} must have a price, as key {limited!r} has a budget;"
+                " add price: {input: USD, output: USD} per million tokens"
+            )
+        return found
+
+    def _price(self, model: ModelConfig) -> Price | None:
+        if model.price is not None:
+            return parse_price(model.price.model_dump(exclude_none=True), f"price of {model.name}")
+        endpoint = Endpoint(model.provider, self.providers[model.provider].url)
+        return price(model.api_model or model.name, endpoint)
+
+
+def read_serve_config(path: Path) -> ServeConfig:
+    """Read the file of a server.
+
+    Raises FileNotFoundError without the file, ValueError that names the file and the key for anything wrong in it.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} must be the YAML file of a server, got no file there")
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} must be YAML, got an error: {' '.join(str(error).split())}") from error
+    return parse_serve_config(raw, str(path))
+
+
+def parse_serve_config(raw: Any, where: str = "config") -> ServeConfig:
+    """A config from plain values; every error starts with `where` and the key.
+
+    >>> parse_serve_config({"providers": {"a": {"url": "http://localhost:1/v1"}}, "model": []})
+    Traceback (most recent call last):
+        ...
+    ValueError: config: unknown key 'model'; did you mean 'models'?
+    """
+    if not isinstance(raw, Mapping):
+        raise ValueError(f"{where} must hold keys and values, got {type(raw).__name__}")
+    _refuse_secrets(raw, where)
+    try:
+        return ServeConfig.model_validate(raw)
+    except ValidationError as error:
+        raise ValueError(f"{where}: {_sentence(error)}") from None
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first thing that is wrong, unknown keys before the rest."""
+    one = sorted(error.errors(include_url=False), key=lambda found: found["type"] != "extra_forbidden")[0]
+    *before, last = one["loc"] or ("",)
+    prefix = f"{_place(before)}: " if before else ""
+    if one["type"] == "extra_forbidden":
+        return f"{prefix}unknown key {str(last)!r}{did_you_mean(str(last), _fields_at(before))}"
+    if one["type"] == "missing":
+        return f"{_place(one['loc'])} is missing"
+    if one["type"] == "value_error":
+        return f"{_place(one['loc']) + ': ' if one['loc'] else ''}{one['msg'].removeprefix('Value error, ')}"
+    return f"{_place(one['loc'])} must be right: {one['msg']}, got {one['input']!r}"
+
+
+def _place(loc: Iterable[int | str]) -> str:
+    """`models[0].price`."""
+    text = ""
+    for part in loc:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def _fields_at(loc: Iterable[int | str]) -> list[str]:
+    """Names of the keys that belong at a place of the config."""
+    kind: type[BaseModel] = ServeConfig
+    for part in loc:
+        if isinstance(part, str) and part in kind.model_fields:
+            kind = _model_in(kind.model_fields[part].annotation) or kind
+    return list(kind.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The settings class that a field's type is or holds."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for inner in get_args(annotation) if (found := _model_in(inner))), None)

@@ -1,0 +1,305 @@
+"""The decision log: one row a request in a SQLite file, feedback beside it, and a reader that gives polars frames.
+
+Rows are written by one thread, some tenths of a second after the reply at most; requests never wait for the disk. No
+row holds a key; the text of a query is there only where the server was started with `--log-text`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import orjson
+
+if TYPE_CHECKING:
+    from polars import DataFrame
+
+FILE = "decisions.sqlite"
+SCHEMA = 1
+_BATCH = 500
+_MOST = 2**53
+_NO_ROW = "no decision with this id was made with this key"
+
+
+@dataclass(frozen=True)
+class Logged:
+    """One request as it is stored. None: not known, or does not apply; mappings by model are JSON texts in the file.
+
+    id                 the decision's id, which the client has from the header x-router-decision
+    time               seconds since 1970 (UTC) at which the request was there
+    key                name of the client key, "-" without keys
+    asked              the model as the request named it, such as "auto:best"
+    policy             the policy in words, None where a model was named
+    query_hash         sha256 of the text that decided; query: the text, only with --log-text
+    router_model       what the policy prefers, before exploration, stickiness and shadow
+    chosen             which model was to serve; model, provider: who did serve, None where nobody could
+    reason             "policy", "exploration", "out of distribution", "nothing meets the policy", "conversation",
+                       "shadow" or "named"
+    propensity         probability of `chosen`; propensities: of every model that could have been chosen
+    estimated_score    of `chosen`; also estimated_cost (USD) and estimated_seconds; scores, costs: of every model
+    ood                whether the query is far from the training queries
+    shadow             whether the server only watched
+    conversation       hash of the conversation's beginning, None for its first turn
+    cost               USD, from the provider's usage and the price; tokens_in, tokens_out as the provider says
+    decision_seconds   time to decide; first_token_seconds of a stream; seconds until the last byte
+    status             "ok", "failed" (no provider served), "broken" (cut after the first token), "cancelled" (the
+                       client left), "refused" (the request itself was wrong)
+    http_status        as the client saw it
+    attempts           list of {model, provider, seconds, error}, error "" for the one that served
+    """
+
+    id: str
+    time: float
+    key: str
+    asked: str
+    policy: str | None
+    query_hash: str
+    query: str | None
+    router_model: str | None
+    chosen: str
+    model: str | None
+    provider: str | None
+    reason: str
+    propensity: float
+    propensities: Mapping[str, float]
+    scores: Mapping[str, float]
+    costs: Mapping[str, float]
+    estimated_score: float | None
+    estimated_cost: float | None
+    estimated_seconds: float | None
+    ood: bool
+    shadow: bool
+    conversation: str | None
+    stream: bool
+    status: str
+    http_status: int
+    cost: float | None
+    tokens_in: int | None
+    tokens_out: int | None
+    decision_seconds: float
+    first_token_seconds: float | None
+    seconds: float
+    attempts: tuple[Mapping[str, Any], ...]
+
+
+_JSON = ("propensities", "scores", "costs", "attempts")
+_SQL = {"str": "TEXT", "float": "REAL", "int": "INTEGER", "bool": "INTEGER"}
+_COLUMNS = tuple(field.name for field in fields(Logged))
+_TYPES = {field.name: _SQL.get(str(field.type).partition(" ")[0], "TEXT") for field in fields(Logged)}
+_CREATE = f"""
+CREATE TABLE IF NOT EXISTS decisions (
+    {", ".join(f"{name} {kind}" for name, kind in _TYPES.items())}, PRIMARY KEY (id)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS decisions_time ON decisions (time);
+CREATE TABLE IF NOT EXISTS feedback (decision TEXT, time REAL, key TEXT, score REAL);
+CREATE INDEX IF NOT EXISTS feedback_decision ON feedback (decision);
+"""
+_INSERT = f"INSERT OR REPLACE INTO decisions VALUES ({', '.join('?' * len(_COLUMNS))})"
+
+
+class DecisionLog:
+    """The writer; use it as a context manager. `on_loss(rows, sentence)` is told of rows that could not be written."""
+
+    def __init__(self, folder: Path, on_loss: Callable[[int, str], None]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / FILE
+        self._on_loss = on_loss
+        self._queue: queue.SimpleQueue[tuple[Any, ...] | _Feedback | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._write, name="decision log")
+        _open(self.path).close()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._queue.put(None)
+        self._thread.join()
+
+    def add(self, row: Logged) -> None:
+        """Store a row soon."""
+        self._queue.put(_values(row))
+
+    async def add_feedback(self, decision: str, time: float, key: str, score: float) -> None:
+        """Store a score. Raises LookupError where this key made no such decision, OSError where it cannot be stored."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+        self._queue.put(_Feedback(decision, time, key, score, loop, done))
+        await done
+
+    def spent(self, key: str, since: float) -> float:
+        """USD of a key since a time."""
+        connection = _open(self.path)
+        try:
+            row = connection.execute("SELECT TOTAL(cost) FROM decisions WHERE key = ? AND time >= ?", (key, since))
+            return float(row.fetchone()[0])
+        finally:
+            connection.close()
+
+    def _write(self) -> None:
+        connection = _open(self.path)
+        try:
+            while (batch := self._batch())[-1:] != [None]:
+                self._store(connection, batch)
+            self._store(connection, batch[:-1])
+        finally:
+            connection.close()
+
+    def _batch(self) -> list[Any]:
+        """What is waiting, at least one; None ends it."""
+        batch: list[Any] = [self._queue.get()]
+        while batch[-1] is not None and len(batch) < _BATCH:
+            try:
+                batch.append(self._queue.get_nowait())
+            except queue.Empty:
+                break
+        return batch
+
+    def _store(self, connection: sqlite3.Connection, batch: list[Any]) -> None:
+        rows = [one for one in batch if isinstance(one, tuple)]
+        try:
+            with connection:
+                connection.executemany(_INSERT, rows)
+        except sqlite3.Error as error:
+            self._on_loss(len(rows), f"the decision log must be writable, got {error}: {self.path}")
+        for one in batch:
+            if isinstance(one, _Feedback):
+                one.store(connection)
+
+
+@dataclass(frozen=True)
+class _Feedback:
+    """A score on its way to the writer, and the future of the request that brought it."""
+
+    decision: str
+    time: float
+    key: str
+    score: float
+    loop: asyncio.AbstractEventLoop
+    done: asyncio.Future[None]
+
+    def store(self, connection: sqlite3.Connection) -> None:
+        error: Exception | None = None
+        try:
+            with connection:
+                known = connection.execute(
+                    "SELECT 1 FROM decisions WHERE id = ? AND key = ?", (self.decision, self.key)
+                ).fetchone()
+                if known:
+                    values = (self.decision, self.time, self.key, self.score)
+                    connection.execute("INSERT INTO feedback VALUES (?, ?, ?, ?)", values)
+                else:
+                    error = LookupError(_NO_ROW)
+        except sqlite3.Error as failed:
+            error = OSError(f"the decision log must be writable, got {failed}")
+        self.loop.call_soon_threadsafe(self._answer, error)
+
+    def _answer(self, error: Exception | None) -> None:
+        if self.done.done():
+            return
+        if error is None:
+            self.done.set_result(None)
+        else:
+            self.done.set_exception(error)
+
+
+def _values(row: Logged) -> tuple[Any, ...]:
+    return tuple(_plain(name, value) for name, value in vars(row).items())
+
+
+def _plain(name: str, value: Any) -> Any:
+    """A value as SQLite takes it: JSON text, mended text; a count that cannot be true is not known."""
+    if name in _JSON:
+        return orjson.dumps(value).decode()
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    return None if isinstance(value, int) and value >= _MOST else value
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    """A connection to a log of this schema. Raises ValueError for a file that is none."""
+    try:
+        connection = sqlite3.connect(path, timeout=30.0, check_same_thread=False)
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version not in (0, SCHEMA):
+            raise ValueError(f"{path} must be a decision log of schema {SCHEMA}, got {version}; use a newer version")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.executescript(f"{_CREATE}PRAGMA user_version = {SCHEMA};")
+    except sqlite3.Error as error:
+        raise ValueError(f"{path} must be a decision log, got {error}; choose another --log folder") from error
+    return connection
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class DecisionFrames:
+    """A log as polars frames; also while a server writes it.
+
+    decisions  one row a request, the columns of `Logged` without the mappings by model
+    models     one row a request and model that could have been chosen: id, model, propensity, score, cost (estimates)
+    feedback   the last score of each decision: id, time, score
+    """
+
+    decisions: DataFrame
+    models: DataFrame
+    feedback: DataFrame
+
+
+def read_decisions(folder: Path) -> DecisionFrames:
+    """Read the log of a folder. Raises FileNotFoundError where there is none, ValueError where it is no log."""
+    path = folder / FILE
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} must hold a {FILE}, got none; `llmrouterbench serve --log` makes one")
+    connection = _open(path)
+    try:
+        rows = connection.execute(f"SELECT {', '.join(_COLUMNS)} FROM decisions ORDER BY time, id").fetchall()
+        scores = connection.execute("SELECT decision, time, score FROM feedback ORDER BY time, rowid").fetchall()
+    finally:
+        connection.close()
+    return DecisionFrames(_decisions(rows), _models(rows), _feedback(scores))
+
+
+def _decisions(rows: list[tuple[Any, ...]]) -> DataFrame:
+    import polars as pl
+
+    kinds = {"str": pl.String, "float": pl.Float64, "int": pl.Int64, "bool": pl.Boolean}
+    schema = {
+        field.name: kinds[str(field.type).partition(" ")[0]] for field in fields(Logged) if field.name not in _JSON
+    }
+    place = {name: _COLUMNS.index(name) for name in schema}
+    columns = {name: [row[at] for row in rows] for name, at in place.items()}
+    for name in ("ood", "shadow", "stream"):
+        columns[name] = [bool(value) for value in columns[name]]
+    count = [len(orjson.loads(row[_COLUMNS.index("attempts")])) for row in rows]
+    return pl.DataFrame(columns, schema=schema).with_columns(pl.Series("attempts", count, dtype=pl.Int64))
+
+
+def _models(rows: list[tuple[Any, ...]]) -> DataFrame:
+    import polars as pl
+
+    at = {name: _COLUMNS.index(name) for name in ("id", "propensities", "scores", "costs")}
+    long = []
+    for row in rows:
+        propensities, scores, costs = (orjson.loads(row[at[name]]) for name in ("propensities", "scores", "costs"))
+        long += [(row[at["id"]], m, p, scores.get(m), costs.get(m)) for m, p in propensities.items()]
+    schema = {"id": pl.String, "model": pl.String, "propensity": pl.Float64, "score": pl.Float64, "cost": pl.Float64}
+    return pl.DataFrame(long, schema=schema, orient="row")
+
+
+def _feedback(rows: list[tuple[Any, ...]]) -> DataFrame:
+    import polars as pl
+
+    frame = pl.DataFrame(rows, schema={"id": pl.String, "time": pl.Float64, "score": pl.Float64}, orient="row")
+    return frame.unique("id", keep="last", maintain_order=True)

@@ -1,0 +1,109 @@
+"""The facts of one request while it is served, and what becomes of them: headers, a log row, a log line."""
+
+from __future__ import annotations
+
+import math
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from llmrouterbench.calls import Usage
+from llmrouterbench.embed import text_hash
+from llmrouterbench.serve.choosing import Choice
+from llmrouterbench.serve.decision_log import Logged
+
+CONVERSATION = b"x-router-conversation"
+
+
+@dataclass
+class Exchange:
+    """One request; for its fields see `decision_log.Logged`.
+
+    tries  calls to providers so far
+
+    begun  whether the client has seen the head of the reply
+    spent  USD to count against the key's budget: the cost where it is known, else what was expected
+    """
+
+    path: str
+    id: str = field(default_factory=lambda: f"d-{secrets.token_hex(12)}")
+    at: float = field(default_factory=time.time)
+    started: float = field(default_factory=time.perf_counter)
+    key: str = "-"
+    asked: str = ""
+    choice: Choice | None = None
+    stream: bool = False
+    model: str | None = None
+    provider: str | None = None
+    status: str = "failed"
+    http_status: int = 500
+    usage: Usage = field(default_factory=Usage)
+    cost: float | None = None
+    first_token_seconds: float | None = None
+    attempts: list[dict[str, Any]] = field(default_factory=list)
+    tries: int = 0
+    begun: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """Seconds so far."""
+        return time.perf_counter() - self.started
+
+    def headers(self) -> dict[str, str]:
+        """What the client is told about the decision; the real cost only where the reply is whole."""
+        told = {"x-router-decision": self.id}
+        if self.choice is not None:
+            told |= {
+                "x-router-reason": self.choice.reason,
+                "x-router-decision-ms": f"{1000 * self.choice.decision_seconds:.2f}",
+                "x-router-attempts": str(self.tries),
+            }
+            if math.isfinite(self.choice.estimated_cost):
+                told["x-router-estimated-cost"] = f"{self.choice.estimated_cost:.8f}"
+        told |= {f"x-router-{name}": value for name, value in self._served()}
+        return told
+
+    def _served(self) -> Iterator[tuple[str, str]]:
+        if self.model is not None:
+            yield "model", self.model
+        if self.provider is not None:
+            yield "provider", self.provider
+        if self.cost is not None:
+            yield "cost", f"{self.cost:.8f}"
+
+    def row(self, log_text: bool) -> Logged | None:
+        """Its row in the decision log, None where nothing was decided."""
+        choice = self.choice
+        if choice is None:
+            return None
+        chosen = choice.chosen
+        return Logged(
+            id=self.id, time=self.at, key=self.key, asked=self.asked, policy=choice.policy,
+            query_hash=text_hash(choice.text), query=choice.text if log_text else None,
+            router_model=choice.router_model, chosen=chosen, model=self.model, provider=self.provider,
+            reason=choice.reason, propensity=choice.propensities[chosen], propensities=choice.propensities,
+            scores=choice.scores, costs=choice.costs, estimated_score=_known(choice.scores.get(chosen)),
+            estimated_cost=_known(choice.estimated_cost), estimated_seconds=_known(choice.seconds), ood=choice.ood,
+            shadow=choice.shadow, conversation=choice.conversation, stream=self.stream, status=self.status,
+            http_status=self.http_status, cost=self.cost, tokens_in=self.usage.tokens_in,
+            tokens_out=self.usage.tokens_out, decision_seconds=choice.decision_seconds,
+            first_token_seconds=self.first_token_seconds, seconds=self.seconds, attempts=tuple(self.attempts),
+        )  # fmt: skip
+
+    def line(self) -> dict[str, Any]:
+        """What is logged about it: no text, no key."""
+        choice = self.choice
+        return {
+            "event": "request", "path": self.path, "decision": self.id, "key": self.key, "status": self.status,
+            "http_status": self.http_status, "asked": self.asked[:100], "model": self.model, "provider": self.provider,
+            "reason": choice.reason if choice else None, "attempts": self.attempts, "stream": self.stream,
+            "cost": self.cost, "tokens_in": self.usage.tokens_in, "tokens_out": self.usage.tokens_out,
+            "seconds": round(self.seconds, 4),
+        }  # fmt: skip
+
+
+def _known(value: float | None) -> float | None:
+    """None instead of NaN."""
+    return None if value is None or math.isnan(value) else value

@@ -1,0 +1,132 @@
+"""Client keys: who may ask, how often, and for how much money."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+
+from llmrouterbench.serve.config import KeyConfig
+from llmrouterbench.serve.refusals import RefusedError
+
+BURST_SHARE = 6.0
+"""A key that was idle may send this part of a minute's requests at once."""
+NOBODY = "-"
+"""The key's name where the config has no keys."""
+
+
+def new_key() -> tuple[str, str]:
+    """A key of 256 random bits for a client, and its sha256 for the config."""
+    key = f"lrb-{secrets.token_urlsafe(32)}"
+    return key, hash_key(key)
+
+
+def hash_key(key: str) -> str:
+    """Hex sha256 of a key. Keys are random and long, so that a slow hash would protect nothing more.
+
+    >>> hash_key("lrb-1")[:12]
+    '5dfecdb2b0be'
+    """
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def period_start(period: str, now: float) -> float:
+    """When the period that holds `now` began, in seconds since 1970 (UTC).
+
+    >>> datetime.fromtimestamp(period_start("month", 1e9), UTC).isoformat()
+    '2001-09-01T00:00:00+00:00'
+    """
+    if period == "ever":
+        return 0.0
+    day = datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return (day if period == "day" else day.replace(day=1)).timestamp()
+
+
+class Account:
+    """What one key has used: a bucket of requests, and the USD of the running period."""
+
+    def __init__(self, config: KeyConfig, spent: float = 0.0, clock: Callable[[], float] = time.time) -> None:
+        self.name = config.name
+        self.config = config
+        self.spent = spent
+        self.reserved = 0.0
+        self._clock = clock
+        self._period = period_start(config.budget_period, clock())
+        self._most = max(1.0, (config.requests_per_minute or 0.0) / BURST_SHARE)
+        self._tokens = self._most
+        self._filled = clock()
+
+    def admit(self) -> None:
+        """Count one request. Raises RefusedError (429) where the key asks too often."""
+        per_minute = self.config.requests_per_minute
+        if per_minute is None:
+            return
+        now = self._clock()
+        self._tokens = min(self._most, self._tokens + max(0.0, now - self._filled) * per_minute / 60.0)
+        self._filled = now
+        if self._tokens < 1.0:
+            wait = (1.0 - self._tokens) * 60.0 / per_minute
+            raise RefusedError(
+                429, f"key {self.name!r} may send {per_minute:g} requests a minute", "rate_limit_exceeded", wait
+            )
+        self._tokens -= 1.0
+
+    def reserve(self, expected: float) -> float:
+        """Set the expected USD of a request aside. Raises RefusedError (429) where the budget does not hold it."""
+        if self.config.budget is None:
+            return 0.0
+        self._roll()
+        if self.spent + self.reserved + expected > self.config.budget or self.spent >= self.config.budget:
+            said = f"key {self.name!r} has used its budget of ${self.config.budget:g} a {self._word}"
+            raise RefusedError(429, said, "insufficient_quota")
+        self.reserved += expected
+        return expected
+
+    def settle(self, reserved: float, cost: float) -> None:
+        """Replace what was set aside by what it cost."""
+        self._roll()
+        self.reserved = max(0.0, self.reserved - reserved)
+        self.spent += cost
+
+    @property
+    def _word(self) -> str:
+        return {"ever": "life"}.get(self.config.budget_period, self.config.budget_period)
+
+    def _roll(self) -> None:
+        start = period_start(self.config.budget_period, self._clock())
+        if start > self._period:
+            self._period, self.spent = start, 0.0
+
+
+class Keyring:
+    """The accounts of all client keys; without any key, one account for everybody."""
+
+    def __init__(self, keys: Iterable[KeyConfig], spent: Mapping[str, float] | None = None) -> None:
+        known = spent or {}
+        self._accounts = [(key.sha256.encode(), Account(key, known.get(key.name, 0.0))) for key in keys]
+        self._everybody = Account(KeyConfig(name=NOBODY, sha256="0" * 64))
+
+    @property
+    def open(self) -> bool:
+        """Whether anybody may ask."""
+        return not self._accounts
+
+    def account(self, authorization: str) -> Account:
+        """Whose key an Authorization header holds. Raises RefusedError (401).
+
+        All keys are compared, each in constant time.
+        """
+        if self.open:
+            return self._everybody
+        scheme, _, key = authorization.partition(" ")
+        digest = hash_key(key.strip()).encode()
+        found: Account | None = None
+        for stored, account in self._accounts:
+            if hmac.compare_digest(stored, digest):
+                found = account
+        if found is None or scheme.lower() != "bearer":
+            raise RefusedError(401, "Authorization must be Bearer and a key of this server's config", "invalid_api_key")
+        return found

@@ -1,0 +1,52 @@
+"""What Prometheus reads at /metrics. No label holds a text or a key; the name of a client key is one."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from llmrouterbench.serve.upstream import Upstream
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+_FAST = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5)
+
+
+class Meters:
+    """The counters of one server, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        name = "llmrouterbench"
+        self.requests = Counter(
+            f"{name}_requests", "Requests by path and how they ended.", ("path", "key", "status"), registry=registry
+        )
+        self.decisions = Counter(f"{name}_decisions", "Decisions.", ("model", "reason"), registry=registry)
+        self.attempts = Counter(
+            f"{name}_attempts", "Calls to providers by how they ended.", ("provider", "model", "result"),
+            registry=registry,
+        )  # fmt: skip
+        self.cost = Counter(f"{name}_cost_usd", "USD spent where it is known.", ("model", "key"), registry=registry)
+        self.unpriced = Counter(f"{name}_unpriced", "Replies of unknown cost.", ("model",), registry=registry)
+        self.tokens = Counter(f"{name}_tokens", "Tokens as billed.", ("model", "direction"), registry=registry)
+        self.ood = Counter(f"{name}_out_of_distribution", "Queries far from the training queries.", registry=registry)
+        self.feedback = Counter(f"{name}_feedback", "Scores that clients sent.", registry=registry)
+        self.lost_rows = Counter(f"{name}_lost_log_rows", "Rows the log could not write.", registry=registry)
+        self.in_flight = Gauge(f"{name}_requests_in_flight", "Requests under way.", registry=registry)
+        self.breaker = Gauge(f"{name}_breaker", "0 closed, 1 half open, 2 open.", ("provider",), registry=registry)
+        self.calls = Gauge(f"{name}_calls_in_flight", "Calls under way.", ("provider",), registry=registry)
+        self.seconds = Histogram(
+            f"{name}_request_seconds", "Until the last byte.", ("path",), buckets=_SECONDS, registry=registry
+        )
+        self.first_token = Histogram(
+            f"{name}_first_token_seconds", "Until a stream's first token.", ("model",), buckets=_SECONDS,
+            registry=registry,
+        )  # fmt: skip
+        self.deciding = Histogram(f"{name}_decision_seconds", "To decide.", buckets=_FAST, registry=registry)
+
+    def watch(self, upstream: Upstream) -> None:
+        """Show a provider's breaker and calls under way."""
+        self.breaker.labels(upstream.name).set_function(lambda: upstream.breaker.state)
+        self.calls.labels(upstream.name).set_function(lambda: upstream.in_flight)
+
+    def page(self) -> bytes:
+        """The text for Prometheus."""
+        return generate_latest(self.registry)

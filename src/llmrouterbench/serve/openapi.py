@@ -1,0 +1,72 @@
+"""What the OpenAPI document says of bodies that the server itself hardly reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_ERROR = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type"],
+            "properties": {
+                "message": {"type": "string"},
+                "type": {"type": ["string", "null"]},
+                "param": {},
+                "code": {},
+            },
+        }
+    },
+}
+_WHY = {
+    400: "The request is wrong.",
+    401: "The client key is missing or unknown.",
+    404: "There is no such model or decision.",
+    408: "The body did not come in time.",
+    413: "The body is too large.",
+    429: "The key asks too often, its budget is used, or the provider is busy.",
+    502: "No provider could serve.",
+    503: "The server or all providers are busy.",
+    504: "No provider answered in time.",
+}
+
+
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The documentation of some error statuses."""
+    content = {"application/json": {"schema": _ERROR}}
+    return {status: {"description": _WHY[status], "content": content} for status in statuses}
+
+
+def _body(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"required": True, "content": {"application/json": {"schema": schema}}}
+
+
+CHAT_BODY = _body(
+    {
+        "type": "object",
+        "required": ["model", "messages"],
+        "description": "As OpenAI documents it; fields that are not listed here go to the provider as they are.",
+        "properties": {
+            "model": {
+                "type": "string",
+                "minLength": 1,
+                "description": "auto, auto:POLICY such as 'auto:cheapest --min-quality 0.8', or a model's name.",
+            },
+            "messages": {
+                "type": "array",
+                "minItems": 1,
+                "items": {"type": "object", "required": ["role"], "properties": {"role": {"type": "string"}}},
+            },
+            "stream": {"type": ["boolean", "null"]},
+        },
+    }
+)
+EMBEDDINGS_BODY = _body(
+    {
+        "type": "object",
+        "required": ["model", "input"],
+        "properties": {"model": {"type": "string", "minLength": 1}, "input": {}},
+    }
+)

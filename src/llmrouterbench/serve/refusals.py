@@ -1,0 +1,54 @@
+"""What the server itself answers with when it does not serve: one sentence in OpenAI's error form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import orjson
+
+_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    404: "not_found_error",
+    405: "invalid_request_error",
+    408: "timeout_error",
+    413: "invalid_request_error",
+    429: "rate_limit_error",
+}
+
+
+class RefusedError(Exception):
+    """A request that is not served, as its client is told.
+
+    status, code  of HTTP, and OpenAI's short name of the reason
+    retry_after   seconds after which another try can succeed, None: a try of the same again cannot
+    """
+
+    def __init__(self, status: int, message: str, code: str | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.code = code
+        self.retry_after = retry_after
+
+    @property
+    def body(self) -> bytes:
+        """The JSON body."""
+        return error_body(self.message, _TYPES.get(self.status, "server_error"), self.code)
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Headers that official clients obey: when to try again, or not to."""
+        if self.retry_after is not None:
+            return {"retry-after": f"{max(1, round(self.retry_after))}"}
+        return {"x-should-retry": "false"} if self.status == 429 else {}
+
+
+def error_body(message: str, kind: str, code: str | None) -> bytes:
+    r"""An error in OpenAI's form.
+
+    >>> error_body("no model named 'x'", "not_found_error", None)
+    b'{"error":{"message":"no model named \'x\'","type":"not_found_error","param":null,"code":null}}'
+    """
+    whole = message.encode("utf-8", "backslashreplace").decode()
+    return orjson.dumps({"error": {"message": whole, "type": kind, "param": None, "code": code}})

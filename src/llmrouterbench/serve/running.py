@@ -1,0 +1,125 @@
+"""Runs a server until it is told to stop; streams under way are finished first."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llmrouterbench.serve.config import ServeConfig
+
+if TYPE_CHECKING:
+    from llmrouterbench.fitted import FittedRouter
+    from llmrouterbench.serve.log_lines import LogLines
+
+BACKLOG = 2048
+
+
+@dataclass(frozen=True)
+class Serving:
+    """How to serve, beyond the config.
+
+    log            folder of the decision log, None for none; log_text: with the texts of queries
+    shadow         a model that serves everything, "" for none
+    explore        share of queries that a random model serves
+    finish_seconds how long requests under way may take when the server is stopped
+    """
+
+    log: Path | None = None
+    log_text: bool = False
+    shadow: str = ""
+    explore: float = 0.0
+    finish_seconds: int = 600
+
+
+def bind(config: ServeConfig) -> socket.socket:
+    """The listening socket. Raises ValueError for an address that others reach without client keys, OSError."""
+    if not is_loopback(config.host) and not config.keys:
+        raise ValueError(
+            f"host must be a loopback address such as 127.0.0.1 while the config has no keys, got {config.host!r};"
+            " add keys, see `llmrouterbench new-key`"
+        )
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    listening = socket.socket(family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((config.host, config.port))
+    except OSError as error:
+        listening.close()
+        raise OSError(
+            error.errno, f"{config.host}:{config.port} must be free to listen on, got {error.strerror}"
+        ) from None
+    return listening
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0"), is_loopback("::1")
+    (True, True, False, True)
+    """
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def serve(
+    router: FittedRouter,
+    config: ServeConfig,
+    serving: Serving,
+    lines: LogLines,
+    listening: socket.socket,
+    started: Callable[[str], None] = lambda address: None,
+) -> None:
+    """Serve until SIGINT or SIGTERM; `started` is told the address. A second signal ends at once."""
+    import uvicorn
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    from llmrouterbench.serve.app import Front
+    from llmrouterbench.serve.decision_log import DecisionLog
+    from llmrouterbench.serve.gateway import Gateway
+    from llmrouterbench.serve.log_lines import LinesHandler
+
+    def lost(rows: int, sentence: str) -> None:
+        gateway.meters.lost_rows.inc(rows)
+        lines.say("error", sentence)
+
+    with ExitStack() as stack:
+        log = stack.enter_context(DecisionLog(serving.log, lost)) if serving.log is not None else None
+        gateway = Gateway(
+            router, config, log=log, log_text=serving.log_text, shadow=serving.shadow, explore=serving.explore,
+            lines=lines,
+        )  # fmt: skip
+        logging.getLogger("uvicorn").handlers = [LinesHandler(lines)]
+        logging.getLogger("uvicorn").setLevel(logging.WARNING)
+        settings = uvicorn.Config(
+            Front(gateway), log_config=None, access_log=False, server_header=False, backlog=BACKLOG, ws="none",
+            timeout_graceful_shutdown=serving.finish_seconds,
+        )  # fmt: skip
+        host, port = listening.getsockname()[:2]
+        started(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+        # One query is too little work for more than one thread of a matrix library.
+        with _signals_ignored_at_the_end(), threadpool_limits(limits=1):
+            uvicorn.Server(settings).run(sockets=[listening])
+
+
+@contextmanager
+def _signals_ignored_at_the_end() -> Iterator[None]:
+    """Uvicorn raises the signals that stopped it again when it is done; by then the log must still be closed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {one: signal.signal(one, lambda *_: None) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)

@@ -1,0 +1,244 @@
+"""A scripted upstream for tests of the server: a real OpenAI-compatible FastAPI server on loopback, in a thread.
+
+It answers with what it was sent, so that a test can see that nothing changed on the way. `fault` decides for each
+request how it goes wrong; `python tests/upstream.py` runs one in a process of its own and prints its address.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+
+CHAT = "/v1/chat/completions"
+FAULTS = (
+    "400", "401", "402", "404", "408", "429", "500", "503", "too-long", "stall", "drop", "html", "half", "error-200",
+    "array", "empty-stream", "role-only", "cut", "error-event", "stall-later",
+)  # fmt: skip
+"""Faults by name; those after "array" need a stream. "cut", "error-event" and "stall-later" come after first tokens."""
+
+
+@dataclass
+class Upstream:
+    """The server; use it as a context manager.
+
+    fault    (body) -> the name of a fault, "" for none
+    latency  seconds before an answer; pause: seconds between the words of a stream
+    key      the key to insist on, "" for any
+    bodies   what was sent, as bytes; headers beside it
+    finished, cancelled  answers that went out whole, and those whose client left
+    """
+
+    fault: Callable[[dict[str, Any]], str] = lambda body: ""
+    latency: float = 0.0
+    pause: float = 0.0
+    key: str = ""
+    reply: str = "one two three four"
+    bodies: list[bytes] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    finished: int = 0
+    cancelled: int = 0
+    busy: int = 0
+    most_busy: int = 0
+
+    def __enter__(self) -> Self:
+        self._socket = socket.socket()
+        self._socket.bind(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/v1"
+        config = uvicorn.Config(
+            _application(self), ws="none", lifespan="off", log_config=None, log_level="critical", access_log=False,
+            backlog=2048, timeout_graceful_shutdown=1,
+        )  # fmt: skip
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
+        self._thread.start()
+        while not self._server.started:
+            time.sleep(0.01)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.should_exit = self._server.force_exit = True
+        self._thread.join()
+        self._socket.close()
+
+    def sent(self, number: int = -1) -> dict[str, Any]:
+        """A body that came, read."""
+        body: dict[str, Any] = json.loads(self.bodies[number])
+        return body
+
+
+def refused_url() -> str:
+    """An address on loopback where nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{probe.getsockname()[1]}/v1"
+
+
+def _application(upstream: Upstream) -> FastAPI:
+    app = FastAPI()
+
+    @app.post(CHAT)
+    async def chat(request: Request) -> Response:
+        raw = await request.body()
+        upstream.bodies.append(raw)
+        upstream.headers.append(dict(request.headers))
+        body = json.loads(raw)
+        given = request.headers.get("authorization", "")
+        if upstream.key and given != f"Bearer {upstream.key}":
+            return _error(401, f"Incorrect API key provided: {given}")
+        upstream.busy += 1
+        upstream.most_busy = max(upstream.most_busy, upstream.busy)
+        try:
+            return await _until_left(upstream, request, _answer(upstream, body, upstream.fault(body), given))
+        finally:
+            upstream.busy -= 1
+
+    @app.post("/v1/embeddings")
+    async def embeddings(request: Request) -> Response:
+        raw = await request.body()
+        upstream.bodies.append(raw)
+        body = json.loads(raw)
+        if refused := _refusal(upstream.fault(body), ""):
+            return refused
+        upstream.finished += 1
+        data = [{"object": "embedding", "index": 0, "embedding": [1.0, 0.5]}]
+        usage = {"prompt_tokens": 3, "total_tokens": 3}
+        return JSONResponse({"object": "list", "data": data, "model": body["model"], "usage": usage})
+
+    return app
+
+
+async def _until_left(upstream: Upstream, request: Request, answer: Any) -> Response:
+    """The answer, unless the client leaves first; then it is cancelled and counted."""
+    task = asyncio.ensure_future(answer)
+    while not task.done():
+        await asyncio.wait([task], timeout=0.02)
+        if not task.done() and await request.is_disconnected():
+            task.cancel()
+            upstream.cancelled += 1
+            return Response(b"")
+    made: Response = task.result()
+    return made
+
+
+def _error(status: int, message: str, code: str | None = None, headers: dict[str, str] | None = None) -> Response:
+    error = {"message": message, "type": "scripted", "param": None, "code": code}
+    return JSONResponse({"error": error}, status, headers)
+
+
+def _refusal(fault: str, given: str) -> Response | None:
+    """The response of a fault that is no reply, None for the others."""
+    made: dict[str, Response] = {
+        "429": _error(429, "slow down", "rate_limit_exceeded", {"retry-after": "1"}),
+        "too-long": _error(400, "This model's context is too short", "context_length_exceeded"),
+        "html": HTMLResponse("<html>Welcome to nginx</html>"),
+        "error-200": JSONResponse({"error": {"message": "upstream broke", "code": 502}}),
+        "array": JSONResponse([1, 2, 3]),
+        "half": Response(b'{"id": "chatcmpl-1", "choices": [{"ind', media_type="application/json"),
+    }
+    if fault.isdigit() and fault not in made:
+        return _error(int(fault), f"scripted status {fault} for {given}")
+    return made.get(fault)
+
+
+async def _answer(upstream: Upstream, body: dict[str, Any], fault: str, given: str) -> Response:
+    await asyncio.sleep(upstream.latency)
+    if fault == "stall":
+        await asyncio.sleep(30)
+    refused = _refusal(fault, given)
+    if refused is not None:
+        return refused
+    if fault == "drop":
+        return StreamingResponse(_breaking(), headers={"content-length": "1000"}, media_type="application/json")
+    if body.get("stream"):
+        return StreamingResponse(_events(upstream, body, fault), media_type="text/event-stream")
+    upstream.finished += 1
+    return JSONResponse(completion(upstream, body))
+
+
+async def _breaking() -> AsyncIterator[bytes]:
+    yield b'{"id": "chatcmpl-1", '
+    raise ConnectionAbortedError("scripted")
+
+
+def completion(upstream: Upstream, body: dict[str, Any]) -> dict[str, Any]:
+    """A whole reply, with what was asked for in it: a tool call, JSON, log probabilities."""
+    message: dict[str, Any] = {"role": "assistant", "content": upstream.reply}
+    finish = "stop"
+    if body.get("tools"):
+        function = {"name": body["tools"][0]["function"]["name"], "arguments": '{"city": "Lima"}'}
+        message = {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"id": "call_1", "type": "function", "function": function}],
+        }
+        finish = "tool_calls"
+    if (body.get("response_format") or {}).get("type", "").startswith("json"):
+        message["content"] = '{"answer": 42}'
+    choice: dict[str, Any] = {"index": 0, "message": message, "finish_reason": finish}
+    if body.get("logprobs"):
+        one = {"token": "one", "logprob": -0.5, "bytes": [111], "top_logprobs": []}
+        choice["logprobs"] = {"content": [one], "refusal": None}
+    return {
+        "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": body["model"],
+        "choices": [choice], "usage": usage(), "x_own_field": {"kept": [1, 2.50, None]},
+    }  # fmt: skip
+
+
+def usage() -> dict[str, int]:
+    """What every reply is billed for."""
+    return {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
+
+
+async def _events(upstream: Upstream, body: dict[str, Any], fault: str) -> AsyncIterator[bytes]:
+    """A streamed reply, a word a chunk."""
+
+    def event(choices: list[dict[str, Any]], **more: Any) -> bytes:
+        chunk = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": body["model"]}
+        return b"data: " + json.dumps({**chunk, "choices": choices, **more}).encode() + b"\n\n"
+
+    done = False
+    try:
+        yield b": keep-alive\n\n"
+        if fault == "empty-stream":
+            return
+        yield event([{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}])
+        if fault == "role-only":
+            return
+        for number, word in enumerate(upstream.reply.split(" ")):
+            if number == 2 and fault == "cut":
+                raise ConnectionAbortedError("scripted")
+            if number == 2 and fault == "error-event":
+                yield event([], error={"message": "upstream broke", "code": 502})
+                return
+            if number == 2 and fault == "stall-later":
+                await asyncio.sleep(30)
+            yield event([{"index": 0, "delta": {"content": f"{word} "}, "finish_reason": None}])
+            await asyncio.sleep(upstream.pause)
+        yield event([{"index": 0, "delta": {}, "finish_reason": "stop"}])
+        if (body.get("stream_options") or {}).get("include_usage"):
+            yield event([], usage=usage())
+        yield b"data: [DONE]\n\n"
+        done = True
+        upstream.finished += 1
+    finally:
+        upstream.cancelled += not done and not fault
+
+
+if __name__ == "__main__":
+    with Upstream(latency=float(sys.argv[1]) if len(sys.argv) > 1 else 0.0) as running:
+        print(running.url, flush=True)
+        threading.Event().wait()
