@@ -556,11 +556,12 @@ def test_figure_shows_frontier_models_and_routers(written: tuple[Leaderboard, Pa
     from llmrouterbench.figures.pareto import pareto_figure
 
     board, _ = written
-    axes = pareto_figure(board).axes[0]
-    assert axes.get_title(loc="left").startswith("SIMULATED")
+    figure = pareto_figure(board)
+    axes = figure.axes[0]
+    assert figure.get_suptitle().startswith("SIMULATED")
     legend = axes.get_legend()
     assert legend is not None
-    assert {text.get_text() for text in legend.get_texts()} == {
+    assert {text.get_text().partition(" (")[0] for text in legend.get_texts()} == {
         "frontier of all points", "best_single", "twin", "sweep",
     }  # fmt: skip
     frontier = sorted((p.cost, 100 * p.avg_acc) for p in board.points if p.on_frontier)

@@ -7,6 +7,7 @@ import io
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,15 +36,12 @@ def write_report(board: Leaderboard, folder: Path, *, figures: bool = True) -> L
     Returns the board with a note added where a figure could not be drawn.
     """
     drawn: dict[str, bytes] = {}
-    if figures and board.points:
-        try:
-            from llmrouterbench.figures.pareto import pareto_files
+    if figures and board.points and find_spec("matplotlib") is None:
+        board = replace(board, notes=(*board.notes, f"The Pareto {NEEDS_MATPLOTLIB}."))
+    elif figures and board.points:
+        from llmrouterbench.figures.pareto import pareto_files
 
-            drawn = pareto_files(board)
-        except ModuleNotFoundError as error:
-            if (error.name or "").partition(".")[0] != "matplotlib":
-                raise
-            board = replace(board, notes=(*board.notes, f"The Pareto {NEEDS_MATPLOTLIB}."))
+        drawn = pareto_files(board)
     files = {
         **drawn,
         "leaderboard.md": markdown(board, "pareto.png" if drawn else None).encode(),
