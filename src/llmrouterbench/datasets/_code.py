@@ -18,14 +18,16 @@ LONGEST = 1 << 18
 """Characters of the longest piece that is looked at as a program."""
 _PYTHON = frozenset({"python", "py", "python3", "py3", "python2", "ipython", "pycon"})
 _FENCE = re.compile(r"^[ \t>]*(`{3,}|~{3,})[ \t]*([\w+#.-]*)(.*)$")
+_OPENS_LATE = re.compile(r"[^`](`{3,})(python3?|py3?)[ \t]*$", re.IGNORECASE)
 _START = re.compile(r"^(?:import\s+\w|from\s+[\w.]+\s+import\b|(?:async\s+)?def\s+\w+\s*\(|class\s+\w+|@\w)")
 _GOES_ON = re.compile(
     r"^(?:\s|$|#|[)\]}]|@\w|(?:import|from|def|class|async|if|elif|else|for|while|try|except|finally|with|match|print"
     r"|return|global|assert|raise|del|pass)\b"
     r"|[A-Za-z_][\w.\[\]'\", ]*\s*(?:[-+*/%|&^]|//|\*\*|>>|<<)?=[^=]|\w+\(.*\)\s*$)"
 )
+_PRINTS = re.compile(r"\b(?:print|input|sys|stdout|open|os)\b")
 _TRIPLE = re.compile(r'"""|\'\'\'')
-_CUTS = 8
+_CUTS, _LOOK_AHEAD = 8, 400
 _PARSING = threading.Lock()  # catch_warnings is not made for threads
 
 
@@ -62,21 +64,41 @@ def blocks(text: str) -> list[Block]:
     found: list[Block] = []
     fence, language, lines = "", "", list[str]()
     for line in text.splitlines():
-        said = _FENCE.match(line)
-        if not fence and said and "`" not in said[3]:
-            fence, language, lines = said[1], said[2].lower(), []
-        elif fence and said and said[1].startswith(fence) and not said[2] and not said[3].strip():
+        opening = _opening(line)
+        if opening and (not fence or (opening[1] in _PYTHON and opening[0] == fence)):  # the one before was not closed
+            found += [_block(lines, language)] if fence else []
+            (fence, language), lines = opening, []
+        elif fence and _closes(line, fence):
             found.append(_block(lines, language))
+            fence = ""
+        elif fence and line.rstrip().endswith(fence):
+            found.append(_block([*lines, line.rstrip().removesuffix(fence)], language))
             fence = ""
         elif fence:
             lines.append(line)
     return [*found, _block(lines, language)] if fence else found
 
 
+def _opening(line: str) -> tuple[str, str] | None:
+    """The fence that a line opens, and the language it says."""
+    if "```" not in line and "~~~" not in line:
+        return None
+    if (said := _FENCE.match(line)) is not None:
+        return None if "`" in said[3] else (said[1], said[2].lower())
+    late = _OPENS_LATE.search(line)
+    return None if late is None else (late[1], late[2].lower())
+
+
+def _closes(line: str, fence: str) -> bool:
+    said = _FENCE.match(line) if fence in line else None
+    return said is not None and said[1].startswith(fence) and not said[2] and not said[3].strip()
+
+
 def _block(lines: list[str], language: str) -> Block:
     if lines and all(line.startswith((">>> ", "... ", ">>>", "...")) for line in lines if line.strip()):
         lines = [line[4:] for line in lines]
-    return Block("".join(line + "\n" for line in textwrap.dedent("\n".join(lines)).split("\n")), language)
+    text = "\n".join(lines) + "\n"
+    return Block(textwrap.dedent(text) if text[0] in " \t" else text, language)
 
 
 def defined(tree: ast.Module) -> set[str]:
@@ -132,9 +154,8 @@ def find_code(reply: str, entry: str = "", stub: str = "") -> str:
     'def f(x):\n    return x\n'
     """
     text = visible(reply)
-    fenced = [block for block in blocks(text) if block.language in _PYTHON or not block.language]
-    trees = [(block, tree) for block in fenced if (tree := parsed(block.text)) is not None and tree.body]
-    chosen = _defining(trees, entry) if entry else _program(trees)
+    fenced = [b for b in blocks(text) if (b.language in _PYTHON or not b.language) and not b.text.isspace()]
+    chosen = _defining(fenced, entry) if entry else _program(fenced)
     if chosen:
         return chosen
     if code := _unfenced(text, entry):
@@ -142,50 +163,62 @@ def find_code(reply: str, entry: str = "", stub: str = "") -> str:
     return _continued(stub, [block.text for block in fenced], text) if stub else ""
 
 
-def _defining(trees: list[tuple[Block, ast.Module]], entry: str) -> str:
-    for at in reversed(range(len(trees))):
-        block, tree = trees[at]
-        if entry in defined(tree):
-            return _joined(trees[:at], block.text, tree)
+def _defining(fenced: list[Block], entry: str) -> str:
+    for at in reversed(range(len(fenced))):
+        tree = parsed(fenced[at].text) if entry in fenced[at].text else None
+        if tree is not None and entry in defined(tree):
+            return _joined(fenced[:at], fenced[at].text, tree)
     return ""
 
 
-def _joined(earlier: list[tuple[Block, ast.Module]], code: str, tree: ast.Module) -> str:
+def _joined(earlier: list[Block], code: str, tree: ast.Module) -> str:
     """The code, after the earlier blocks that define what it lacks."""
     lacking, parts = missing(tree), [code]
-    for block, before in reversed(earlier):
+    for block in reversed(earlier):
+        if not any(name in block.text for name in lacking) or (before := parsed(block.text)) is None:
+            continue
         if lacking & defined(before):
-            lacking -= defined(before)
+            lacking = (lacking | missing(before)) - defined(before)
             parts.append(block.text)
     return "".join(reversed(parts))
 
 
-def _program(trees: list[tuple[Block, ast.Module]]) -> str:
+def _program(fenced: list[Block]) -> str:
     """The last block that prints, those said to be Python first: samples of input parse as Python too."""
     for said in (True, False):
-        for at in reversed(range(len(trees))):
-            block, tree = trees[at]
-            if (block.language in _PYTHON) is said and _prints(tree):
-                return _joined(trees[:at], block.text, tree)
-    return next((block.text for block, _ in reversed(trees) if block.language in _PYTHON), "")
+        for at in reversed(range(len(fenced))):
+            if (fenced[at].language in _PYTHON) is not said or not _PRINTS.search(fenced[at].text):
+                continue
+            tree = parsed(fenced[at].text)
+            if tree is not None and _prints(tree):
+                return _joined(fenced[:at], fenced[at].text, tree)
+    return next((b.text for b in reversed(fenced) if b.language in _PYTHON and parsed(b.text) is not None), "")
 
 
 def _prints(tree: ast.Module) -> bool:
-    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    return bool(names & {"print", "input", "sys", "stdout", "open", "os"})
+    return any(isinstance(node, ast.Name) and _PRINTS.fullmatch(node.id) for node in ast.walk(tree))
 
 
 def _unfenced(text: str, entry: str) -> str:
     """The last stretch of code lines that defines `entry`; without one, the longest that prints."""
     best = ""
     for stretch in _stretches(text):
-        code = _cut(stretch)
-        tree = parsed(code)
-        if tree is None or not tree.body:
+        if entry not in stretch:
             continue
-        if (entry in defined(tree)) if entry else (_prints(tree) and len(code) >= len(best)):
-            best = code
+        for code in map(_cut, _starts(stretch)):
+            tree = parsed(code)
+            if tree is not None and (entry in defined(tree) if entry else _prints(tree) and len(code) >= len(best)):
+                best = code
+                break
     return best
+
+
+def _starts(stretch: str) -> Iterator[str]:
+    """The stretch, then its parts from each of the first definitions and imports on: prose may look like code."""
+    yield stretch
+    lines = stretch.splitlines(keepends=True)
+    for at in [at for at, line in enumerate(lines[:_LOOK_AHEAD]) if at and _START.match(line)][:_CUTS]:
+        yield "".join(lines[at:])
 
 
 def _stretches(text: str) -> Iterator[str]:
@@ -215,11 +248,13 @@ def _open_quote(line: str, quote: str) -> str:
 
 def _cut(code: str) -> str:
     """Without the lines from the first one that is no Python; a few tries, each a parse."""
+    if len(code) > LONGEST:
+        return ""
     for _ in range(_CUTS):
         try:
             with _PARSING, warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                ast.parse(code[:LONGEST])
+                ast.parse(code)
             return code
         except SyntaxError as error:
             keep = min((error.lineno or 1) - 1, code.count("\n") - 1)
@@ -231,7 +266,9 @@ def _cut(code: str) -> str:
 
 def _continued(stub: str, fenced: list[str], text: str) -> str:
     """The stub with what follows it: the last fenced body, or the bare reply."""
-    for body in [*reversed(fenced), text]:
+    for body in [*reversed(fenced[-_CUTS:]), text]:
+        if len(body) > LONGEST:
+            continue
         for shape in (body, textwrap.indent(textwrap.dedent(body), "    ")):
             code = stub.rstrip() + "\n" + shape.strip("\n") + "\n"
             tree = parsed(code)
