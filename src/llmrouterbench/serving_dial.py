@@ -88,9 +88,9 @@ class Dial:
 
     def _own_choice(self, setting: float, queries: Queries | None) -> IntArray:
         if queries is None:
-            place = np.flatnonzero(self._learned.settings == setting)
+            place = np.flatnonzero(np.isclose(self._learned.settings, setting, rtol=1e-9))
             if not len(place):
-                raise ValueError(f"weight must be one of the router's own settings to be measured, got {setting:g}")
+                raise ValueError(f"a weight must be one of the router's own settings to be measured, got {setting:g}")
             return np.asarray(self._learned.piece.choice[place[0]], dtype=np.int64)
         assert isinstance(self._router, TradeOffRouter)
         return np.asarray(self._router.decide_sweep(queries, np.array([setting]))[0], dtype=np.int64)
