@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,12 +15,22 @@ if TYPE_CHECKING:
 
 ROW = 0.24
 """Inches a row of bars needs."""
+_DIAMOND: dict[str, Any] = {"markersize": 4.5, "markerfacecolor": "white", "color": "#D55E00"}
 
 
 def bar_panel(
-    axes: Axes, values: Sequence[Interval], title: str, *, sign: str = "", hatched: Sequence[bool] | None = None
+    axes: Axes,
+    values: Sequence[Interval],
+    title: str,
+    *,
+    sign: str = "",
+    hatched: Sequence[bool] | None = None,
+    marks: Sequence[float] = (),
 ) -> None:
-    """Draw values (rows,), fractions shown as percent; a row without a value says N/A, hatched rows are references."""
+    """Draw values (rows,), fractions shown as percent; a row without a value says N/A, hatched rows are references.
+
+    A diamond stands at each of `marks` (rows,), where there is one.
+    """
     numbers = 100 * np.array([(v.value, v.low, v.high) for v in values]).reshape(-1, 3)
     known = np.isfinite(numbers)
     width = np.where(known[:, 0], numbers[:, 0], 0.0)
@@ -30,8 +40,11 @@ def bar_panel(
             bar.set(facecolor="#eeeeee", edgecolor="#777777", hatch="////")
     rows = np.flatnonzero(known.all(axis=1))
     axes.hlines(rows, numbers[rows, 1], numbers[rows, 2], color="#222222", linewidth=1.0)
-    ends = np.max(np.where(known, numbers, 0.0), axis=1, initial=0.0)
-    low, high = float(np.min(np.where(known, numbers, 0.0), initial=0.0)), float(np.max(ends, initial=0.0))
+    places = 100 * np.array(marks if len(marks) else [np.nan] * len(values), dtype=np.float64)
+    axes.plot(places, range(len(values)), linestyle="none", marker="D", **_DIAMOND)
+    drawn = np.nan_to_num(np.column_stack([numbers, places]), nan=0.0)
+    ends = drawn.max(axis=1, initial=0.0)
+    low, high = float(drawn.min(initial=0.0)), float(ends.max(initial=0.0))
     room = (high - low) or 1.0
     axes.set_xlim(low - 0.05 * room, high + 0.42 * room)
     for row, end in enumerate(ends.tolist()):

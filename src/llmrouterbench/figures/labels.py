@@ -20,7 +20,26 @@ Box = tuple[float, float, float, float]
 """Left, bottom, right, top in pixels."""
 _LONGEST = 44
 _FAR = 24.0
-_OFFSETS = ((6, 0), (0, 6), (0, -6), (-6, 0), (5, 5), (5, -5), (-5, 5), (-5, -5), (0, 15), (0, -15), (22, 9), (22, -9))
+_OFFSETS = (
+    (6, 0),
+    (0, 6),
+    (0, -6),
+    (-6, 0),
+    (5, 5),
+    (5, -5),
+    (-5, 5),
+    (-5, -5),
+    (0, 15),
+    (0, -15),
+    (22, 9),
+    (22, -9),
+    (-22, 9),
+    (-22, -9),
+    (0, 26),
+    (0, -26),
+    (34, -20),
+    (34, 20),
+)
 
 
 def label_points(axes: Axes, xy: FloatArray, names: Sequence[str], *, bold: int | None = None, gap: float = 1.0) -> int:

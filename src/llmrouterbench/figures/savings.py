@@ -14,7 +14,6 @@ from llmrouterbench.stats import Interval
 
 if TYPE_CHECKING:
     import polars as pl
-    from matplotlib.axes import Axes
 
 _NAN = float("nan")
 
@@ -59,22 +58,11 @@ def savings_picture(
         f"Gains and savings against {base}: {title}", 1.0 + ROW * len(drawn), (1, 2),
         simulated=simulated, notes=said, sharey=True,
     )  # fmt: skip
-    bar_panel(axes[0], [row.perf_gain for row in drawn], "PerfGain, %", sign="+")
-    bar_panel(axes[1], [row.cost_save for row in drawn], "CostSave, %", sign="+")
-    _diamonds(axes[0], [row.hindsight_perf_gain for row in drawn])
-    _diamonds(axes[1], [row.hindsight_cost_save for row in drawn])
+    gains, saves = [row.hindsight_perf_gain for row in drawn], [row.hindsight_cost_save for row in drawn]
+    bar_panel(axes[0], [row.perf_gain for row in drawn], "PerfGain, %", sign="+", marks=gains)
+    bar_panel(axes[1], [row.cost_save for row in drawn], "CostSave, %", sign="+", marks=saves)
     rows_axis(axes, [row.name for row in drawn])
     return Picture("figure07_savings", figure, _table(ranked), tuple(said))
-
-
-def _diamonds(axes: Axes, values: Sequence[float]) -> None:
-    at = 100 * np.array(values, dtype=np.float64)
-    axes.plot(
-        at, range(len(at)), linestyle="none", marker="D", markersize=4.5, markerfacecolor="white", color="#D55E00"
-    )
-    if np.isfinite(at).any():
-        low, high = axes.get_xlim()
-        axes.set_xlim(min(low, float(np.nanmin(at)) - 0.03 * (high - low)), max(high, float(np.nanmax(at))))
 
 
 def _table(rows: Sequence[Saving]) -> pl.DataFrame:
