@@ -10,6 +10,7 @@ import typer
 from llmrouterbench.commands import cache as _cache_commands  # noqa: F401
 from llmrouterbench.commands import collect as _collect  # noqa: F401
 from llmrouterbench.commands import fit as _fit_commands  # noqa: F401
+from llmrouterbench.commands import logs as _logs_commands  # noqa: F401
 from llmrouterbench.commands import run as _run_command  # noqa: F401
 from llmrouterbench.commands import score as _score_commands  # noqa: F401
 from llmrouterbench.commands import serve as _serve_commands  # noqa: F401

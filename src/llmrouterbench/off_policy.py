@@ -22,7 +22,7 @@ class Logged:
 
     choice      (n,) model that served
     propensity  (n, m) probability with which the logging policy would have served each model; rows add up to 1
-    score       (n,) feedback on the reply, in [0, 1]; NaN where nobody gave any
+    score       (n,) feedback on the reply, NaN where nobody gave any; or another number to average, such as its cost
     """
 
     choice: IntArray

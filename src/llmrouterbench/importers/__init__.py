@@ -49,6 +49,7 @@ FORMATS = {
     "routerbench": "routerbench:read_routerbench",
     "routellm": "routellm:read_routellm",
     "llmrouter": "llmrouter:read_llmrouter",
+    "decision_log": "decision_log:read_decision_log",
 }
 """Format name -> "module:function" of its reader."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 _SUFFIXES = (".csv", ".jsonl", ".ndjson", ".parquet")
 _KNOWN = (
     "a tar.gz or folder of the official release, a long table (.csv, .jsonl, .ndjson, .parquet),"
-    " or a folder of RouterBench, RouteLLM or LLMRouter files"
+    " a folder of RouterBench, RouteLLM or LLMRouter files or of a server's decision log"
 )
 
 
@@ -55,6 +55,8 @@ def _is_archive(path: Path) -> bool:
 def _folder_format(path: Path) -> str | None:
     if (path / "manifest.json").is_file():
         raise ValueError(f"{path} must be a source to import, got a folder of outcomes; use it as it is")
+    if (path / "decisions.sqlite").is_file():
+        return "decision_log"
     if (path / "scores_train.json").is_file() or (path / "scores_test.json").is_file():
         return "llmrouter"
     if any((path / "mmlu" / "responses").glob("*.csv")) or (path / "gsm8k" / "gsm8k_responses.csv").is_file():

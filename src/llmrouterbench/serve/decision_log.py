@@ -248,7 +248,8 @@ class DecisionFrames:
     """A log as polars frames; also while a server writes it.
 
     decisions  one row a request, the columns of `Logged` without the mappings by model
-    models     one row a request and model that could have been chosen: id, model, propensity, score, cost (estimates)
+    models     one row a request and model: id, model, propensity (0: could not have been chosen), score and cost as
+               estimated
     feedback   the last score of each decision: id, time, score
     """
 
@@ -293,7 +294,8 @@ def _models(rows: list[tuple[Any, ...]]) -> DataFrame:
     long = []
     for row in rows:
         propensities, scores, costs = (orjson.loads(row[at[name]]) for name in ("propensities", "scores", "costs"))
-        long += [(row[at["id"]], m, p, scores.get(m), costs.get(m)) for m, p in propensities.items()]
+        names = dict.fromkeys([*propensities, *scores])
+        long += [(row[at["id"]], m, propensities.get(m, 0.0), scores.get(m), costs.get(m)) for m in names]
     schema = {"id": pl.String, "model": pl.String, "propensity": pl.Float64, "score": pl.Float64, "cost": pl.Float64}
     return pl.DataFrame(long, schema=schema, orient="row")
 

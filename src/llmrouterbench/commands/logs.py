@@ -1,0 +1,117 @@
+"""`llmrouterbench evaluate-logs` and `drift`: what the decision log of a server tells."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from llmrouterbench.commands._app import Json, app, usage
+from llmrouterbench.terminal import print_json, say, show_rows
+
+if TYPE_CHECKING:
+    from llmrouterbench.log_study import PolicyValue, Studied
+    from llmrouterbench.stats import Interval
+
+LogFolder = Annotated[Path, typer.Argument(help="The folder that `serve --log` wrote.")]
+
+
+@app.command("evaluate-logs")
+def evaluate_logs(
+    log: LogFolder,
+    router: Annotated[
+        Path | None, typer.Option("--router", help="A folder that `fit` made, to judge its policies.")
+    ] = None,
+    policy: Annotated[
+        list[str] | None, typer.Option("--policy", help="A policy of that router; say it again for more.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Estimate how other policies would have done on the requests of a log: IPS, SNIPS and doubly robust."""
+    from llmrouterbench.fitted import FittedRouter
+    from llmrouterbench.log_study import policy_values, study
+    from llmrouterbench.serve.decision_log import read_decisions
+    from llmrouterbench.serving_policy import ServingPolicy
+
+    policies = usage(lambda: [str(ServingPolicy.parse(words)) for words in policy or []])
+    studied = study(read_decisions(log))
+    fitted = FittedRouter.load(router) if router else None
+    if fitted is not None and not policies:
+        policies = [str(fitted.default_policy)]
+    values = policy_values(studied, fitted, policies)
+    if json:
+        facts = {"requests": len(studied), "left_out": studied.left_out}
+        print_json({**facts, "policies": [value.to_dict() for value in values]})
+        return
+    show_rows("Policies", [_cells(value) for value in values], json=False)
+    for line in _notes(studied, values):
+        say(line)
+
+
+@app.command()
+def drift(
+    log: LogFolder,
+    router: Annotated[Path, typer.Option("--router", help="The folder of the router that serves.")],
+    json: Json = False,
+) -> None:
+    """Compare the requests of a log with what the router was fitted on."""
+    from llmrouterbench.fitted import FittedRouter
+    from llmrouterbench.log_study import log_drift, study
+    from llmrouterbench.serve.decision_log import read_decisions
+
+    fitted = FittedRouter.load(router)
+    studied = study(read_decisions(log))
+    found = log_drift(studied, fitted)
+    novel = float(studied.ood.mean())
+    if json:
+        print_json({"requests": len(studied), "out_of_distribution": novel, "numbers": [asdict(one) for one in found]})
+        return
+    rows = [
+        {
+            "number": one.name,
+            "then": f"{one.mean_then:.3f} ({one.then:,})",
+            "now": f"{one.mean_now:.3f} ({one.now:,})",
+            "stability index": f"{one.psi:.3f}",
+            "p": f"{one.p_value:.3g}",
+            "verdict": one.verdict,
+        }
+        for one in found
+    ]
+    show_rows("Means then and now (values)", rows, json=False)
+    say(f"{100 * novel:.1f} % of {len(studied):,} requests are out of distribution")
+
+
+def _cells(value: PolicyValue) -> dict[str, Any]:
+    score, cost = value.score, value.cost
+    return {
+        "policy": value.policy,
+        "score, doubly robust": _span(score.doubly_robust) if score else "-",
+        "SNIPS": _span(score.snips) if score else "-",
+        "IPS": _span(score.ips) if score else "-",
+        "USD a query, doubly robust": _span(cost.doubly_robust, "g") if cost else "-",
+        "worth": f"{score.effective:,.0f} of {score.scored:,}" if score else "-",
+        "never tried": f"{100 * score.unsupported:.0f} %" if score else "-",
+    }
+
+
+def _span(number: Interval, form: str = "f") -> str:
+    values = (number.value, number.low, number.high)
+    value, low, high = (f"{one:.3{form}}" for one in values)
+    return f"{value} [{low}, {high}]"
+
+
+def _notes(studied: Studied, values: list[PolicyValue]) -> list[str]:
+    left = ", ".join(f"{count:,} {why}" for why, count in studied.left_out.items())
+    lines = [f"{len(studied):,} requests count; left out: {left or 'none'}"]
+    scored = next((value.score for value in values if value.score), None)
+    if scored is None:
+        return [*lines, "no request has feedback: post scores to /v1/feedback"]
+    lines.append(f"{scored.scored:,} of them have feedback; who gives it is their choice, so it may not speak for all")
+    if any(value.score and value.score.unsupported > 0.01 for value in values):
+        lines.append(
+            "never tried: the share of a policy on models that the log could not have served; nothing was measured"
+            " there, serve with --explore to know"
+        )
+    return lines
