@@ -14,16 +14,15 @@ Every call is ONE attempt: it ends as an Answer or as a CallError that says whet
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from time import perf_counter
 from types import TracebackType
 from typing import Any, Self
 
-import httpx2
+import httpcore2
+from httpcore2 import Response
 
-from llmrouterbench import __version__
 from llmrouterbench._chat_format import (
     StreamedReply,
     bad_reply,
@@ -37,23 +36,19 @@ from llmrouterbench._chat_format import (
     retry_after_seconds,
     timed,
 )
+from llmrouterbench._connections import NETWORK_ERRORS, Connection, Connections
 from llmrouterbench.calls import Answer, CallError, Embeddings, Endpoint, Request, Usage
 
 __all__ = ["Answer", "CallError", "Client", "Embeddings", "Endpoint", "Request", "Usage"]
 
-_LANE = 8
-"""Connections of one HTTP client: its pool walks through all of them at every request, so small pools are faster."""
-_CONNECT_SECONDS = 20.0
 _LAST_SECONDS = 0.5
-_IDLE_SECONDS = 4.0
-"""Below the 5 seconds after which common servers close an idle connection."""
 
 
 class Client:
     """Connections to any number of endpoints, for one event loop; use as `async with Client() as client`."""
 
     def __init__(self) -> None:
-        self._lanes: dict[Endpoint, _Lanes] = {}
+        self._connections: dict[Endpoint, Connections] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -61,9 +56,9 @@ class Client:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for lanes in self._lanes.values():
-            await lanes.close()
-        self._lanes.clear()
+        for connections in self._connections.values():
+            await connections.close()
+        self._connections.clear()
 
     async def complete(self, endpoint: Endpoint, request: Request) -> Answer:
         """One attempt at one chat completion. Raises CallError; ValueError for a request that cannot be written."""
@@ -73,9 +68,9 @@ class Client:
             return await litellm_transport.complete(endpoint, request)
         body = encode_json(request_body(request, endpoint.url))
         async with self._post(endpoint, "chat/completions", body) as (response, started):
-            if response.status_code >= 300:
+            if response.status >= 300:
                 return await _read_refusal(endpoint, response, started)
-            if response.headers.get("content-type", "").startswith("text/event-stream"):
+            if _header(response, b"content-type").startswith("text/event-stream"):
                 return await _read_stream(endpoint, response, started)
             answer = read_answer(endpoint, await _read_json(endpoint, response))
             return timed(answer, perf_counter() - started)
@@ -88,20 +83,20 @@ class Client:
         if dimensions is not None:
             asked["dimensions"] = dimensions
         async with self._post(endpoint, "embeddings", encode_json(asked)) as (response, started):
-            if response.status_code >= 300:
+            if response.status >= 300:
                 raise await _refusal_of(endpoint, response)
             data = await _read_json(endpoint, response)
             return _read_vectors(endpoint, data, len(texts), perf_counter() - started)
 
     @asynccontextmanager
-    async def _post(self, endpoint: Endpoint, path: str, body: bytes) -> AsyncIterator[tuple[httpx2.Response, float]]:
+    async def _post(self, endpoint: Endpoint, path: str, body: bytes) -> AsyncIterator[tuple[Response, float]]:
         """The response to a POST, its body not yet read, and when it was sent; ends with the endpoint's time limit."""
-        lanes = self._lanes.get(endpoint) or self._lanes.setdefault(endpoint, _Lanes(endpoint))
-        async with lanes.lane() as http:
+        connections = self._connections.get(endpoint) or self._connections.setdefault(endpoint, Connections(endpoint))
+        async with connections.connection() as connection:
             started = perf_counter()
             try:
                 async with asyncio.timeout(endpoint.timeout):
-                    response = await _send(endpoint, http, lanes.address(path), body)
+                    response = await _send(connections, connection, path, body)
                     try:
                         yield response, started
                     finally:
@@ -113,69 +108,25 @@ class Client:
                 ) from None  # fmt: skip
 
 
-class _Lanes:
-    """The HTTP clients of one endpoint, each with a few connections, made when they are needed."""
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
-        self._free: list[httpx2.AsyncClient] = []
-        self._all: list[httpx2.AsyncClient] = []
-        self._slots = asyncio.Semaphore(endpoint.concurrency)
-        self._tls: ssl.SSLContext | None = None
-        self._addresses: dict[str, httpx2.URL] = {}
-
-    def address(self, path: str) -> httpx2.URL:
-        """The endpoint's url with a path, parsed once."""
-        if path not in self._addresses:
-            self._addresses[path] = httpx2.URL(f"{self._endpoint.url.rstrip('/')}/{path}")
-        return self._addresses[path]
-
-    @asynccontextmanager
-    async def lane(self) -> AsyncIterator[httpx2.AsyncClient]:
-        """A client with a connection to spare."""
-        async with self._slots:
-            if not self._free:
-                self._free = [self._open()] * _LANE
-            http = self._free.pop()
-            try:
-                yield http
-            finally:
-                self._free.append(http)
-
-    def _open(self) -> httpx2.AsyncClient:
-        self._tls = self._tls or httpx2.create_ssl_context()
-        key = self._endpoint.key
-        headers = {"content-type": "application/json", "user-agent": f"llmrouterbench/{__version__}"}
-        headers |= {"authorization": f"Bearer {key}"} if key else {}
-        http = httpx2.AsyncClient(
-            headers=headers | dict(self._endpoint.headers),
-            timeout=httpx2.Timeout(None, connect=_CONNECT_SECONDS),
-            limits=httpx2.Limits(
-                max_connections=_LANE, max_keepalive_connections=_LANE, keepalive_expiry=_IDLE_SECONDS
-            ),
-            verify=self._tls,
-        )
-        self._all.append(http)
-        return http
-
-    async def close(self) -> None:
-        for http in self._all:
-            await http.aclose()
-
-
-async def _send(endpoint: Endpoint, http: httpx2.AsyncClient, url: httpx2.URL, body: bytes) -> httpx2.Response:
+async def _send(connections: Connections, connection: Connection, path: str, body: bytes) -> Response:
     """The response, its head read; a connection that fails is a CallError."""
+    endpoint = connections.endpoint
     try:
-        return await http.send(http.build_request("POST", url, content=body), stream=True)
-    except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError) as error:
+        return await connection.handle_async_request(connections.request(path, body))
+    except (httpcore2.ConnectError, httpcore2.ConnectTimeout, httpcore2.ProxyError) as error:
         sentence = f"{endpoint.name} cannot be reached ({_short(endpoint, error)}); check that it runs and its url"
         raise CallError(sentence, "connection", retryable=True) from None
-    except httpx2.LocalProtocolError as error:
+    except httpcore2.LocalProtocolError as error:
         sentence = f"{endpoint.name}: headers must be plain text ({type(error).__name__})"
         raise CallError(sentence, "bad_request") from None
-    except httpx2.RequestError as error:
+    except NETWORK_ERRORS as error:
         sentence = f"{endpoint.name} closed the connection without a reply ({_short(endpoint, error)})"
         raise CallError(sentence, "connection", retryable=True, billed=True) from None
+
+
+def _header(response: Response, name: bytes) -> str:
+    """The first header of that name (lower case), "" where there is none."""
+    return next((value.decode("latin-1") for key, value in response.headers if key.lower() == name), "")
 
 
 def _short(endpoint: Endpoint, error: Exception) -> str:
@@ -187,22 +138,22 @@ def _broken(endpoint: Endpoint, why: str, usage: Usage | None = None) -> CallErr
     return CallError(sentence, "broken_stream", retryable=True, usage=usage, billed=True)
 
 
-async def _read_body(endpoint: Endpoint, response: httpx2.Response) -> bytes:
+async def _read_body(endpoint: Endpoint, response: Response) -> bytes:
     try:
         return await response.aread()
-    except httpx2.RequestError as error:
+    except NETWORK_ERRORS as error:
         failed = _broken(endpoint, _short(endpoint, error))
-        failed.billed = response.status_code < 300
+        failed.billed = response.status < 300
         raise failed from None
 
 
-async def _read_json(endpoint: Endpoint, response: httpx2.Response) -> Any:
+async def _read_json(endpoint: Endpoint, response: Response) -> Any:
     body = await _read_body(endpoint, response)
     try:
         return decode_json(body)
     except ValueError:
         pass
-    content_type = response.headers.get("content-type", "no content type").partition(";")[0]
+    content_type = _header(response, b"content-type").partition(";")[0] or "no content type"
     if content_type.endswith("json"):
         raise bad_reply(endpoint, f"{len(body)} bytes that are no whole JSON")
     what = f"{endpoint.hide(content_type)[:60]!r} instead of JSON; check the url, which often ends in /v1"
@@ -212,23 +163,23 @@ async def _read_json(endpoint: Endpoint, response: httpx2.Response) -> Any:
 # --- refusals --------------------------------------------------------------------------------------------------------
 
 
-async def _read_refusal(endpoint: Endpoint, response: httpx2.Response, started: float) -> Answer:
+async def _read_refusal(endpoint: Endpoint, response: Response, started: float) -> Answer:
     """An Answer where a content filter refused; else raises what the status means."""
     error = await _refusal_of(endpoint, response)
-    if filtered(response.status_code, _json_or_none(response.content)):
+    if filtered(response.status, _json_or_none(response.content)):
         answer = Answer(finish_reason="content_filter", reason="content_filter", note=error.reason)
         return timed(answer, perf_counter() - started)
     raise error
 
 
-async def _refusal_of(endpoint: Endpoint, response: httpx2.Response) -> CallError:
-    status = response.status_code
+async def _refusal_of(endpoint: Endpoint, response: Response) -> CallError:
+    status = response.status
     body = await _read_body(endpoint, response)
     if status < 400:
         sentence = f"{endpoint.name} answered with a redirect (status {status}), which is not followed; check the url"
         return CallError(sentence, "bad_reply")
-    wait = retry_after_seconds(response.headers.get("retry-after", ""))
-    return refusal(endpoint, status, _json_or_none(body), response.text, wait)
+    wait = retry_after_seconds(_header(response, b"retry-after"))
+    return refusal(endpoint, status, _json_or_none(body), body.decode("utf-8", "replace"), wait)
 
 
 def _json_or_none(body: bytes) -> Any:
@@ -241,7 +192,7 @@ def _json_or_none(body: bytes) -> Any:
 # --- streams ---------------------------------------------------------------------------------------------------------
 
 
-async def _read_stream(endpoint: Endpoint, response: httpx2.Response, started: float) -> Answer:
+async def _read_stream(endpoint: Endpoint, response: Response, started: float) -> Answer:
     """The reply of an event stream. It is whole after [DONE], or when it ends after a finish_reason."""
     reply, first_token, done = StreamedReply(endpoint), None, False
     why = "the stream ended without [DONE]"
@@ -254,7 +205,7 @@ async def _read_stream(endpoint: Endpoint, response: httpx2.Response, started: f
             reply.add(_chunk(endpoint, event, reply.usage))
             if first_token is None and reply.begun:
                 first_token = perf_counter() - started
-    except httpx2.RequestError as error:
+    except NETWORK_ERRORS as error:
         why = _short(endpoint, error)
     if not (done or reply.finish):
         raise _broken(endpoint, why, reply.usage)
@@ -265,16 +216,16 @@ async def _read_stream(endpoint: Endpoint, response: httpx2.Response, started: f
 
 async def _read_to_end(events: AsyncIterator[bytes]) -> None:
     """Read what follows [DONE], so that the connection can be used again; a server may also leave it open."""
-    with suppress(TimeoutError, httpx2.RequestError):
+    with suppress(TimeoutError, *NETWORK_ERRORS):
         async with asyncio.timeout(_LAST_SECONDS):
             async for _ in events:
                 pass
 
 
-async def _events(response: httpx2.Response) -> AsyncIterator[bytes]:
+async def _events(response: Response) -> AsyncIterator[bytes]:
     """The data of each server-sent event; only line feeds end a line, as other breaks may stand in a JSON text."""
     rest = b""
-    async for piece in response.aiter_bytes():
+    async for piece in response.aiter_stream():
         *lines, rest = (rest + piece).split(b"\n")
         for line in lines:
             if line.startswith(b"data:"):

@@ -6,7 +6,6 @@ import os
 import uuid
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Literal, Self
@@ -98,7 +97,7 @@ class RepliesWriter:
                     " collect into another folder"
                 )
         whole = {**before, **given}
-        rows = (orjson.dumps({**asdict(entry.item), "prompt": entry.prompt}) + b"\n" for entry in whole.values())
+        rows = (orjson.dumps({**vars(entry.item), "prompt": entry.prompt}) + b"\n" for entry in whole.values())
         if list(whole) != list(before):
             write_bytes(path, b"".join(rows))
 

@@ -13,7 +13,7 @@ import re
 import zlib
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -66,7 +66,7 @@ def _plain(url: str) -> str:
 def record_of(answer: Answer, model: str, cost: float | None) -> Record:
     """What is kept of an answer; `model` is the id that was asked for, `cost` USD with the attempts before."""
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    return {"schema": SCHEMA, "model": model, "at": at, "cost": cost, "answer": asdict(answer)}
+    return {"schema": SCHEMA, "model": model, "at": at, "cost": cost, "answer": dict(vars(answer))}
 
 
 def answer_of(record: Record) -> Answer:
