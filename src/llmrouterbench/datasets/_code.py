@@ -26,6 +26,7 @@ _GOES_ON = re.compile(
     r"|[A-Za-z_][\w.\[\]'\", ]*\s*(?:[-+*/%|&^]|//|\*\*|>>|<<)?=[^=]|\w+\(.*\)\s*$)"
 )
 _PRINTS = re.compile(r"\b(?:print|input|sys|stdout|open|os)\b")
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _TRIPLE = re.compile(r'"""|\'\'\'')
 _CUTS, _LOOK_AHEAD = 8, 400
 _PARSING = threading.Lock()  # catch_warnings is not made for threads
@@ -102,9 +103,9 @@ def _block(lines: list[str], language: str) -> Block:
 
 
 def defined(tree: ast.Module) -> set[str]:
-    r"""Names a program gives itself at top level: functions, classes, imports, assignments.
+    r"""Names a program gives itself at top level: functions, classes, imports, assignments not of themselves.
 
-    >>> sorted(defined(ast.parse("import a.b as c\ndef f(): x = 1\ny = z = 2")))
+    >>> sorted(defined(ast.parse("import a.b as c\ndef f(): x = 1\ny = z = 2\nw = w(3)")))
     ['c', 'f', 'y', 'z']
     """
     names: set[str] = set()
@@ -114,8 +115,13 @@ def defined(tree: ast.Module) -> set[str]:
         elif isinstance(node, ast.Import | ast.ImportFrom):
             names |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
         else:
-            names |= {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+            stored = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+            names |= stored - _names(node.value) if isinstance(node, ast.Assign) else stored
     return names
+
+
+def _names(node: ast.AST) -> set[str]:
+    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
 
 
 def missing(tree: ast.Module) -> set[str]:
@@ -278,8 +284,8 @@ def _continued(stub: str, fenced: list[str], text: str) -> str:
 
 
 def _does_something(node: ast.stmt) -> bool:
-    """Whether a function has more than a docstring."""
-    return isinstance(node, ast.FunctionDef) and len(node.body) > 1
+    """Whether a function has more than a docstring and functions within."""
+    return isinstance(node, ast.FunctionDef) and any(not isinstance(n, _DEFINITIONS) for n in node.body[1:])
 
 
 def official_code(reply: str) -> str:
