@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import signal
 import sqlite3
 import threading
 import time
@@ -11,7 +12,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import orjson
 import pytest
@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from collectors import claim_and_die, pay_for_all
 from llmrouterbench.cache import (
     Cache,
     Record,
@@ -260,27 +261,9 @@ def test_nothing_is_pickled_and_no_secret_is_stored(tmp_path: Path) -> None:
 # --- many at once ----------------------------------------------------------------------------------------------------
 
 
-def _pay_for_all(address: str, count: int, out: Any) -> None:
-    """A collector: one call for every query that nobody has paid for."""
-
-    async def collect(cache: Cache) -> list[str]:
-        paid = []
-        for i in range(count):
-            owner = uuid4().hex
-            if await record_or_claim(cache, f"k{i}", owner, 30.0, poll=0.005) is None:
-                async with hold_lease(cache, f"k{i}", owner, 30.0):
-                    await asyncio.sleep(0.002)
-                    await asyncio.to_thread(cache.put, f"k{i}", record(str(i)))
-                    paid.append(f"k{i}")
-        return paid
-
-    with open_cache(address) as cache:
-        out.put(asyncio.run(collect(cache)))
-
-
 def test_processes_on_one_cache_do_not_pay_twice(address: str) -> None:
     out = SPAWN.Queue()
-    crowd = [SPAWN.Process(target=_pay_for_all, args=(address, 60, out)) for _ in range(3)]
+    crowd = [SPAWN.Process(target=pay_for_all, args=(address, 60, out)) for _ in range(3)]
     for process in crowd:
         process.start()
     paid = [name for _ in crowd for name in out.get(timeout=60)]
@@ -292,18 +275,11 @@ def test_processes_on_one_cache_do_not_pay_twice(address: str) -> None:
     assert sorted(paid) == sorted(f"k{i}" for i in range(60))
 
 
-def _claim_and_die(address: str) -> None:
-    import os
-
-    cache = open_cache(address)
-    assert cache.claim("k", "dead", 0.5)
-    os.kill(os.getpid(), 9)
-
-
 def test_a_dead_owner_holds_a_lease_only_until_it_ends(address: str) -> None:
-    process = SPAWN.Process(target=_claim_and_die, args=(address,))
+    process = SPAWN.Process(target=claim_and_die, args=(address,))
     process.start()
     process.join()
+    assert process.exitcode == -signal.SIGKILL
     with open_cache(address) as cache:
         assert asyncio.run(record_or_claim(cache, "k", "alive", 60.0, poll=0.02)) is None
 
