@@ -10,9 +10,10 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self
 
 import orjson
 import polars as pl
@@ -30,6 +31,7 @@ from llmrouterbench.replies_writer import RepliesWriter
 from llmrouterbench.table import Outcomes
 from provider import INPUT_PRICE, OUTPUT_PRICE, Provider
 from servers import postgres_server, redis_server
+from warm import Warm
 
 CANARY = "sk-canary-0123456789abcdef"
 PRICE = {"input": INPUT_PRICE, "output": OUTPUT_PRICE}
@@ -356,29 +358,72 @@ def finish(process: subprocess.Popen[bytes], code: int = 0) -> dict[str, Any]:
     return orjson.loads(out) if out else {}
 
 
-def kill(process: subprocess.Popen[bytes], provider: Provider, rng: random.Random, step: int) -> None:
-    """Kill a collection when the provider has heard so many requests more, or now and then while it starts up."""
+Starter = Callable[[Path], AbstractContextManager["Collector"]]
+
+
+class Collector(Protocol):
+    """A collector in a process of its own that can be started again and again."""
+
+    def start(self) -> int:
+        """Start it; its process id."""
+
+    def running(self) -> bool:
+        """Whether it is at work."""
+
+    def wait(self) -> int:
+        """Wait for its end; its exit status."""
+
+
+class Cold:
+    """A new Python every time, as a user starts it."""
+
+    def __init__(self, config: Path) -> None:
+        self.config = config
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        assert self.process.poll() is not None
+
+    def start(self) -> int:
+        self.process = start(self.config, "--json")
+        return self.process.pid
+
+    def running(self) -> bool:
+        return self.process.poll() is None
+
+    def wait(self) -> int:
+        self.process.communicate()
+        return self.process.returncode
+
+
+def kill(collector: Collector, provider: Provider, rng: random.Random, step: int) -> None:
+    """Kill a collector when the provider has heard so many requests more, or now and then while it starts up."""
+    process = collector.start()
     if rng.random() < 0.1:
         time.sleep(rng.random() * 0.8)
     else:
         until = len(provider.bodies) + rng.randrange(step)
-        while process.poll() is None and len(provider.bodies) <= until:
-            time.sleep(0.001)
+        latest = time.monotonic() + 30.0
+        while len(provider.bodies) <= until and time.monotonic() < latest and collector.running():
+            time.sleep(0.002)
         time.sleep(rng.random() * 0.01)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    if collector.running():
+        os.kill(process, signal.SIGKILL)
+    assert collector.wait() in (-signal.SIGKILL, 0)
     time.sleep(0.03)  # what is still in the sockets reaches the provider
 
 
-def kill_and_resume(folder: Path, queries: int, kills: int, seed: int) -> tuple[int, int]:
+def kill_and_resume(folder: Path, starter: Starter, queries: int, kills: int, seed: int) -> tuple[int, int]:
     """Kill a collection so many times at random moments; returns calls in flight at the kills and double payments."""
-    rng = random.Random(seed)
-    with Provider(latency=0.02) as provider:
-        path = write_config(provider, folder, queries)
+    rng, path = random.Random(seed), folder / "collect.yaml"
+    with Provider(latency=0.02) as provider, starter(path) as collector:
+        write_config(provider, folder, queries)
         out, journal = folder / "out", folder / "out" / "calls.log"
         in_flight, may_be_twice = 0, Counter[str]()
         for _ in range(kills):
-            kill(start(path, "--json"), provider, rng, int(1.6 * queries / kills) + 1)
+            kill(collector, provider, rng, int(1.6 * queries / kills) + 1)
             if journal.is_file():
                 in_flight += journal.read_bytes().count(b"+") - journal.read_bytes().count(b"-")
             asked = {body["messages"][-1]["content"] for body in provider.bodies}
@@ -400,13 +445,13 @@ def kill_and_resume(folder: Path, queries: int, kills: int, seed: int) -> tuple[
 
 
 def test_killed_a_few_times_nothing_is_lost_and_nothing_paid_twice(tmp_path: Path) -> None:
-    in_flight, twice = kill_and_resume(tmp_path, queries=300, kills=5, seed=1)
+    in_flight, twice = kill_and_resume(tmp_path, Cold, queries=300, kills=5, seed=1)
     print(f"5 kills: {in_flight} calls in flight, {twice} paid twice")
 
 
 @pytest.mark.slow
 def test_killed_at_a_hundred_moments_nothing_is_lost_and_nothing_paid_twice(tmp_path: Path) -> None:
-    in_flight, twice = kill_and_resume(tmp_path, queries=2000, kills=100, seed=2)
+    in_flight, twice = kill_and_resume(tmp_path, Warm, queries=2000, kills=100, seed=2)
     print(f"100 kills: {in_flight} calls in flight, {twice} paid twice")
 
 
