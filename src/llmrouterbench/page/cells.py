@@ -30,15 +30,16 @@ def percent(value: float, sign: str = "", digits: int = 1) -> str:
     return "–" if math.isnan(value) else f"{round(100 * value, digits) + 0.0:{sign}.{digits}f}"
 
 
-def usd(value: float) -> str:
-    """US dollars with three digits, "unknown" where they are not known.
+def usd(value: float, like: float | None = None) -> str:
+    """US dollars with three digits or cents, "unknown" where they are not known; with as many decimals as `like`.
 
-    >>> usd(1234.5), usd(0.01234), usd(float("nan"))
-    ('1234', '0.0123', 'unknown')
+    >>> usd(1234.5), usd(0.01234), usd(94.4, like=117.0), usd(float("nan"))
+    ('1234', '0.0123', '94', 'unknown')
     """
     if math.isnan(value):
         return "unknown"
-    return f"{value:.0f}" if value >= 100 else f"{value:.2f}" if value >= 1 or value == 0 else f"{value:.3g}"
+    size = value if like is None else like
+    return f"{value:.0f}" if size >= 100 else f"{value:.2f}" if size >= 1 or value == 0 else f"{value:.3g}"
 
 
 def number(one: Interval | None, show: Callable[[float], str], none: str = "–") -> Cell:

@@ -93,7 +93,7 @@ def _difference(row: Row) -> Cell:
 
 
 def _cost(row: Row) -> Cell:
-    cell = number(row.cost, usd)
+    cell = number(row.cost, lambda value: usd(value, like=row.cost.value))
     return Cell(f"{cell.text}*", cell.span, cell.sort) if row.unknown_cost else cell
 
 

@@ -197,7 +197,7 @@ function modelTable(table, row) {
   found.sort((a, b) => (b.score || 0) - (a.score || 0) || (a.cost || 0) - (b.cost || 0));
   return rowsTable(["Model", "Reply", "USD", "Chosen by"], found.map(({ name, score, cost }) => {
     const by = chosen.get(name)?.size ?? 0;
-    return [named(name), mark(score), usd(cost), by ? `${by} of ${table.routers.length} routers` : "–"];
+    return [named(name), mark(score), whole(usd(cost)), by ? `${by} of ${table.routers.length} routers` : "–"];
   }));
 }
 
@@ -208,9 +208,12 @@ function routerTable(table, row) {
     const models = [...new Set(served.map((one) => one.model ?? "nobody"))];
     const split = models.length > 1 ? served.map((one) => `${one.model ?? "nobody"} (seed ${one.seed})`) : models;
     const mixed = served.some((one) => one.mixed) ? " (with every call it paid for)" : "";
-    return [named(name), named(split.join(", ")), mark(mean(served.map((one) => one.score))), usd(mean(served.map((one) => one.cost))) + mixed];
+    return [named(name), named(split.join(", ")), mark(mean(served.map((one) => one.score))), make("span", {}, whole(usd(mean(served.map((one) => one.cost)))), mixed)];
   }));
 }
+
+// A number that stays on one line.
+const whole = (text) => make("span.whole", {}, text);
 
 function rowsTable(heads, rows) {
   const head = make("tr", {}, ...heads.map((text) => make("th", { scope: "col" }, text)));

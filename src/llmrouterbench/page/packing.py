@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from llmrouterbench.table import FloatArray
 
 SCORES = 250
-"""Steps of a score: 0, 1/2 and 1 stay exact, any other score moves by less than 0.002."""
+"""Steps of a score: 0, 1/2 and 1 stay exact, any other score moves by less than 0.004."""
+RIGHT = 0.5
+"""Score from which a reply counts as right, as in `hardness`."""
 UNKNOWN_SCORE = 255
 CHEAPEST, DECADES, STEPS = -9, 14, 65_533
 """Costs from 1e-9 to 1e5 USD in equal ratios; a cost moves by less than 0.03 %."""
@@ -32,7 +34,9 @@ def score_codes(score: FloatArray) -> NDArray[np.uint8]:
     >>> score_codes(np.array([0.0, 0.5, 1.0, np.nan])).tolist()
     [0, 125, 250, 255]
     """
-    return np.where(np.isfinite(score), np.rint(SCORES * np.nan_to_num(score)), UNKNOWN_SCORE).astype(np.uint8)
+    codes = np.rint(SCORES * np.nan_to_num(score))
+    codes = np.where(score < RIGHT, np.minimum(codes, RIGHT * SCORES - 1), codes)  # a wrong reply stays a wrong one
+    return np.where(np.isfinite(score), codes, UNKNOWN_SCORE).astype(np.uint8)
 
 
 def cost_codes(cost: FloatArray) -> NDArray[np.uint16]:

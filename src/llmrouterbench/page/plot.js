@@ -60,7 +60,8 @@ function scale(values, from, to, mayBeLog) {
   const log = mayBeLog && low > 0 && high > 10 * low;
   const onto = log ? Math.log10 : (value) => value;
   [low, high] = [onto(low), onto(high)];
-  const room = (high - low) * 0.06 || Math.abs(high) * 0.05 || 0.5;
+  const apart = high - low > 1e-9 * Math.max(Math.abs(low), Math.abs(high)) ? high - low : 0; // rounding is no spread
+  const room = apart * 0.06 || Math.abs(high) * 0.05 || 0.5;
   [low, high] = [low - room, high + room];
   const place = (value) => from + ((onto(value) - low) / (high - low)) * (to - from);
   const most = Math.max(2, Math.floor(Math.abs(to - from) / 70));
