@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check lint types unit bench results clean
+.PHONY: demo test check lint types unit bench results parity clean
 
 demo: $(VENV)/demo.stamp  ## install, run the main job on SIMULATED data at paper scale, print the leaderboard
 	$(BIN)/llmrouterbench demo --out demo
@@ -25,6 +25,9 @@ bench: $(VENV)/dev.stamp  ## timings as ratios, into docs/benchmarks.md
 
 results: $(VENV)/dev.stamp  ## the real data sets of ../shared/data, into docs/results.md
 	$(BIN)/python -m benchmarks.results
+
+parity: $(VENV)/dev.stamp  ## our routers beside the official rules, into docs/parity.md
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.parity
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.cluster import KMeans
 
 from llmrouterbench.policies import decide_sweep, weights_of
 from llmrouterbench.routers import make_router, parse_router, registry, router_names
 from llmrouterbench.table import FloatArray, Outcomes, Queries, TradeOffRouter
+from official_avengers import official_picks
 
 # Routers with an encoder to train have their tests in test_routers_finetuned.py.
 QUICK = [name for name in router_names() if "finetune" not in registry()[name].needs]
@@ -31,45 +31,6 @@ def planted(n: int = 300, seed: int = 0) -> Outcomes:
         cost=rng.random((n, 4)) * np.array([1.0, 2.0, 3.0, 4.0]),
         embedding=embedding,
     )
-
-
-def official_picks(train: Outcomes, test: Outcomes, k: int, seed: int, alpha: float | None, top_k: int) -> list[int]:
-    """Avengers written from the published rules with plain loops; `alpha` None is Avengers, else Avengers-Pro."""
-    items: dict[tuple[str, str], list[int]] = {}
-    for row in range(len(train)):
-        items.setdefault((str(train.dataset[row]), train.queries.prompt[row]), []).append(row)
-    ordered = sorted(items, key=lambda key: (key[0], min(int(train.index[r]) for r in items[key])))
-    values = [max(items[key], key=lambda r: int(train.index[r])) for key in ordered]
-    places = [min(items[key], key=lambda r: int(train.index[r])) for key in ordered]
-    assert train.queries.embedding is not None
-    assert test.queries.embedding is not None
-    x = np.array([train.queries.embedding[r] / np.linalg.norm(train.queries.embedding[r]) for r in places])
-    means = KMeans(n_clusters=k, random_state=seed, n_init=10).fit(x)
-    rankings = []
-    for cluster in range(k):
-        mine = [values[i] for i in range(len(values)) if means.labels_[i] == cluster]
-        score = {m: float(np.mean([train.score[r, j] for r in mine])) for j, m in enumerate(train.models)}
-        if alpha is not None:
-            cost = {m: float(np.mean([train.cost[r, j] for r in mine])) for j, m in enumerate(train.models)}
-            low, high, dear = min(score.values()), max(score.values()), max(cost.values())
-            score = {
-                m: alpha * ((s - low) / (high - low) if high > low else 1.0)
-                + (1 - alpha) * (1 - cost[m] / dear if dear > 0 else 1.0)
-                for m, s in score.items()
-            }
-        rankings.append(sorted(sorted(score), key=lambda m, s=score: -s[m]))  # type: ignore[misc]
-    picks = []
-    for vector in test.queries.embedding:
-        q = vector / np.linalg.norm(vector)
-        distance = [1.0 - float(q @ c) for c in means.cluster_centers_]
-        near = sorted(range(k), key=lambda c: distance[c])[:top_k]
-        weight = np.exp([-9.0 * distance[c] for c in near])
-        votes = dict.fromkeys(sorted(train.models), 0.0)
-        for w, c in zip(weight / weight.sum(), near, strict=True):
-            for rank, model in enumerate(rankings[c]):
-                votes[model] += float(w) / (rank + 1)
-        picks.append(train.models.index(max(votes, key=lambda m: votes[m])))
-    return picks
 
 
 @pytest.mark.parametrize("top_k", [1, 3])
