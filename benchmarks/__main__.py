@@ -5,30 +5,43 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks import avengers_pro, deciding, importing, reloading
+from benchmarks import collecting, deciding
 from benchmarks.measure import Row, table
+from llmrouterbench.naming import did_you_mean
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
-ALL = {"importing": importing.rows, "reloading": reloading.rows, "avengers_pro": avengers_pro.rows}
+_WANTED = (
+    "importing", "reloading", "avengers_pro", "collecting", "scoring", "scoring_code", "serving", "reporting_page",
+)  # fmt: skip
+ROWS = tuple(name for name in _WANTED if find_spec(f"benchmarks.{name}"))
+"""Modules with a function `rows`."""
+TABLES = {"deciding": ("Decisions", deciding.table), "memory": ("Memory of a long collection", collecting.table)}
+"""Name -> title and Markdown of a section of its own."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Run the benchmarks and write docs/benchmarks.md.")
-    parser.add_argument(
-        "names", nargs="*", help=f"some of {', '.join(ALL)}, deciding; all and the page when none is given"
-    )
+    known = (*ROWS, *TABLES)
+    parser.add_argument("names", nargs="*", help=f"some of {', '.join(known)}; all and the page when none is given")
     names = parser.parse_args().names
+    for name in names:
+        if name not in known:
+            parser.error(f"no benchmark named {name!r}{did_you_mean(name, known)}")
+    chosen = names or known
     rows: list[Row] = []
-    for name, run in ALL.items():
-        if not names or name in names:
-            print(f"running {name}", flush=True)
-            rows += run()
+    for name in (name for name in ROWS if name in chosen):
+        module = import_module(f"benchmarks.{name}")
+        print(f"running {name}" if hasattr(module, "rows") else f"{name} has no rows(), left out", flush=True)
+        rows += module.rows() if hasattr(module, "rows") else []
     text = table(rows) if rows else ""
-    if not names or "deciding" in names:
-        print("running deciding", flush=True)
-        text += f"\n\n## Decisions\n\n{deciding.table()}"
+    for name, (title, write) in TABLES.items():
+        if name in chosen:
+            print(f"running {name}", flush=True)
+            text += f"\n\n## {title}\n\n{write()}"
     print(text)
     if not names:
         machine = (

@@ -132,5 +132,15 @@ def memory() -> dict[int, Measured]:
         return {models * MEMORY_QUERIES: ours(url, MEMORY_QUERIES, models) for models in MEMORY_MODELS}
 
 
+def table() -> str:
+    """Markdown: peak memory of a short and of a long collection."""
+    lines = ["| requests in one run | peak memory | requests a second |", "|---:|---:|---:|"]
+    lines += [
+        f"| {requests:,} | {run.peak / 2**20:,.0f} MiB | {requests / run.seconds:,.0f} |"
+        for requests, run in memory().items()
+    ]
+    return "\n".join(lines)
+
+
 if __name__ == "__main__":
     asyncio.run(_serve())
