@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from llmrouterbench.fitted import FittedRouter
     from llmrouterbench.promises import Promise
     from llmrouterbench.stats import Interval
+    from llmrouterbench.table import Outcomes
 
 RouterDir = Annotated[Path, typer.Argument(help="A folder that `fit` made.")]
 Policy = Annotated[
@@ -170,3 +171,67 @@ def route(
     numbers: dict[str, Any] = {"score": decision.score, "USD": decision.cost, "seconds": decision.seconds}
     said = ", ".join(f"{name} {value:.3g}" for name, value in numbers.items() if isfinite(value))
     show_lines([f"{decision.model} ({decision.reason}): expected {said}", f"then {', '.join(decision.ranking[1:5])}"])
+
+
+@app.command("add-model")
+def add_model(
+    router_dir: RouterDir,
+    outcomes: Annotated[
+        Path, typer.Option("--outcomes", help="Scores of the new model on probe queries: a folder or a table.")
+    ],
+    to: Annotated[Path | None, typer.Option("--to", help="Folder to make; ROUTER_DIR itself when not given.")] = None,
+    json: Json = False,
+) -> None:
+    """Let new models join a fitted router (uniroute, hiershrink, knn) from their scores on some probe queries."""
+    from llmrouterbench.adding import add_models
+    from llmrouterbench.fitted import FittedRouter
+
+    grown, curves = add_models(FittedRouter.load(router_dir), _probes(outcomes))
+    grown.save(to or router_dir, overwrite=to is None)
+    if json:
+        print_json({"folder": str(to or router_dir), "models": list(grown.models), "joined": list(map(asdict, curves))})
+        return
+    for curve in curves:
+        steps = ", ".join(f"{n}: {brier:.4f}" for n, brier in zip(curve.probes, curve.brier, strict=True))
+        show_lines(
+            [
+                f"{curve.model} joins from {curve.queries:,} scored probe queries; {curve.enough} are enough.",
+                f"Mean squared error of its estimate on held-out probes, by number of probes: {steps}",
+            ]
+        )
+    say(f"stored in {to or router_dir}")
+
+
+def _probes(source: Path) -> Outcomes:
+    """Outcomes from a stored folder, or imported from a table of any known format."""
+    from tempfile import TemporaryDirectory
+
+    from llmrouterbench.importers import import_outcomes
+    from llmrouterbench.table import Outcomes, Text
+
+    if (source / "manifest.json").is_file():
+        return Outcomes.load(source)
+    with TemporaryDirectory() as made:
+        import_outcomes(source, Path(made) / "probe", replies=False)
+        probe = Outcomes.load(Path(made) / "probe")
+        texts = {name: Text.of(list(getattr(probe.queries, name))) for name in ("text", "prompt")}
+        return replace(probe, queries=replace(probe.queries, **texts))  # read before the folder goes
+
+
+@app.command("drop-model")
+def drop_model(
+    router_dir: RouterDir,
+    models: Annotated[list[str], typer.Argument(help="Models that shall no longer serve.")],
+    to: Annotated[Path | None, typer.Option("--to", help="Folder to make; ROUTER_DIR itself when not given.")] = None,
+    json: Json = False,
+) -> None:
+    """Take models out of a fitted router; any router allows it, and nothing is fitted again."""
+    from llmrouterbench.adding import drop_models
+    from llmrouterbench.fitted import FittedRouter
+
+    left = drop_models(FittedRouter.load(router_dir), models)
+    left.save(to or router_dir, overwrite=to is None)
+    if json:
+        print_json({"folder": str(to or router_dir), "models": list(left.models)})
+    else:
+        show_lines([f"{', '.join(left.models)} still serve{'s' if len(left.models) == 1 else ''}."])

@@ -16,6 +16,7 @@ from llmrouterbench.table import FloatArray
 
 Single = NDArray[np.float32]
 _BLOCK = 128
+_SAME = 1e-6
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,10 @@ class Plane:
             known.astype(np.float32),
             never,
         )
+
+    def values(self) -> FloatArray:
+        """The values (n, m) again, NaN where not measured."""
+        return np.where(self.known > 0, self.filled.astype(np.float64), np.nan)
 
     def mean(self, near: Single) -> FloatArray:
         """Mean (q, m) over the rows that `near` (q, n) marks with 1."""
@@ -66,3 +71,25 @@ def near_rows(training: Single, embedding: NDArray[Any], sizes: Sequence[int]) -
         similarity = embedding[block].astype(np.float32) @ training.T
         bound = np.partition(similarity, sorted(set(place)), axis=1)[:, place]
         yield block, [(similarity >= bound[:, [i]]).astype(np.float32) for i in range(len(sizes))]
+
+
+def with_model(
+    training: Single, planes: Sequence[Plane], probes: FloatArray, columns: Sequence[FloatArray]
+) -> tuple[Single, list[Plane]]:
+    """Training rows and planes with one more model, measured on probe queries (p, d): one column (p,) a plane.
+
+    A probe that is a training query fills that row; others become rows on which no other model was measured.
+    """
+    single = probes.astype(np.float32)
+    similarity = single @ training.T
+    row = similarity.argmax(axis=1)
+    fresh = similarity[np.arange(len(row)), row] < 1.0 - _SAME
+    row[fresh] = len(training) + np.arange(int(fresh.sum()))
+    grown = []
+    for plane, column in zip(planes, columns, strict=True):
+        known = np.pad(plane.known, ((0, int(fresh.sum())), (0, 1)))
+        filled = np.pad(plane.filled, ((0, int(fresh.sum())), (0, 1)))
+        known[row, -1] = np.isfinite(column)
+        filled[row, -1] = np.where(np.isfinite(column), column, 0.0)
+        grown.append(Plane(filled, known, plane.never))
+    return np.concatenate([training, single[fresh]]), grown

@@ -6,7 +6,8 @@ from typing import Self
 
 import numpy as np
 
-from llmrouterbench.routers._neighbours import Plane, near_rows
+from llmrouterbench.routers._neighbours import Plane, near_rows, with_model
+from llmrouterbench.routers._probes import newcomer
 from llmrouterbench.table import Estimate, Outcomes, Queries
 
 
@@ -32,6 +33,18 @@ class KNN:
         self.models_ = train.models
         self.embedding_ = train.queries.embedded("router 'knn'").astype(np.float32)
         self.score_, self.cost_ = Plane.of(train.score, 0.0), Plane.of(train.cost, np.nan)
+        return self
+
+    def add_model(self, name: str, outcomes: Outcomes) -> Self:
+        """Let a model join: `outcomes` holds its scores (and costs, where known) on embedded probe queries.
+
+        Raises ValueError where the model is known already or has no scores, KeyError where the outcomes lack it.
+        """
+        alone = newcomer(name, outcomes, self.models_, "router 'knn'")
+        probes, columns = alone.queries.embedded("router 'knn'"), (alone.score[:, 0], alone.cost[:, 0])
+        self.embedding_, planes = with_model(self.embedding_, (self.score_, self.cost_), probes, columns)
+        self.score_, self.cost_ = planes
+        self.models_ = (*self.models_, name)
         return self
 
     def predict(self, queries: Queries) -> Estimate:

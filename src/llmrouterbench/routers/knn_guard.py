@@ -7,7 +7,8 @@ from typing import Self
 import numpy as np
 
 from llmrouterbench.routers._gate import capped, train_best_single
-from llmrouterbench.routers._neighbours import Plane, Single, near_rows
+from llmrouterbench.routers._neighbours import Plane, Single, near_rows, with_model
+from llmrouterbench.routers._probes import newcomer
 from llmrouterbench.table import BoolArray, Estimate, Outcomes, Queries
 
 WHO = "router 'knn_guard'"
@@ -36,8 +37,32 @@ class KNNGuard:
         self.best_ = train_best_single(train)
         self.embedding_ = train.queries.embedded(WHO).astype(np.float32)
         self.score_, self.cost_ = Plane.of(train.score, 0.0), Plane.of(train.cost, np.nan)
-        lead = train.score - train.score[:, [self.best_]]
+        self._lead()
+        return self
+
+    def _lead(self) -> None:
+        score = self.score_.values()
+        lead = score - score[:, [self.best_]]
         self.lead_, self.square_ = Plane.of(lead, 0.0), Plane.of(lead**2, 0.0)
+
+    def add_model(self, name: str, outcomes: Outcomes) -> Self:
+        """Let a model join: `outcomes` holds its scores (and costs, where known) on embedded training queries.
+
+        Raises ValueError where the model is known already, or has no scores beside the best single model's; KeyError
+        where the outcomes lack it.
+        """
+        alone = newcomer(name, outcomes, self.models_, WHO)
+        probes, columns = alone.queries.embedded(WHO), (alone.score[:, 0], alone.cost[:, 0])
+        self.embedding_, planes = with_model(self.embedding_, (self.score_, self.cost_), probes, columns)
+        self.score_, self.cost_ = planes
+        self.models_ = (*self.models_, name)
+        self._lead()
+        if not self.lead_.known[:, -1].any():
+            best = self.models_[self.best_]
+            raise ValueError(
+                f"probes for {WHO} must be training queries, where it can compare with {best!r}, got none among"
+                f" {len(alone)}; ask {name!r} some of those, or fit router 'knn'"
+            )
         return self
 
     def predict(self, queries: Queries) -> Estimate:
