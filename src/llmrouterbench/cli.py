@@ -9,6 +9,7 @@ import typer
 
 from llmrouterbench.commands import cache as _cache_commands  # noqa: F401
 from llmrouterbench.commands import collect as _collect  # noqa: F401
+from llmrouterbench.commands import export_policy as _export_policy  # noqa: F401
 from llmrouterbench.commands import fit as _fit_commands  # noqa: F401
 from llmrouterbench.commands import logs as _logs_commands  # noqa: F401
 from llmrouterbench.commands import run as _run_command  # noqa: F401
