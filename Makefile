@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check lint types unit bench results parity clean
+.PHONY: demo test check lint types unit bench results production parity agreement clean
 
 demo: $(VENV)/demo.stamp  ## install, run the main job on SIMULATED data at paper scale, print the leaderboard
 	$(BIN)/llmrouterbench demo --out demo
@@ -26,8 +26,14 @@ bench: $(VENV)/dev.stamp  ## timings as ratios, into docs/benchmarks.md
 results: $(VENV)/dev.stamp  ## the real data sets of ../shared/data, into docs/results.md
 	$(BIN)/python -m benchmarks.results
 
+production: $(VENV)/dev.stamp  ## from a log to a router on real data, into docs/production.md
+	$(BIN)/python -m benchmarks.production
+
 parity: $(VENV)/dev.stamp  ## our routers beside the official rules, into docs/parity.md
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.parity
+
+agreement: $(VENV)/dev.stamp  ## our scorers against labels that others recorded, into docs/scoring.md
+	$(BIN)/python -m benchmarks.agreement
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

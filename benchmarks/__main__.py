@@ -15,7 +15,8 @@ from llmrouterbench.naming import did_you_mean
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 _WANTED = (
-    "importing", "reloading", "avengers_pro", "collecting", "scoring", "scoring_code", "serving", "reporting_page",
+    "importing", "reloading", "avengers_pro", "collecting", "scoring", "scoring_code", "fitting", "serving",
+    "reporting_page",
 )  # fmt: skip
 ROWS = tuple(name for name in _WANTED if find_spec(f"benchmarks.{name}"))
 """Modules with a function `rows`."""

@@ -214,8 +214,9 @@ def _probes(source: Path) -> Outcomes:
     with TemporaryDirectory() as made:
         import_outcomes(source, Path(made) / "probe", replies=False)
         probe = Outcomes.load(Path(made) / "probe")
-        texts = {name: Text.of(list(getattr(probe.queries, name))) for name in ("text", "prompt")}
-        return replace(probe, queries=replace(probe.queries, **texts))  # read before the folder goes
+        queries = probe.queries  # read before the folder goes
+        text, prompt = Text.of(list(queries.text)), Text.of(list(queries.prompt))
+        return replace(probe, queries=replace(queries, text=text, prompt=prompt))
 
 
 @app.command("drop-model")
