@@ -116,7 +116,7 @@ def texts(picture: Picture) -> list[tuple[str, float, np.ndarray]]:
         assert isinstance(text, Text)
         if text.get_visible() and text.get_text().strip() and id(text) not in beyond:
             box = text.get_window_extent()
-            found.append((text.get_text(), text.get_fontsize(), np.array([box.x0, box.y0, box.x1, box.y1])))
+            found.append((text.get_text(), float(text.get_fontsize()), np.array([box.x0, box.y0, box.x1, box.y1])))
     return found
 
 
@@ -178,7 +178,7 @@ def test_equal_numbers_give_equal_files(draw: Draw, tmp_path: Path) -> None:
 
 
 def test_nothing_to_draw_is_refused_in_one_sentence() -> None:
-    for refuse in (
+    refusals: tuple[Callable[[], Picture], ...] = (
         lambda: metrics_picture([]),
         lambda: savings_picture([]),
         lambda: pareto_picture([]),
@@ -191,7 +191,8 @@ def test_nothing_to_draw_is_refused_in_one_sentence() -> None:
         lambda: latency_picture(["a"], [0.5], [1.0], [NAN]),
         lambda: learning_picture([0], {"a": Curve.plain(np.zeros(1))}),
         lambda: reliability_picture({}),
-    ):
+    )
+    for refuse in refusals:
         with pytest.raises(ValueError, match="got|must") as said:
             refuse()
         assert "\n" not in str(said.value)
@@ -215,5 +216,5 @@ def test_the_number_of_a_saving_stands_clear_of_its_diamond() -> None:
         (diamonds,) = (line for line in axes.lines if line.get_marker() == "D")
         for text in axes.texts:
             box = text.get_window_extent()
-            for x, y in axes.transData.transform(np.asarray(diamonds.get_xydata(), dtype=float)).tolist():
+            for x, y in axes.transData.transform(np.array([diamonds.get_xdata(), diamonds.get_ydata()]).T).tolist():
                 assert not (box.x0 - 3 < x < box.x1 + 3 and box.y0 < y < box.y1), text.get_text()

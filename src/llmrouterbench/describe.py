@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from llmrouterbench.frames import distinct
 from llmrouterbench.metrics import avg_acc, best_single, dataset_means, dataset_oracle_choice, oracle_choice
 from llmrouterbench.settings import Setting
 from llmrouterbench.table import FloatArray, Outcomes
@@ -21,12 +22,12 @@ def describe(outcomes: Outcomes, setting: Setting | None = None) -> dict[str, An
     """
     datasets = outcomes.datasets
     names = {entry.id: entry.name or entry.id for entry in setting.datasets} if setting else {}
-    label = [names.get(name, name) for name in datasets]
+    label = distinct([names.get(name, name) for name in datasets], ["AvgAcc", "Total"])
     acc = 100.0 * dataset_means(outcomes.score, outcomes.dataset, datasets)
     spent = _sums(outcomes.cost, outcomes)
     unknown = _counts(np.isfinite(outcomes.score) & ~np.isfinite(outcomes.cost), outcomes)
     measured = _counts(np.isfinite(outcomes.score), outcomes)
-    rows = [setting.abbreviation(model) if setting else model for model in outcomes.models]
+    rows = distinct([setting.abbreviation(model) if setting else model for model in outcomes.models])
     total = np.where(np.isfinite(spent).any(axis=0), np.nansum(spent, axis=0), np.nan)
     return {
         "simulated": outcomes.simulated,

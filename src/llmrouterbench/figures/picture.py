@@ -86,7 +86,8 @@ def _literally() -> Iterator[None]:
     try:
         import matplotlib
     except ModuleNotFoundError as error:
-        raise ImportError("a figure needs matplotlib; pip install 'llmrouterbench[report]'") from error
+        sentence = "a figure needs matplotlib; pip install 'llmrouterbench[report]'"
+        raise ModuleNotFoundError(sentence, name="matplotlib") from error
     with matplotlib.rc_context({"text.parse_math": False, "svg.hashsalt": "llmrouterbench", "font.size": 9.0}):
         yield
 

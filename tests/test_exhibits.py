@@ -1,0 +1,323 @@
+"""Reports as a user meets them: every file, in words, of runs and of outcomes; and what bad input says."""
+
+import csv
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import orjson
+import polars as pl
+import pytest
+
+pytest.importorskip("matplotlib", reason="figures need matplotlib")
+
+from llmrouterbench.catalogue import WHAT, markdown, write_exhibits
+from llmrouterbench.evaluate import bench
+from llmrouterbench.exhibits import Exhibits, exhibits
+from llmrouterbench.latency import Serving, ServingTable
+from llmrouterbench.reporting import full_report, outcomes_report
+from llmrouterbench.runs import Decisions, Runs, Served, load_runs
+from llmrouterbench.simulator import simulate
+from llmrouterbench.splits import Split
+from llmrouterbench.store import write_outcomes
+from llmrouterbench.table import Outcomes
+
+SAMPLES = 40
+ROUTERS = ["best_single", "knn:k=5", "avengers_pro:k=8"]
+
+
+def report_cli(*words: str | Path | int) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "llmrouterbench.cli", "report", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+
+def spoken(said: subprocess.CompletedProcess[str]) -> str:
+    return " ".join(said.stderr.replace("│", " ").split())
+
+
+@pytest.fixture(scope="module")
+def runs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small bench on simulated data of the paper's second setting."""
+    folder = tmp_path_factory.mktemp("exhibits")
+    outcomes = simulate("performance-cost", scale=0.02)
+    write_outcomes(outcomes, folder / "data")
+    for name, seeds in (("runs", (1, 2)), ("other", (2, 3))):
+        bench(outcomes, folder / name, routers=ROUTERS, seeds=seeds, setting="performance-cost", split="paper", jobs=1)
+    return folder / "runs"
+
+
+@pytest.fixture(scope="module")
+def made(runs_folder: Path) -> tuple[Exhibits, Path]:
+    _, found = full_report(
+        runs_folder, samples=SAMPLES, embedders={"tfidf": runs_folder, "again": runs_folder.parent / "other"}
+    )
+    assert found is not None
+    return found, runs_folder / "report"
+
+
+# ---- runs
+
+
+def test_every_table_and_figure_of_the_paper_is_there(made: tuple[Exhibits, Path]) -> None:
+    found, folder = made
+    assert set(found.tables) | set(found.pictures) | set(found.left_out) == set(WHAT)
+    assert set(found.left_out) == {"figure09_latency", "latency"}, "simulated data have no seconds"
+    for name, table in found.tables.items():
+        read = pl.read_csv(folder / "tables" / f"{name}.csv", infer_schema_length=None)
+        assert read.columns == table.columns
+        assert len(read) == len(table) > 0
+        assert read["simulated"].all(), f"{name} must say that its data are simulated"
+    for name in found.pictures:
+        for ending in ("png", "svg", "csv"):
+            assert (folder / "figures" / f"{name}.{ending}").stat().st_size > 100
+    assert (folder / "leaderboard.md").is_file()
+
+
+def test_the_list_shows_figures_links_tables_and_says_what_is_missing(made: tuple[Exhibits, Path]) -> None:
+    _, folder = made
+    text = (folder / "exhibits.md").read_text()
+    assert text.startswith("# Tables and figures: performance-cost (SIMULATED)")
+    assert "- knn:k=5: " in text
+    assert "Figure 9: accuracy, cost and latency: needs models with known costs and seconds" in text
+    for target in [part.split(")")[0] for part in text.split("](")[1:]]:
+        assert (folder / target).is_file(), target
+
+
+def test_numbers_of_the_tables_are_those_of_the_leaderboard(made: tuple[Exhibits, Path], runs_folder: Path) -> None:
+    found, folder = made
+    board = json.loads((folder / "report.json").read_text())
+    of_board = {row["name"]: row for row in board["rows"] if row["kind"] == "router"}
+    table = found.tables["table11_12_test_accuracy"].filter(pl.col("kind") == "router")
+    figure = {row["name"]: row for row in found.pictures["figure04_metrics"].data.iter_rows(named=True)}
+    assert set(table["name"]) == set(of_board) == set(ROUTERS)
+    for row in table.iter_rows(named=True):
+        assert row["AvgAcc"] == pytest.approx(100 * of_board[row["name"]]["avg_acc"]["value"])
+        assert figure[row["name"]]["avg_acc_percent"] == pytest.approx(row["AvgAcc"])
+        assert figure[row["name"]]["avg_acc_percent_low"] == pytest.approx(row["AvgAcc_low"])
+    costs = found.tables["table13_test_cost"].filter(pl.col("kind") == "router")
+    for row in costs.iter_rows(named=True):
+        assert row["Total"] == pytest.approx(of_board[row["name"]]["cost"]["value"])
+    shares = found.pictures["figure10_distribution"].data.drop("router", "simulated")
+    assert shares.sum_horizontal().to_list() == pytest.approx([100.0] * len(ROUTERS))
+
+
+def test_table_10_has_a_line_an_embedder(made: tuple[Exhibits, Path]) -> None:
+    table = made[0].tables["table10_embedders"]
+    assert table["embedder"].to_list() == ["tfidf", "again"]
+    assert {"knn:k=5", "knn:k=5_low", "knn:k=5_high"} <= set(table.columns)
+
+
+def test_every_pair_has_a_verdict_and_a_corrected_p_value(made: tuple[Exhibits, Path]) -> None:
+    pairs = made[0].tables["differences"]
+    assert len(pairs) == len(ROUTERS) * (len(ROUTERS) - 1) // 2
+    assert (pairs["p_holm"] >= pairs["p"]).all()
+    for row in pairs.iter_rows(named=True):
+        assert (row["verdict"] == "not distinguishable") == (row["p_holm"] >= 0.05)
+    said = made[0].tables["verdicts"]["verdict"].to_list()
+    assert all(("not distinguishable from" in one) or ("than" in one) for one in said)
+
+
+# ---- outcomes, and what an earlier report left behind
+
+
+def test_outcomes_alone_give_what_needs_no_router(runs_folder: Path, tmp_path: Path) -> None:
+    said = report_cli(runs_folder.parent / "data", "--to", tmp_path, "--samples", 30, "--json")
+    assert said.returncode == 0, said.stderr
+    found = orjson.loads(said.stdout)["exhibits"]
+    assert {"table02_overview", "table04_05_accuracy", "table06_cost", "subsets", "marginal_values"} <= set(
+        found["tables"]
+    )
+    assert {"figure03_domains", "figure06_subsets", "heatmap"} == set(found["figures"])
+    assert found["left_out"]["figure08_pareto"] == "needs runs for operating points of routers; make them with bench"
+    assert not (tmp_path / "leaderboard.md").exists()
+
+
+def test_a_serving_table_gives_figure_9(runs_folder: Path) -> None:
+    outcomes = load_runs(runs_folder).outcomes
+    serving = ServingTable(
+        {name: Serving(name, 0.5, 10.0 + i, "2026-01-31", "test") for i, name in enumerate(outcomes.models)}
+    )
+    found = exhibits(outcomes, serving=serving, samples=SAMPLES)
+    table, model = found.tables["latency"], outcomes.models[3]
+    row = table.row(by_predicate=pl.col("model") == model, named=True)
+    seconds = 0.5 + outcomes.tokens_out[:, 3] / 13.0
+    by_dataset = [np.nanmean(seconds[outcomes.dataset == name]) for name in outcomes.datasets]
+    assert row["seconds"] == pytest.approx(np.mean(by_dataset))
+    assert "figure09_latency" in found.pictures
+
+
+def test_files_of_an_earlier_source_do_not_stay_behind(made: tuple[Exhibits, Path], tmp_path: Path) -> None:
+    write_exhibits(made[0], tmp_path)
+    assert (tmp_path / "figures" / "figure08_pareto.png").exists()
+    bare = Outcomes.of(list("abcdef"), ["m", "n"], np.eye(2)[[0, 1, 0, 1, 0, 1]])
+    found = outcomes_report(bare, tmp_path, samples=20)
+    assert found is not None
+    assert not (tmp_path / "figures" / "figure08_pareto.png").exists()
+    assert not (tmp_path / "tables" / "table13_test_cost.csv").exists()
+    assert found.left_out["table06_cost"] == "needs known costs, and there are none"
+
+
+# ---- comparing
+
+
+def test_compare_prints_markdown_for_a_pull_request(runs_folder: Path, tmp_path: Path) -> None:
+    said = report_cli("--compare", runs_folder, runs_folder.parent / "other", "--samples", 50, "--to", tmp_path)
+    assert said.returncode == 0, said.stderr
+    assert said.stdout.startswith("### Routers: new against old (SIMULATED data)")
+    assert "Nothing moved beyond noise (3 routers compared)." in said.stdout
+    assert "- 1 seeds;" in said.stdout, "only seed 2 is in both"
+    assert (tmp_path / "comparison.md").read_text() == said.stdout
+    assert json.loads((tmp_path / "comparison.json").read_text())["seeds"] == [2]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([], "give a folder of runs or of outcomes, or --compare OLD NEW, and not both"),
+        (["{runs}", "--compare", "{runs}", "{runs}"], "and not both"),
+        (["{runs}", "--embedders", "minilm"], "--embedders must be NAME=RUNS, got 'minilm'"),
+        (["{runs}", "--setting", "performance"], "--setting needs a folder of outcomes"),
+        (["{data}", "--baseline", "knn"], "--baseline needs a folder of runs"),
+    ],
+)
+def test_bad_usage_is_said_in_one_sentence(words: list[str], sentence: str, runs_folder: Path) -> None:
+    filled = [word.format(runs=runs_folder, data=runs_folder.parent / "data") for word in words]
+    said = report_cli(*filled)
+    assert said.returncode == 2
+    assert sentence in spoken(said)
+
+
+# ---- bad input
+
+
+def test_embedders_of_other_data_are_refused(runs_folder: Path, tmp_path: Path) -> None:
+    outcomes = simulate("performance-cost", seed=1, scale=0.02)
+    bench(outcomes, tmp_path / "foreign", routers=["best_single"], seeds=[1], split="paper", jobs=1)
+    said = report_cli(runs_folder, "--to", tmp_path / "r", "--samples", 20, "--embedders", f"x={runs_folder}",
+                      "--embedders", f"y={tmp_path / 'foreign'}")  # fmt: skip
+    assert said.returncode == 1
+    assert said.stderr.startswith("error: an embedding ablation must compare runs of the same data, got 2 data hashes")
+    assert len(said.stderr.strip().splitlines()) == 1
+    said = report_cli("--compare", runs_folder, tmp_path / "foreign", "--samples", 20)
+    assert said.returncode == 1
+    assert said.stderr.startswith("error: runs must be of the same data to be compared, got hashes")
+
+
+def test_a_router_that_lacks_a_seed_is_left_out_and_named(runs_folder: Path) -> None:
+    runs = load_runs(runs_folder)
+    kept = {key: value for key, value in runs.decisions.items() if key != ("knn:k=5", 2)}
+    found = exhibits(replace(runs, decisions=kept), samples=SAMPLES)
+    assert "knn:k=5" not in found.pictures["figure04_metrics"].data["name"].to_list()
+    assert "knn:k=5" not in found.tables["verdicts"]["router"].to_list()
+    none = exhibits(replace(runs, decisions={}), samples=SAMPLES)
+    assert none.left_out["figure04_metrics"] == "needs a router with decisions for every seed, and there is none"
+    assert none.left_out["verdicts"] == "needs two routers with decisions for every seed"
+    assert "figure08_pareto" in none.pictures, "single models still stand in it"
+
+
+def runs_of(outcomes: Outcomes, choices: dict[str, np.ndarray]) -> Runs:
+    """Runs of one seed in which every query is tested and each router serves what is given."""
+    everything, nothing = np.arange(len(outcomes)), np.zeros(0, dtype=np.int64)
+    decisions = {
+        (label, 1): Decisions(
+            label, 1, np.zeros(1),
+            {"validation": Served.single(nothing, nothing[None]), "test": Served.single(everything, choice[None])},
+        )
+        for label, choice in choices.items()
+    }  # fmt: skip
+    facts = {
+        "routers": [{"label": one} for one in choices], "seeds": [1], "reference": None, "simulated": False,
+        "setting": None, "split": {"kind": "safe", "ratio": 0.7, "held_out": []},
+        "validation_share": 0.2, "embedder": None,
+        "data_hash": "h", "versions": {},
+    }  # fmt: skip
+    return Runs(outcomes, {1: Split(nothing, everything)}, decisions, facts)
+
+
+def whole(found: Exhibits) -> None:
+    """Everything is made or has a reason, and every table holds the rows that it must."""
+    assert set(found.tables) | set(found.pictures) | set(found.left_out) | {"table10_embedders"} == set(WHAT)
+    assert all(len(table) for table in found.tables.values())
+    assert not any("nan" in table.write_csv().lower().split(",") for table in found.tables.values())
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
+def test_all_scores_equal(value: float) -> None:
+    n = 24
+    outcomes = Outcomes.of(
+        [f"q{i}" for i in range(n)], ["a", "b", "c"], np.full((n, 3), value), dataset=["x", "y"] * (n // 2),
+        cost=np.full((n, 3), 0.01),
+    )  # fmt: skip
+    found = exhibits(runs_of(outcomes, {"one": np.zeros(n, dtype=np.int64), "two": np.arange(n) % 3}), samples=SAMPLES)
+    whole(found)
+    assert found.tables["differences"]["verdict"].to_list() == ["not distinguishable"]
+    assert found.tables["differences"]["p_holm"].to_list() == [1.0]
+    assert all("not distinguishable from" in one for one in found.verdicts)
+
+
+def test_a_dataset_with_one_query() -> None:
+    score = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    outcomes = Outcomes.of(["p", "q", "r"], ["a", "b"], score, dataset=["lone", "two", "two"], cost=np.ones((3, 2)))
+    found = exhibits(
+        runs_of(outcomes, {"first": np.zeros(3, dtype=np.int64), "best": np.array([0, 1, 0])}), samples=SAMPLES
+    )
+    whole(found)
+    row = found.tables["table11_12_test_accuracy"].row(by_predicate=pl.col("name") == "first", named=True)
+    assert (row["lone"], row["two"], row["AvgAcc"]) == (100.0, 50.0, 75.0)
+
+
+def test_hostile_names_survive_in_every_file(tmp_path: Path) -> None:
+    names = ["<script>alert(1)</script>", "name", "نموذج", "\u202egnp.lmth", "a|b`c"]
+    n = 30
+    rng = np.random.default_rng(0)
+    outcomes = Outcomes.of(
+        [f"q{i}" for i in range(n)], names, (rng.random((n, 5)) < 0.5).astype(float),
+        dataset=[["kind", "model", "AvgAcc", "router", "name"][i % 5] for i in range(n)], cost=rng.random((n, 5)),
+    )  # fmt: skip
+    choices = {name: rng.integers(0, 5, n) for name in [*names, "best_single"]}
+    found = exhibits(runs_of(outcomes, choices), samples=SAMPLES)
+    whole(found)
+    write_exhibits(found, tmp_path)
+    text = (tmp_path / "exhibits.md").read_text()
+    assert "<script" not in text
+    assert "\u202e" not in text
+    assert "&lt;script&gt;" in text
+    table = found.tables["table04_05_accuracy"]
+    assert table["model"].to_list() == names, "a dataset named model must not hide the models"
+    assert table.columns == ["model", "AvgAcc (2)", "kind", "model (2)", "name", "router", "AvgAcc"]
+    with (tmp_path / "tables" / "verdicts.csv").open(newline="", encoding="utf-8") as file:
+        assert {row["router"] for row in csv.DictReader(file)} == set(choices)
+
+
+@pytest.mark.slow
+def test_five_hundred_models() -> None:
+    n, m = 40, 500
+    rng = np.random.default_rng(0)
+    outcomes = Outcomes.of(
+        [f"q{i}" for i in range(n)], [f"model-{i:03d}" for i in range(m)], (rng.random((n, m)) < 0.5).astype(float),
+        cost=rng.random((n, m)),
+    )  # fmt: skip
+    found = exhibits(
+        runs_of(outcomes, {"any": rng.integers(0, m, n), "first": np.zeros(n, dtype=np.int64)}), samples=20
+    )
+    whole(found)
+    assert len(found.tables["table04_05_accuracy"]) == len(found.tables["marginal_values"]) == m
+    assert "Drawn: 40 of 507 rows" in " ".join(found.pictures["heatmap"].notes)
+
+
+def test_without_matplotlib_the_leaderboard_stands_and_the_remedy_is_said(
+    runs_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    board, found = full_report(runs_folder, tmp_path, samples=20)
+    assert found is None
+    assert any("pip install 'llmrouterbench[report]'" in note for note in board.notes)
+    assert (tmp_path / "leaderboard.md").is_file()
+
+
+def test_the_list_of_nothing_but_reasons_is_still_a_page() -> None:
+    text = markdown(Exhibits({}, {}, {"latency": "needs seconds"}, "own data"))
+    assert "- Accuracy, cost and seconds of every model: needs seconds" in text
