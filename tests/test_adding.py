@@ -8,7 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from llmrouterbench.adding import CAN_ADD, add_models, drop_models, joining_curve
-from llmrouterbench.cli import app
+from llmrouterbench.commands import fit as _commands  # noqa: F401
+from llmrouterbench.commands._app import app
 from llmrouterbench.fitted import FittedRouter
 from llmrouterbench.fitting import FitSettings, fit
 from llmrouterbench.promises import promises

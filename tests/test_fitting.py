@@ -10,7 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from llmrouterbench.choosing import Trial, choose_policy, choose_router
-from llmrouterbench.cli import app
+from llmrouterbench.commands import fit as _commands  # noqa: F401
+from llmrouterbench.commands._app import app
 from llmrouterbench.embed import embed_queries, make_embedder
 from llmrouterbench.fitted import FittedRouter
 from llmrouterbench.fitting import FitSettings, fit

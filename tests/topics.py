@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from llmrouterbench.table import FloatArray, Outcomes
+from llmrouterbench.table import IntArray, Outcomes
 
 MODELS = ("large", "small", "coder", "poet")
 SKILL = np.array([[0.9, 0.6, 0.55, 0.2], [0.8, 0.4, 0.95, 0.1], [0.7, 0.5, 0.2, 0.9]])
@@ -18,7 +18,7 @@ _WORDS = (
 )
 
 
-def texts(n: int, seed: int) -> tuple[list[str], FloatArray]:
+def texts(n: int, seed: int) -> tuple[list[str], IntArray]:
     """Queries of eight words, and the topic (n,) of each."""
     rng = np.random.default_rng(seed)
     topic = rng.integers(0, 3, n)
