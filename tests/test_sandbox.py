@@ -20,6 +20,7 @@ import pytest
 import attacks
 from llmrouterbench.datasets import Execution, _sandbox
 from llmrouterbench.datasets._sandbox import Kind, Limits, Sandbox, open_sandbox
+from llmrouterbench.datasets._uids import UIDS_A_PROCESS, free_uid
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="bubblewrap and Landlock are Linux")
 
@@ -83,7 +84,7 @@ def untouched(outside: Outside) -> bool:
 
 def processes(uid: int | None = None) -> set[int]:
     """Living processes of the sandbox's user ids, or of one user id."""
-    mine = {_sandbox._free_uid(slot) for slot in range(2)} if uid is None else {uid}
+    mine = {free_uid(slot) for slot in range(UIDS_A_PROCESS)} if uid is None else {uid}
     found = set()
     for path in Path("/proc").glob("[0-9]*/status"):
         try:
@@ -324,14 +325,14 @@ def test_refuses_to_run_unprotected(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 
 def test_unprotected_only_where_unsafe_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    working = _sandbox.Sandbox.run
+    working = _sandbox.Sandbox._once
 
     def failing(self: Sandbox, program: str, stdin: str, seconds: float) -> Execution:
         if self.name != "none":
             raise OSError("no namespaces here")
         return working(self, program, stdin, seconds)
 
-    monkeypatch.setattr(_sandbox.Sandbox, "run", failing)
+    monkeypatch.setattr(_sandbox.Sandbox, "_once", failing)
     with pytest.raises(OSError, match="no namespaces here"):
         open_sandbox()
     unsafe = open_sandbox(unsafe=True)
@@ -346,6 +347,33 @@ def test_bubblewrap_first_landlock_next(monkeypatch: pytest.MonkeyPatch) -> None
     opened("landlock")
     monkeypatch.setattr(_sandbox, "bubblewrap", lambda *given: ["/usr/bin/false"])
     assert open_sandbox().name == "landlock"
+
+
+def test_start_that_fails_for_a_moment_is_tried_again(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    working, calls = sandbox._once, list[str]()
+
+    def once(program: str, stdin: str, seconds: float) -> Execution:
+        calls.append(program)
+        if len(calls) < 3:
+            raise BlockingIOError("no process left")
+        return working(program, stdin, seconds)
+
+    monkeypatch.setattr(sandbox, "_once", once)
+    assert sandbox.run("print(1)", "", 20.0).stdout == "1\n"
+    assert len(calls) == 3
+
+
+def test_every_run_has_a_user_id_of_its_own() -> None:
+    assert len({free_uid(slot) for slot in range(UIDS_A_PROCESS)}) == UIDS_A_PROCESS
+
+
+def test_runs_of_two_sandboxes_do_not_end_each_other(sandbox: Sandbox) -> None:
+    other = opened(sandbox.name)
+    with ThreadPoolExecutor(2) as pool:
+        slow = pool.submit(other.run, "import time\ntime.sleep(1)\nprint('done')", "", 20.0)
+        for _ in range(5):
+            sandbox.run("print(1)", "", 20.0)
+        assert slow.result().stdout == "done\n"
 
 
 def test_wrong_use_is_said() -> None:

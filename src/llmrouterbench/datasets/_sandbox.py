@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import count
 from math import ceil
 from pathlib import Path
 from typing import Literal
@@ -28,13 +29,15 @@ from typing import Literal
 from llmrouterbench.datasets import Execution, _landlock
 from llmrouterbench.datasets._bubblewrap import bubblewrap
 from llmrouterbench.datasets._seccomp import refusing
+from llmrouterbench.datasets._uids import UIDS_A_PROCESS, free_uid
 
 Kind = Literal["bubblewrap", "landlock", "none"]
 
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0", "PYTHONSAFEPATH": "1"}
 _LAUNCHER = Path(_landlock.__file__)
-_UIDS_A_PROCESS = 1024
 _WATCH_SECONDS = 0.2
+_SLOTS = count()  # of all sandboxes of this process: no two runs at a time share a user id
+_PAUSES = (0.1, 1.0)
 _GRACE_SECONDS, _START_SECONDS = 5.0, 30.0
 _STDERR_BYTES = 1 << 16
 _CHUNK = 1 << 16
@@ -103,13 +106,13 @@ class Sandbox:
     """
 
     def __init__(self, name: Kind, workers: int = 2, limits: Limits | None = None) -> None:
-        if not 1 <= workers <= _UIDS_A_PROCESS:
-            raise ValueError(f"Sandbox.workers must be 1 to {_UIDS_A_PROCESS}, got {workers}")
+        if not 1 <= workers <= UIDS_A_PROCESS:
+            raise ValueError(f"Sandbox.workers must be 1 to {UIDS_A_PROCESS}, got {workers}")
         self.name = name
         self.limits = limits or Limits()
         self._slots: queue.SimpleQueue[int] = queue.SimpleQueue()
-        for slot in range(workers):
-            self._slots.put(slot)
+        for _ in range(workers):
+            self._slots.put(next(_SLOTS) % UIDS_A_PROCESS)
         self._interpreter, self._roots = _interpreter()
         self._filter = refusing(platform.machine(), attributes=name == "landlock")
 
@@ -125,6 +128,14 @@ class Sandbox:
         """
         if not seconds > 0:
             raise ValueError(f"seconds must be positive, got {seconds}")
+        for pause in _PAUSES:
+            try:
+                return self._once(program, stdin, seconds)
+            except OSError:  # a busy machine may have no process or no memory left for a moment
+                time.sleep(pause)
+        return self._once(program, stdin, seconds)
+
+    def _once(self, program: str, stdin: str, seconds: float) -> Execution:
         slot = self._slots.get()
         try:
             with ExitStack() as stack:
@@ -156,7 +167,7 @@ class Sandbox:
         return Execution(process.returncode, texts["out"], texts["err"], time.monotonic() - started, run.stopped)
 
     def _start(self, slot: int, fds: dict[str, int], seconds: float) -> subprocess.Popen[bytes]:
-        uid = _free_uid(slot) if os.geteuid() == 0 else None
+        uid = free_uid(slot) if os.geteuid() == 0 else None
         inside = self._bubblewrap if self.name == "bubblewrap" else self._launcher
         return subprocess.Popen(
             inside(uid, fds, self.limits.rlimits(seconds)),
@@ -204,7 +215,7 @@ def open_sandbox(
     for kind in kinds:
         sandbox = Sandbox(kind, workers, limits)
         try:
-            said = sandbox.run("print('ready')", "", 20.0)
+            said = sandbox._once("print('ready')", "", 20.0)
         except OSError as error:
             why.append(f"{kind}: {error}")
             continue
@@ -223,27 +234,6 @@ def _program(name: str) -> str:
     if found is None:
         raise FileNotFoundError(f"{name} is not installed")
     return found
-
-
-def _free_uid(slot: int) -> int | None:
-    """A user id of its own for each slot of each process; None in a user namespace that has no other than root.
-
-    Containers without rights of their own map 65,536 ids: there, those that systemd leaves to services are taken.
-    """
-    for first, groups, size in ((200_001, 100_000, _UIDS_A_PROCESS), (61_184, 64, 64)):
-        uid = first + os.getpid() % groups * size + slot % size
-        if _mapped(uid):
-            return uid
-    return None
-
-
-def _mapped(uid: int) -> bool:
-    try:
-        lines = Path("/proc/self/uid_map").read_text().splitlines()
-    except FileNotFoundError:  # no Linux, no namespaces
-        return True
-    ranges = [tuple(map(int, line.split())) for line in lines]
-    return any(inside <= uid < inside + length for inside, _, length in ranges)
 
 
 def _interpreter() -> tuple[list[str], list[str]]:
