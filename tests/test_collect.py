@@ -558,6 +558,8 @@ def test_a_mistyped_command_is_no_config(tmp_path: Path) -> None:
     assert b"No such command 'statu'" in err
     _, err = start(tmp_path / "none.yaml").communicate()
     assert b"none.yaml must be the YAML file of a collection" in b" ".join(err.split())
+    _, err = start(tmp_path).communicate()
+    assert b"must be the YAML file of a collection, got a folder" in b" ".join(err.split())
 
 
 def test_a_dry_run_asks_nothing_and_prints_dollars(tmp_path: Path) -> None:

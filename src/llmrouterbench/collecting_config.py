@@ -200,7 +200,8 @@ def read_config(path: Path) -> CollectConfig:
     Raises FileNotFoundError without the file, ValueError that names the file and the key for anything wrong in it.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path} must be the YAML file of a collection, got no file there")
+        got = "a folder" if path.is_dir() else "no file there"
+        raise FileNotFoundError(f"{path} must be the YAML file of a collection, got {got}")
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:

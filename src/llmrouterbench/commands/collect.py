@@ -27,7 +27,7 @@ class _RunByDefault(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
-            config = args[0].endswith((".yaml", ".yml")) or Path(args[0]).is_file()
+            config = args[0].endswith((".yaml", ".yml")) or Path(args[0]).exists()
             if config or args[0].startswith("-"):
                 args = ["run", *args]
         return super().parse_args(ctx, args)
