@@ -154,3 +154,30 @@ def test_the_official_reading_is_taken_only_where_there_is_one() -> None:
             ours, official = (score_replies(made, work, bench, compat)[0] for compat in ("ours", "official"))
             assert (official.reason == "official reading") == (made.official is not None)
             assert ours.reason == ""
+
+
+SQUARE = Item("mbpp-1", "Square a number.", details={"tests": ["assert square(3) == 9"], "entries": ["square"]})
+
+
+@pytest.mark.parametrize(
+    ("demonstration", "value"),
+    [
+        ("print(square(int(input())))", 1),
+        ("assert square(3) == 10", 1),
+        ("raise SystemExit(1)", 1),
+        ("square = square(3)", 0),
+        ("square = None", 0),
+    ],
+)
+def test_a_function_is_judged_by_its_tests_not_by_its_demonstration(demonstration: str, value: float) -> None:
+    reply = f"```python\ndef square(x):\n    return x * x\n\n{demonstration}\n```"
+    with Bench(workers=1) as bench:
+        assert score_replies(dataset("mbpp"), [(SQUARE, reply)], bench)[0].value == value
+
+
+def test_an_example_that_takes_the_functions_name_is_not_the_function() -> None:
+    reply = (
+        "```python\ndef square(x):\n    return x * x\n```\nUse it:\n```python\nsquare = square(3)\nprint(square)\n```"
+    )
+    with Bench(workers=1) as bench:
+        assert score_replies(dataset("mbpp"), [(SQUARE, reply)], bench)[0].value == 1

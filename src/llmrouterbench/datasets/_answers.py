@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 
 LONGEST = 4_000
 """Characters of the longest answer that is read; what is longer is no answer to any of our questions."""
@@ -89,7 +90,7 @@ def _braced(text: str, start: int) -> str | None:
 
 
 _ANSWER_WORDS = ("answer", "solution", "result", "option", "choice", "####", "<answer>", "答案")
-_LINKS = r"(?:is|are|was|be|equals|would be|must be|should be|will be|is indeed|:|：|=|->|→|-|–|—)"
+_LINKS = r"(?:\b(?:is indeed|is|are|was|be|equals|would be|must be|should be|will be)\b|:|：|=|->|→|[-–—](?![\d.\\]))"
 _LINK = re.compile(
     rf"(?i)\s*(?:(?:to|for|of) [^\n:：.]{{1,80}}?)?\s*{_LINKS}(?:\s*(?:therefore|thus|simply|then)\b)?[\s:：]*"
 )
@@ -111,12 +112,16 @@ def stated(text: str) -> str | None:
 
 
 def _last_statement(text: str) -> Statement | None:
+    return next(_statements(text), None)
+
+
+def _statements(text: str) -> Iterator[Statement]:
+    """Every stated answer, the last one first."""
     for at, word in _places(text, _ANSWER_WORDS):
         end = at + len(word)
         value = _value_after(text[end : end + LONGEST], word)
         if value:
-            return Statement(value, at)
-    return None
+            yield Statement(value, at)
 
 
 def _places(text: str, words: tuple[str, ...]) -> list[tuple[int, str]]:
@@ -141,6 +146,9 @@ def _alone(text: str, start: int, end: int) -> bool:
 
 def _value_after(rest: str, word: str) -> str:
     """The value that follows an answer word, "" where none does."""
+    if word == "<answer>":
+        inside = rest.partition("</answer>")[0] if "</answer>" in rest else rest.split("\n", 1)[0]
+        return inside.strip(" \t\n:;,.!*`")
     rest = _DECORATION.sub("", rest)
     link = _LINK.match(rest)
     if link:
@@ -222,6 +230,9 @@ def _letter_after(rest: str, options: Mapping[str, str]) -> str | None:
 def _chosen(said: str, options: Mapping[str, str]) -> str | None:
     """The option that a statement begins with, by letter or in its own words."""
     said = said.strip()
+    whole = re.match(r"([A-Z])\b[\s.:)]*(.*)", said)
+    if whole and whole[1] in options and _phrase(whole[2]) == _phrase(options[whole[1]]):
+        return whole[1]
     first = _LETTER.match(said)
     if first:
         chosen = (first[1] or first[2] or first[3]).upper()
@@ -315,6 +326,21 @@ def number(text: str) -> Number | None:
     return _as_number(found) if found else None
 
 
+def final_number(text: str) -> Number | None:
+    """The number of the last box or statement that holds one; without such, the last number in the text.
+
+    >>> final_number("#### Ann has 4 pears.").value, final_number("#### 7 (The answer is positive.)").value
+    (Fraction(4, 1), Fraction(7, 1))
+    """
+    box = _last_box(text)
+    boxes = [box] if box else []
+    for said in sorted([*boxes, *islice(_statements(text), 5)], key=lambda said: -said.at):
+        found = number(said.text) or last_number(said.text)
+        if found:
+            return found
+    return last_number(text)
+
+
 def last_number(text: str) -> Number | None:
     """The last number in a text, wherever it stands.
 
@@ -399,3 +425,13 @@ def same_words(left: str, right: str) -> bool:
     (True, False)
     """
     return bool(_words(left)) and _words(left) == _words(right)
+
+
+def same_phrase(left: str, right: str) -> bool:
+    """Whether two answers are the same words, a leading article and hyphens apart.
+
+    >>> same_phrase("The Eagles", "eagles"), same_phrase("non-partisan", "Nonpartisan"), same_phrase("a-b", "a b")
+    (True, True, True)
+    """
+    pairs = ((left, right), (left.replace("-", ""), right.replace("-", "")))
+    return any(bool(_phrase(one)) and _phrase(one) == _phrase(other) for one, other in pairs)

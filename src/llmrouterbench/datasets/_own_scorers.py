@@ -10,7 +10,7 @@ from fractions import Fraction
 from string import ascii_uppercase
 
 from llmrouterbench.datasets import Instruments
-from llmrouterbench.datasets._answers import final, last_number, letter, number, same_words, visible
+from llmrouterbench.datasets._answers import final, final_number, letter, same_phrase, visible
 from llmrouterbench.datasets._judging import fill, judged, not_scored, visible_reply
 from llmrouterbench.replies import Item, Score
 
@@ -21,11 +21,11 @@ _SECONDS = 10.0
 
 
 def exact(item: Item, reply: str, instruments: Instruments) -> Score:
-    """1 where the answer is the target in the same words; a list of targets is a list of alternatives."""
+    """1 where the answer is the target in the same words, a leading article apart; a list holds alternatives."""
     text = visible(reply).strip()
     said = (final(text) or text)[:500]
     targets = item.target if isinstance(item.target, list) else [item.target]
-    right = any(same_words(said, str(target)) for target in targets)
+    right = any(same_phrase(said, str(target)) for target in targets)
     return Score(float(right), said, "" if said else "empty reply")
 
 
@@ -38,9 +38,7 @@ def choose_letter(item: Item, reply: str, instruments: Instruments) -> Score:
 
 def close_number(item: Item, reply: str, instruments: Instruments) -> Score:
     """1 where the answer is the target within a millionth; "25 %" is 0.25 and 25."""
-    text = visible(reply)
-    stated = final(text)
-    said = number(stated) if stated else last_number(text)
+    said = final_number(visible(reply))
     if said is None:
         return Score(0.0, "", "no number in the reply")
     wanted = Fraction(item.target)
