@@ -14,6 +14,7 @@ from llmrouterbench.commands import fit as _commands  # noqa: F401
 from llmrouterbench.commands._app import app
 from llmrouterbench.embed import embed_queries, make_embedder
 from llmrouterbench.fitted import FittedRouter
+from llmrouterbench.fitted_store import write_fitted
 from llmrouterbench.fitting import FitSettings, fit
 from llmrouterbench.policies import decide_sweep
 from llmrouterbench.promises import promises, usual_policies
@@ -141,6 +142,17 @@ def test_a_manifest_that_was_signed_anew_cannot_name_another_kind_of_folder(fold
             FittedRouter.load(tmp_path)
 
 
+def test_a_pretrained_embedder_is_named_and_must_be_the_same(fitted: FittedRouter, tmp_path: Path) -> None:
+    spec = "endpoint:http://localhost:1/v1#m"
+    embedder = make_embedder(spec)
+    write_fitted(tmp_path / "r", fitted.router, embedder, fitted.learned, {**fitted.facts, "embedder": spec})
+    assert FittedRouter.load(tmp_path / "r").embedder.key == embedder.key
+    other = {**fitted.facts, "embedder": "endpoint:http://localhost:1/v1#other"}
+    write_fitted(tmp_path / "s", fitted.router, embedder, fitted.learned, other)
+    with pytest.raises(ValueError, match="must be the one the router was fitted with, got other weights"):
+        FittedRouter.load(tmp_path / "s")
+
+
 def test_promises_are_what_unseen_queries_get(fitted: FittedRouter) -> None:
     fresh = topics(3000, seed=50)
     rows = np.arange(len(fresh))
@@ -256,6 +268,7 @@ def test_bad_settings_are_refused_before_any_work() -> None:
         (FitSettings(router="task_sft"), "did you mean 'task_soft'?"),
         (FitSettings(policy="cheepest"), "did you mean 'cheapest'?"),
         (FitSettings(embedder="file:x.npz"), "must embed new queries to serve"),
+        (FitSettings(text="promt"), "must be 'prompt' or 'query', got 'promt'"),
         (FitSettings(fallback="larg"), "did you mean 'large'?"),
         (FitSettings(router="cascade_routing:mode=reply"), "reads them"),
         (FitSettings(share=1.0), "between 0 and 1, got 1"),

@@ -69,6 +69,8 @@ class FitSettings:
         if self.policy is not None:
             ServingPolicy.parse(self.policy)
         check_embedder_serves(self.embedder)
+        if self.text not in ("prompt", "query"):
+            raise ValueError(f"the text to embed must be 'prompt' or 'query', got {self.text!r}")
         if not 0.0 < self.share < 1.0:
             raise ValueError(f"the share of the calibration slice must be between 0 and 1, got {self.share:g}")
         if self.fallback is not None and self.fallback not in models:
@@ -91,7 +93,9 @@ def fit(outcomes: Outcomes, settings: FitSettings | None = None, *, say: Say = l
     say(f"embedding {len(pool):,} queries")
     embedder = make_embedder(settings.embedder)
     cache = None if embedder.fitted_on_train else cache_folder()
-    vectors, _ = embed_queries(pool, embedder, rows, text=settings.text, cache=cache)  # type: ignore[arg-type]
+    vectors, _ = embed_queries(
+        pool, embedder, rows, text="query" if settings.text == "query" else "prompt", cache=cache
+    )
     embedded = pool.with_embedding(vectors)
     train, piece = embedded.take(rows), embedded.take(held)
     with threadpool_limits(limits=1):  # many small products: waking threads takes longer than they do

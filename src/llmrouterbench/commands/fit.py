@@ -164,13 +164,16 @@ def route(
     from llmrouterbench.serving_policy import ServingPolicy
 
     chosen = usage(lambda: ServingPolicy.parse(policy)) if policy else None
-    decision = FittedRouter.load(router_dir).route(query, chosen, allowed=allow)
+    fitted = FittedRouter.load(router_dir)
+    decision = fitted.route(query, chosen, allowed=allow)
     if json:
         print_json(asdict(decision))
         return
     numbers: dict[str, Any] = {"score": decision.score, "USD": decision.cost, "seconds": decision.seconds}
     said = ", ".join(f"{name} {value:.3g}" for name, value in numbers.items() if isfinite(value))
-    show_lines([f"{decision.model} ({decision.reason}): expected {said}", f"then {', '.join(decision.ranking[1:5])}"])
+    mark = "SIMULATED data. " if fitted.facts["simulated"] else ""
+    then = [model for model in decision.ranking if model != decision.model][:4]
+    show_lines([f"{mark}{decision.model} ({decision.reason}): expected {said}", f"then {', '.join(then) or 'nobody'}"])
 
 
 @app.command("add-model")
