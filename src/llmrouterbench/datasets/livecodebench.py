@@ -20,6 +20,7 @@ import pickle
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -81,18 +82,31 @@ def score(item: Item, reply: str, instruments: Instruments) -> Score:
     """1 where all tests are answered as expected; not scored where the tests cannot be read."""
     entry = item.details["func_name"]
     code = (find_code(reply, "Solution") or find_code(reply, entry)) if entry else find_code(reply)
-    return _scored(item, code, instruments, same_value if entry else same_output)
+    return _scored(item, code, instruments, same_value if entry else same_output, tests_of)
 
 
 def official(item: Item, reply: str, instruments: Instruments) -> Score:
-    """The official reading: the last two fences, and numbers that must be equal."""
+    """The official reading: the last two fences, equal numbers, the public tests alone where the private ones fail."""
     exact = _equal_value if item.details["func_name"] else _equal_output
-    return _scored(item, last_fenced(reply), instruments, exact)
+    return _scored(item, last_fenced(reply), instruments, exact, _official_tests)
 
 
-def _scored(item: Item, code: str, instruments: Instruments, same: Callable[[str, str], bool]) -> Score:
+def _official_tests(item: Item) -> list[tuple[str, str]]:
     try:
-        cases = tests_of(item)
+        return tests_of(item)
+    except ValueError:
+        return tests_of(replace(item, details=item.details | {"private": "[]"}))
+
+
+def _scored(
+    item: Item,
+    code: str,
+    instruments: Instruments,
+    same: Callable[[str, str], bool],
+    tests: Callable[[Item], list[tuple[str, str]]],
+) -> Score:
+    try:
+        cases = tests(item)
     except ValueError as error:
         return Score(math.nan, "", str(error))
     if not code:
