@@ -161,12 +161,27 @@ async def _answer(upstream: Upstream, body: dict[str, Any], fault: str, given: s
     refused = _refusal(fault, given)
     if refused is not None:
         return refused
+    if not _well_formed(body):
+        return _error(400, "fields must be as documented")
     if fault == "drop":
         return StreamingResponse(_breaking(), headers={"content-length": "1000"}, media_type="application/json")
     if body.get("stream"):
         return StreamingResponse(_events(upstream, body, fault), media_type="text/event-stream")
     upstream.finished += 1
     return JSONResponse(completion(upstream, body))
+
+
+def _well_formed(body: dict[str, Any]) -> bool:
+    """Whether fields that this upstream reads have their form, as far as it reads them."""
+    tools = body.get("tools") or []
+    if not isinstance(tools, list) or not all(isinstance(one, dict) for one in tools):
+        return False
+    if not all(isinstance(one.get("function"), dict) and "name" in one["function"] for one in tools):
+        return False
+    kind = (body.get("response_format") or {}) if isinstance(body.get("response_format"), dict | None) else None
+    return isinstance(kind, dict) and isinstance(kind.get("type", ""), str) and isinstance(
+        body.get("stream_options"), dict | None
+    )  # fmt: skip
 
 
 async def _breaking() -> AsyncIterator[bytes]:

@@ -16,6 +16,8 @@ from llmrouterbench.serve.config import Need
 from llmrouterbench.serve.refusals import RefusedError
 
 _MODEL = re.compile(rb'"model"\s*:\s*("[^"\\]*(?:\\.[^"\\]*)*")')
+_ESCAPED = re.compile(rb'"(?!model)(?:m|\\u006[dD])(?:o|\\u006[fF])(?:d|\\u0064)(?:e|\\u0065)(?:l|\\u006[cC])"\s*:')
+"""The key "model" with an escape in it."""
 _OPEN = re.compile(rb"^\s*\{")
 _PROBE = "auto\n"
 """A name that no model has."""
@@ -118,7 +120,7 @@ def named_model(data: Mapping[str, Any]) -> str:
     model = data.get("model")
     if not isinstance(model, str) or not model:
         raise RefusedError(400, f"model must be the name of a model, or auto, got {_short(model)}")
-    return model
+    return model.encode("utf-8", "replace").decode()
 
 
 def with_model(raw: bytes, model: str) -> bytes:
@@ -132,11 +134,12 @@ def with_model(raw: bytes, model: str) -> bytes:
     b'{"model": "cheap"}'
     """
     spans = [match.span(1) for match in _MODEL.finditer(raw) if raw[match.start() - 1] in b"{, \t\r\n"]
-    if len(spans) == 1 and b"\\u" not in raw:
+    escaped = b"\\u00" in raw and _ESCAPED.search(raw) is not None
+    if len(spans) == 1 and not escaped:
         return _spliced(raw, spans[0], model)
     data = decode_json(raw)
     mine = None
-    for span in spans:
+    for span in () if escaped else spans:
         changed = decode_json(_spliced(raw, span, _PROBE))
         if changed == data:
             mine = None

@@ -34,6 +34,8 @@ _LANE = 8
 """Connections of one HTTP client: its pool walks through all of them at every request, so small pools are faster."""
 _IDLE_SECONDS = 4.0
 """Below the 5 seconds after which common servers close an idle connection."""
+_STALE_SECONDS = 1.0
+"""A connection that breaks within so many seconds was closed by the provider before it read the request."""
 _LARGEST_REPLY = 100_000_000
 _SHOWN = 200
 _KEYS_REFUSED = (401, 402, 403)
@@ -62,9 +64,10 @@ class UpstreamError(Exception):
         content_type: str = "application/json",
         retry_after: float | None = None,
     ) -> None:
-        super().__init__(message)
+        whole = message.encode("utf-8", "replace").decode()  # a provider may send half a character
+        super().__init__(whole)
         self.kind = kind
-        self.message = message
+        self.message = whole
         self.status = status
         self.final = final
         self.body = body
@@ -246,13 +249,19 @@ class Upstream:
         url = self._addresses.get(path)
         if url is None:
             url = self._addresses[path] = httpx2.URL(f"{self._endpoint.url.rstrip('/')}/{path}")
-        try:
-            return await client.send(client.build_request("POST", url, content=body), stream=True)
-        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError) as error:
-            raise UpstreamError("connection", f"{self.name} cannot be reached ({self.short(error)})") from None
-        except httpx2.HTTPError as error:
-            said = f"{self.name} closed the connection without a reply ({self.short(error)})"
-            raise UpstreamError("connection", said) from None
+        loop = asyncio.get_running_loop()
+        stale_until = loop.time() + _STALE_SECONDS
+        while True:
+            try:
+                return await client.send(client.build_request("POST", url, content=body), stream=True)
+            except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError) as error:
+                raise UpstreamError("connection", f"{self.name} cannot be reached ({self.short(error)})") from None
+            except httpx2.HTTPError as error:
+                if loop.time() < stale_until:  # a kept connection that the provider had closed: once more
+                    stale_until = 0.0
+                    continue
+                said = f"{self.name} closed the connection without a reply ({self.short(error)})"
+                raise UpstreamError("connection", said) from None
 
     async def _read(self, response: httpx2.Response, ends: float, stream: bool, drop_usage: bool) -> Whole | Streamed:
         content_type = response.headers.get("content-type", "application/json")

@@ -1,0 +1,109 @@
+"""A chat body goes on byte for byte but for its model, whatever else stands in it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmrouterbench.serve.chat_body import parse_chat, with_model
+from llmrouterbench.serve.refusals import RefusedError
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+KEYS = st.one_of(TEXT, st.sampled_from(["model", 'a"model', "model\\", "messages"]))
+VALUES = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(-(2**53), 2**53), TEXT, st.sampled_from(['"model": "x"', "auto"])),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(KEYS, inner, max_size=3)),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(KEYS, VALUES, max_size=5), TEXT.filter(bool), st.booleans(), st.sampled_from([None, 1]))
+def test_only_the_model_changes(more: dict[str, Any], model: str, ascii_only: bool, indent: int | None) -> None:
+    body = {**more, "model": "auto"}
+    raw = json.dumps(body, ensure_ascii=ascii_only, indent=indent).encode()
+    changed = with_model(raw, model)
+    assert json.loads(changed) == {**body, "model": model}
+    assert list(json.loads(changed)) == list(body)
+    name = json.dumps(model, ensure_ascii=False).encode()
+    assert len(changed) - len(raw) == len(name) - len(b'"auto"') or b"\\" in changed
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"model": "auto", "big": 123456789012345678901234567890, "float": 1.10e5, "x": {"model": "auto"}}',
+        b'{"x": {"model": "auto"}, "model": "auto"}',
+        b'{"x": "say \\"model\\": \\"auto\\"", "model": "auto"}',
+        b'{ "model"\t:\n"auto" , "messages": [] }',
+        b'{"cut": "\\ud83d", "model": "auto"}',
+    ],
+)
+def test_numbers_blanks_and_halves_of_characters_stay(raw: bytes) -> None:
+    place = raw.rindex(b'"auto"') if raw.startswith(b'{"x"') else raw.index(b'"auto"')
+    assert with_model(raw, "gpt-5") == raw[:place] + b'"gpt-5"' + raw[place + 6 :]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"model": "dear", "model": "auto"}',
+        b'{"mod\\u0065l": "dear", "model": "auto"}',
+        b'{"model": "dear", "mod\\u0065l": "auto"}',
+        b'{"mod\\u0065l": "auto", "x": {"model": "dear"}}',
+    ],
+)
+def test_no_second_model_is_smuggled_past(raw: bytes) -> None:
+    def pairs(found: list[tuple[str, Any]]) -> Any:
+        assert len({key for key, _ in found}) == len(found)
+        return dict(found)
+
+    assert json.loads(with_model(raw, "cheap"), object_pairs_hook=pairs)["model"] == "cheap"
+
+
+@pytest.mark.parametrize(
+    ("raw", "sentence"),
+    [
+        (b"", "must be JSON"),
+        (b"[]", "must be a JSON object, got list"),
+        (b'{"messages": [{"role": "user"}]}', "model must be the name of a model, or auto, got none"),
+        (b'{"model": 5, "messages": [{"role": "user"}]}', "model must be the name of a model, or auto, got 5"),
+        (b'{"model": "auto"}', "messages must be a list of at least one message, got none"),
+        (b'{"model": "auto", "messages": ["a"]}', "messages[0] must be an object with a role, got 'a'"),
+        (b'{"model": "auto", "messages": [{"role": "user"}], "stream": "yes"}', "stream must be true or false"),
+        (b"[" * 100_000, "must be JSON"),
+    ],
+)
+def test_a_wrong_body_is_one_sentence(raw: bytes, sentence: str) -> None:
+    with pytest.raises(RefusedError) as caught:
+        parse_chat(raw)
+    assert caught.value.status == 400
+    assert sentence in caught.value.message
+    assert json.loads(caught.value.body)["error"]["message"] == caught.value.message
+
+
+def test_what_a_request_needs() -> None:
+    def needs(**more: Any) -> set[str]:
+        body = {"model": "auto", "messages": [{"role": "user", "content": "a"}], **more}
+        return set(parse_chat(json.dumps(body).encode()).needs)
+
+    assert needs() == set()
+    assert needs(tools=[{"type": "function"}]) == {"tools"}
+    assert needs(tools=[]) == set()
+    assert needs(response_format={"type": "json_schema"}, logprobs=True) == {"json", "logprobs"}
+    image = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,"}}]}
+    assert needs(messages=[image]) == {"images"}
+
+
+def test_usage_is_asked_for_in_streams_that_do_not_say() -> None:
+    def sent(**more: Any) -> dict[str, Any]:
+        raw = json.dumps({"model": "auto", "messages": [{"role": "user"}], **more}).encode()
+        changed: dict[str, Any] = json.loads(parse_chat(raw).sent("m", ask_usage=True))
+        return changed
+
+    assert sent(stream=True)["stream_options"] == {"include_usage": True}
+    assert "stream_options" not in sent()
+    assert sent(stream=True, stream_options=None)["stream_options"] is None

@@ -1,0 +1,161 @@
+"""Providers that refuse, stall, cut streams and answer garbage: what a fallback can hide, it hides."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import openai
+import pytest
+
+from gateways import config_of, running, total, wait_for
+from upstream import FAULTS, Upstream, refused_url
+
+FAST = {"timeout": 2.0, "first_token_timeout": 0.6, "idle_timeout": 0.6, "queue_timeout": 0.3, "connect_timeout": 1.0}
+BEFORE = tuple(fault for fault in FAULTS if fault not in ("400", "cut", "error-event", "stall-later"))
+STREAMED_ONLY = ("empty-stream", "role-only")
+CALM = {"attempts": 3, "failures": 1000}
+QUICK = {"attempts": 3, "failures": 5, "rest_seconds": 0.2}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_every_fault_before_the_first_token_is_hidden_by_another_model(tmp_path: Path, stream: bool) -> None:
+    faults = [fault for fault in BEFORE if stream or fault not in STREAMED_ONLY]
+    with Upstream() as bad, Upstream() as good:
+        config = config_of({"bad": bad.url, "good": good.url}, provider=FAST, fallback=CALM)
+        for model in config["models"]:
+            model["provider"], model["also"] = "bad", [{"provider": "good"}]
+        with running(config, tmp_path) as server:
+            for fault in faults:
+                bad.fault = lambda body, fault=fault: fault  # type: ignore[misc]
+                server.gateway.upstreams["bad"].breaker._paused_until = 0.0  # a 429 asks for a rest
+                reply = server.ask(stream=stream)
+                assert reply.status_code == 200, fault
+                assert reply.headers["x-router-provider"] == "good", fault
+                assert reply.headers["x-router-attempts"] == "2", fault
+                assert b"scripted" not in reply.content
+                assert b"error" not in reply.content
+                if stream:
+                    assert reply.content.endswith(b"data: [DONE]\n\n"), fault
+            frames = server.frames(len(faults))
+    assert total(frames.decisions, "status") == {"ok": len(faults)}
+    assert set(frames.decisions["attempts"]) == {2}
+
+
+@pytest.mark.parametrize("fault", ["cut", "error-event", "stall-later"])
+def test_a_stream_that_breaks_after_its_first_token_says_so(fault: str) -> None:
+    with Upstream(fault=lambda body: fault) as bad, running(config_of({"bad": bad.url}, provider=FAST)) as server:
+        chunks = server.client().chat.completions.create(
+            model="auto", messages=[{"role": "user", "content": "Hi"}], stream=True
+        )
+        pieces: list[str] = []
+        with pytest.raises(openai.APIError, match=r"broke|fell silent"):
+            pieces.extend(chunk.choices[0].delta.content or "" for chunk in chunks)
+        assert "".join(pieces) == "one two "
+        wait_for(lambda: bool(server.lines()))
+        assert server.lines()[-1]["status"] == "broken"
+        assert server.lines()[-1]["attempts"][0]["error"]
+
+
+def test_an_address_where_nobody_listens_is_passed_over() -> None:
+    with Upstream() as good:
+        config = config_of({"gone": refused_url(), "good": good.url}, provider=FAST)
+        with running(config) as server:
+            for model in [one["name"] for one in config["models"]] + ["auto"]:
+                reply = server.ask(model=model)
+                named_and_gone = model in [one["name"] for one in config["models"] if one["provider"] == "gone"]
+                assert reply.status_code == (502 if named_and_gone else 200)
+                if named_and_gone:
+                    assert "cannot be reached" in reply.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [("500", 502), ("429", 429), ("401", 502), ("html", 502), ("stall", 504), ("too-long", 400), ("400", 400)],
+)
+def test_where_nobody_can_serve_the_client_is_told_why(fault: str, status: int) -> None:
+    with Upstream(fault=lambda body: fault) as bad:
+        config = config_of({"bad": bad.url}, provider={**FAST, "timeout": 0.4}, fallback={"attempts": 2})
+        with running(config) as server:
+            reply = server.ask()
+            assert reply.status_code == status
+            assert reply.json()["error"]["message"]
+            assert reply.headers["x-router-attempts"] == ("1" if fault == "400" else "2")
+            assert server.lines()[-1]["status"] == ("refused" if fault == "400" else "failed")
+            if fault == "429":
+                assert reply.headers["retry-after"] == "1"
+
+
+def test_a_provider_that_keeps_failing_rests_and_is_tried_again() -> None:
+    broken = True
+    with Upstream(fault=lambda body: "500" if broken else "") as bad, Upstream() as good:
+        config = config_of({"bad": bad.url, "good": good.url}, fallback={"failures": 3, "rest_seconds": 1.0})
+        for model in config["models"]:
+            model["provider"], model["also"] = "bad", [{"provider": "good"}]
+        with running(config) as server:
+            for _ in range(8):
+                assert server.ask().status_code == 200
+            assert len(bad.bodies) == 3
+            assert server.metric("llmrouterbench_breaker", provider="bad") == 2
+            broken = False
+            wait_for(lambda: server.ask().headers["x-router-provider"] == "bad")
+            assert server.metric("llmrouterbench_breaker", provider="bad") == 0
+
+
+def test_a_resting_provider_is_asked_where_nobody_else_is_left() -> None:
+    broken = True
+    with Upstream(fault=lambda body: "500" if broken else "") as only:
+        config = config_of({"only": only.url}, fallback={"attempts": 1, "failures": 1, "rest_seconds": 600})
+        with running(config) as server:
+            assert server.ask().status_code == 502
+            broken = False
+            assert server.ask().status_code == 200
+
+
+def test_a_full_provider_is_passed_over() -> None:
+    with Upstream(latency=1.5) as slow, Upstream() as free:
+        config = config_of({"slow": slow.url, "free": free.url})
+        config["providers"]["slow"] |= {"concurrency": 2, "queue_timeout": 0.1}
+        for model in config["models"]:
+            model["provider"], model["also"] = "slow", [{"provider": "free"}]
+        with running(config) as server, ThreadPoolExecutor(6) as pool:
+            replies = list(pool.map(lambda _: server.ask(), range(6)))
+            assert {reply.status_code for reply in replies} == {200}
+            assert Counter(reply.headers["x-router-provider"] for reply in replies) == {"slow": 2, "free": 4}
+            assert slow.most_busy == 2
+            assert server.metric("llmrouterbench_breaker", provider="slow") == 0
+
+
+@pytest.mark.slow
+def test_half_of_one_provider_fails_and_no_client_sees_it(tmp_path: Path) -> None:
+    """Three providers, one with a fault in every other call: every request is served, logged and counted."""
+    dice = random.Random(7)
+    hidden = [fault for fault in BEFORE if fault not in ("stall", "400")]
+
+    def fault(body: dict[str, Any]) -> str:
+        return dice.choice(hidden) if dice.random() < 0.5 else ""
+
+    with Upstream(fault=fault) as bad, Upstream() as second, Upstream() as third:
+        config = config_of({"bad": bad.url, "second": second.url, "third": third.url}, provider=FAST, fallback=QUICK)
+        with running(config, tmp_path) as server, ThreadPoolExecutor(8) as pool:
+            names = ["auto", "auto:cheapest --min-quality 0"]
+
+            def ask(number: int) -> httpx2.Response:
+                return server.ask(f"Question {number}", names[number % 2], stream=number % 3 == 0)
+
+            replies = list(pool.map(ask, range(300)))
+            frames = server.frames(300)
+            assert {reply.status_code for reply in replies} == {200}
+            assert all(b"error" not in reply.content for reply in replies)
+            assert len(bad.bodies) > 20
+            ids = {reply.headers["x-router-decision"] for reply in replies}
+            assert ids <= set(frames.decisions["id"])
+            assert total(frames.decisions, "status") == {"ok": 300}
+            assert server.metric("llmrouterbench_requests_total", status="ok") == 300
+            assert server.metric("llmrouterbench_attempts_total") == frames.decisions["attempts"].sum()
+            assert server.metric("llmrouterbench_attempts_total", result="ok") == 300
+            assert len(server.lines()) == 300

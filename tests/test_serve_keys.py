@@ -1,0 +1,190 @@
+"""Client keys: who may ask, how often and for how much; and what never leaves the server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateways import REAL_COST, Running, config_of, running
+from llmrouterbench.serve.config import KeyConfig
+from llmrouterbench.serve.keys import Account, Keyring, hash_key, new_key, period_start
+from llmrouterbench.serve.refusals import RefusedError
+from upstream import Upstream
+
+PROVIDER_KEY = "sk-canary-provider-0123456789"
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[Upstream]:
+    with Upstream() as up:
+        yield up
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {key}"}
+
+
+def keyed(upstream: Upstream, **limits: Any) -> tuple[dict[str, Any], str]:
+    key, digest = new_key()
+    return config_of({"one": upstream.url}, keys=[{"name": "team", "sha256": digest, **limits}]), key
+
+
+def test_only_a_known_key_is_served(upstream: Upstream) -> None:
+    config, key = keyed(upstream)
+    with running(config) as server:
+        assert server.ask(headers=bearer(key)).status_code == 200
+        for headers in ({}, bearer("lrb-wrong"), bearer(key[:-1]), {"authorization": f"Basic {key}"}):
+            refused = server.ask(headers=headers)
+            assert (refused.status_code, refused.json()["error"]["code"]) == (401, "invalid_api_key")
+        for path in ("v1/models", "metrics"):
+            assert server.http.get(f"{server.root}/{path}").status_code == 401
+            assert server.http.get(f"{server.root}/{path}", headers=bearer(key)).status_code == 200
+        assert server.http.get(f"{server.root}/healthz").status_code == 200
+        assert [line["key"] for line in server.lines()] == ["team", *["-"] * 4]
+
+
+def test_a_key_may_not_ask_too_often(upstream: Upstream) -> None:
+    config, key = keyed(upstream, requests_per_minute=12.0)
+    with running(config) as server:
+        statuses = [server.ask(headers=bearer(key)).status_code for _ in range(4)]
+        assert statuses == [200, 200, 429, 429]
+        refused = server.ask(headers=bearer(key))
+        assert 0 < int(refused.headers["retry-after"]) <= 5
+        assert refused.json()["error"]["code"] == "rate_limit_exceeded"
+
+
+def test_a_budget_is_kept_over_a_restart(upstream: Upstream, tmp_path: Path) -> None:
+    config, key = keyed(upstream, budget=2.5 * REAL_COST, budget_period="ever")
+    named = config["models"][0]["name"]
+    with running(config, tmp_path) as server:
+        replies = [server.ask(model=named, headers=bearer(key)) for _ in range(4)]
+        assert [reply.status_code for reply in replies] == [200, 429, 429, 429]  # half a request's guess is left over
+        assert replies[1].json()["error"]["code"] == "insufficient_quota"
+        assert replies[1].headers["x-should-retry"] == "false"
+        server.frames(2)
+    with running(config, tmp_path) as server:
+        account = server.gateway.keyring.account(f"Bearer {key}")
+        assert account.spent == pytest.approx(REAL_COST)
+
+
+def test_a_key_scores_its_own_decisions_only(upstream: Upstream, tmp_path: Path) -> None:
+    mine, digest = new_key()
+    other, other_digest = new_key()
+    keys = [{"name": "a", "sha256": digest}, {"name": "b", "sha256": other_digest}]
+    with running(config_of({"one": upstream.url}, keys=keys), tmp_path) as server:
+        decision = server.ask(headers=bearer(mine)).headers["x-router-decision"]
+        body = {"decision": decision, "score": 1.0}
+        assert server.http.post(f"{server.url}/feedback", json=body, headers=bearer(other)).status_code == 404
+        assert server.http.post(f"{server.url}/feedback", json=body, headers=bearer(mine)).status_code == 200
+
+
+def test_no_key_and_no_client_header_goes_where_it_does_not_belong(
+    upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The provider gets its own key alone; nothing that the server says or writes holds a key."""
+    monkeypatch.setenv("CANARY_KEY", PROVIDER_KEY)
+    config, key = keyed(upstream)
+    config["providers"]["one"]["key_env"] = "CANARY_KEY"
+    said = []
+    with running(config, tmp_path, log_text=True) as server:
+        for fault in ("", "400", "401", "500", "429", "html"):
+            upstream.fault = lambda body, fault=fault: fault  # type: ignore[misc]
+            headers = {**bearer(key), "cookie": "secret=1", "x-forwarded-host": "elsewhere"}
+            said.append(server.ask(headers=headers))
+        said.append(server.ask(headers=bearer("lrb-wrong-canary")))
+        said.append(server.http.get(f"{server.root}/metrics", headers=bearer(key)))
+        said.append(server.http.get(f"{server.root}/openapi.json"))
+        server.frames(6)
+        written = server.stream.getvalue()
+    upstream.fault = lambda body: ""
+    assert upstream.headers[-1]["authorization"] == f"Bearer {PROVIDER_KEY}"
+    assert not {"cookie", "x-forwarded-host"} & set(upstream.headers[-1])
+    files = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    everything = written + files + b"".join(bytes(str(reply.headers), "utf8") + reply.content for reply in said)
+    for secret in (PROVIDER_KEY, key, "lrb-wrong-canary"):
+        assert secret.encode() not in everything
+
+
+def test_a_request_cannot_name_a_provider(upstream: Upstream) -> None:
+    """Fields and headers that other gateways read do not move a request."""
+    with Upstream() as elsewhere, running(config_of({"one": upstream.url})) as server:
+        fields = {"api_base": elsewhere.url, "base_url": elsewhere.url, "provider": elsewhere.url}
+        headers = {"x-llm-base-url": elsewhere.url, "host": elsewhere.url.split("/")[2]}
+        assert server.ask(headers=headers, **fields).status_code == 200
+        assert not elsewhere.bodies
+
+
+def test_the_bucket_of_a_key_fills_with_time() -> None:
+    now = [0.0]
+    account = Account(KeyConfig(name="a", sha256="0" * 64, requests_per_minute=60.0), clock=lambda: now[0])
+    for _ in range(10):
+        account.admit()
+    with pytest.raises(RefusedError, match="60 requests a minute"):
+        account.admit()
+    now[0] = 1.0
+    account.admit()
+
+
+def test_a_budget_starts_anew_with_its_period() -> None:
+    now = [period_start("day", 1e9)]
+    config = KeyConfig(name="a", sha256="0" * 64, budget=1.0, budget_period="day")
+    account = Account(config, clock=lambda: now[0])
+    account.settle(account.reserve(0.6), 0.9)
+    with pytest.raises(RefusedError, match=r"budget of \$1 a day"):
+        account.reserve(0.2)
+    now[0] += 86400
+    assert account.reserve(0.2) == 0.2
+
+
+def test_requests_under_way_cannot_overspend_together() -> None:
+    account = Account(KeyConfig(name="a", sha256="0" * 64, budget=1.0))
+    assert account.reserve(0.7) == 0.7
+    with pytest.raises(RefusedError):
+        account.reserve(0.7)
+    account.settle(0.7, 0.1)
+    assert account.reserve(0.7) == 0.7
+
+
+def test_a_keyring_without_keys_is_open() -> None:
+    assert Keyring([]).account("").name == "-"
+    key, digest = new_key()
+    assert digest == hash_key(key)
+    assert Keyring([KeyConfig(name="a", sha256=digest)]).account(f"bearer {key}").name == "a"
+
+
+def test_large_and_slow_bodies_are_refused(upstream: Upstream) -> None:
+    import socket
+
+    config = config_of({"one": upstream.url}, limits={"body_bytes": 2000, "body_seconds": 0.5})
+    with running(config) as server:
+        assert server.ask("a" * 3000).status_code == 413
+
+        def pieces() -> Iterator[bytes]:
+            yield b"{" + b" " * 1500
+            yield b" " * 1500
+
+        assert server.http.post(f"{server.url}/chat/completions", content=pieces()).status_code == 413
+        host, port = server.root.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=30) as slow:
+            slow.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\n{")
+            assert slow.recv(100).startswith(b"HTTP/1.1 408")
+
+
+def test_too_many_requests_at_once_are_refused() -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    with Upstream(latency=1.0) as slow:
+        config = config_of({"one": slow.url}, limits={"requests": 2})
+        with running(config) as server, ThreadPoolExecutor(5) as pool:
+            statuses = sorted(reply.status_code for reply in pool.map(lambda _: server.ask(), range(5)))
+        assert statuses == [200, 200, 503, 503, 503]
+
+
+def test_keys_hold_for_running(upstream: Upstream) -> None:
+    config, key = keyed(upstream)
+    with running(config) as server:
+        assert isinstance(server, Running)
+        assert server.client(key).models.list().data[0].id == "auto"
