@@ -342,6 +342,14 @@ def test_presets_name_the_papers_models() -> None:
     assert (recipe.batch_size, recipe.max_steps, recipe.learning_rate, recipe.max_tokens) == (64, 1000, 5e-5, 512)
 
 
+def test_the_quick_preset_reads_less_and_takes_a_fixed_number_of_steps() -> None:
+    for name in SETTINGS:
+        recipe = make_router(name, preset="quick").recipe()  # type: ignore[attr-defined]
+        assert (recipe.encoder, recipe.layers, recipe.max_tokens, recipe.max_steps) == ("all-MiniLM-L6-v2", 2, 64, 100)
+        by_hand = make_router(name, preset="quick", max_steps=7).recipe()  # type: ignore[attr-defined]
+        assert by_hand.max_steps == 7
+
+
 # --- one by one ------------------------------------------------------------------------------------------------------
 
 

@@ -82,12 +82,16 @@ PAPER = Recipe(
 )
 """The encoder of LLMRouterBench (arXiv 2601.07206, section B.3), with adapters instead of every weight."""
 
+QUICK = Recipe(layers=2, max_tokens=64, epochs=1, max_steps=100, learning_rate=2e-4, patience=1)
+"""Two layers of MiniLM on the last 64 tokens, 100 optimizer steps: some tens of CPU seconds, however many queries."""
+
 
 @dataclass(eq=False)
 class FineTuned:
     """What every fine-tuned router is set up with; a setting that is None has the preset's value (see `Recipe`).
 
-    preset       "minilm" trains on a CPU in minutes, "paper" has the paper's encoder and needs a large GPU
+    preset       "minilm" trains on a CPU in minutes, "quick" in about one (less of the encoder, less of the data),
+                 "paper" has the paper's encoder and needs a large GPU
     text         what is read: "prompt" (as sent to the models) or "query"
     validation   share of train, cut by dataset with copies kept together, on which training is stopped
     checkpoints  folder for a checkpoint after every epoch, from which the same fit goes on; removed when it is done

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from llmrouterbench.routers._finetuned import PAPER, FineTuned, Recipe
+from llmrouterbench.routers._finetuned import PAPER, QUICK, FineTuned, Recipe
 from llmrouterbench.table import Estimate, Outcomes, Queries
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class Bert(FineTuned):
     name: ClassVar[str] = "bert"
     presets: ClassVar[Mapping[str, Recipe]] = {
         "minilm": Recipe(),
+        "quick": QUICK,
         "paper": replace(PAPER, batch_size=16, epochs=3, learning_rate=1e-4),
     }
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from llmrouterbench.metrics import known_mean
 from llmrouterbench.routers._cascades import search, served
-from llmrouterbench.routers._finetuned import PAPER, FineTuned, Recipe
+from llmrouterbench.routers._finetuned import PAPER, QUICK, FineTuned, Recipe
 from llmrouterbench.table import Ask, Estimate, FloatArray, IntArray, Outcomes, Queries, Replies
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class FrugalGPT(FineTuned):
     name: ClassVar[str] = "frugalgpt"
     presets: ClassVar[Mapping[str, Recipe]] = {
         "minilm": Recipe(),
+        "quick": QUICK,
         "paper": replace(PAPER, batch_size=16, epochs=2, learning_rate=3e-5, warmup=0.03),
     }
 

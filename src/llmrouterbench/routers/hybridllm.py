@@ -10,7 +10,7 @@ import numpy as np
 
 from llmrouterbench.metrics import avg_acc, best_single, dataset_means, known_mean
 from llmrouterbench.naming import did_you_mean
-from llmrouterbench.routers._finetuned import PAPER, FineTuned, Recipe
+from llmrouterbench.routers._finetuned import PAPER, QUICK, FineTuned, Recipe
 from llmrouterbench.table import Estimate, FloatArray, IntArray, Outcomes, Queries
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ class HybridLLM(FineTuned):
     name: ClassVar[str] = "hybridllm"
     presets: ClassVar[Mapping[str, Recipe]] = {
         "minilm": Recipe(),
+        "quick": QUICK,
         "paper": replace(
             PAPER, max_tokens=512, batch_size=8, accumulation=8, epochs=5, learning_rate=1e-5, weight_decay=0.1,
             warmup=0.05, dropout=0.05,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from llmrouterbench.routers._descriptions import capability_descriptions
-from llmrouterbench.routers._finetuned import PAPER, FineTuned, Recipe
+from llmrouterbench.routers._finetuned import PAPER, QUICK, FineTuned, Recipe
 from llmrouterbench.table import Estimate, FloatArray, IntArray, Outcomes, Queries
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ class ModelSAT(FineTuned):
     name: ClassVar[str] = "model_sat"
     presets: ClassVar[Mapping[str, Recipe]] = {
         "minilm": Recipe(layers=2, max_tokens=64, epochs=4, max_steps=600, learning_rate=2e-4, patience=1),
+        "quick": QUICK,
         "paper": replace(
             PAPER, batch_size=32, epochs=5, learning_rate=1e-4, head_learning_rate=1e-4, weight_decay=0.1
         ),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from llmrouterbench.metrics import known_mean
-from llmrouterbench.routers._finetuned import PAPER, FineTuned, Recipe
+from llmrouterbench.routers._finetuned import PAPER, QUICK, FineTuned, Recipe
 from llmrouterbench.table import Estimate, FloatArray, IntArray, Outcomes, Queries
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class RouterDC(FineTuned):
     name: ClassVar[str] = "routerdc"
     presets: ClassVar[Mapping[str, Recipe]] = {
         "minilm": Recipe(head_learning_rate=2e-2),
+        "quick": replace(QUICK, head_learning_rate=2e-2),
         "paper": replace(
             PAPER, max_tokens=512, batch_size=64, epochs=100, max_steps=1000, learning_rate=5e-5,
             head_learning_rate=5e-5, warmup=0.0, dropout=0.0, patience=100,
