@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from llmrouterbench.choosing import Trial, choose_policy, choose_router
+from llmrouterbench.choosing import Chosen, Trial, choose_policy, choose_router
 from llmrouterbench.commands import fit as _commands  # noqa: F401
 from llmrouterbench.commands._app import app
 from llmrouterbench.embed import embed_queries, make_embedder
@@ -260,6 +260,25 @@ def test_noise_is_not_sold_as_routing() -> None:
     lead = promises(made, [made.default_policy])[0].lead
     assert lead.high >= 0.0
     assert made.learned.best == "large"
+
+
+@pytest.mark.parametrize(
+    ("router", "policy", "replaced", "served"),
+    [("task_soft", "weight 1000000", 1, "task_soft"), ("knn:k=1", "weight 1000000", 2, "best_single")],
+)
+def test_what_is_certainly_worse_than_the_best_single_model_is_replaced(
+    router: str, policy: str, replaced: int, served: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a choice that could not be worse: the cheapest model always, or one neighbour's luck on noise."""
+    outcomes = topics(400)
+    if served == "best_single":
+        noise = np.random.default_rng(3).random(outcomes.score.shape) < [0.9, 0.3, 0.3, 0.3]
+        outcomes = replace(outcomes, score=noise.astype(float))
+    monkeypatch.setattr("llmrouterbench.fitting.choose", lambda *_: (Chosen(router, ()), Chosen(policy, ())))
+    made = fit(outcomes)
+    assert made.facts["guard"]["replaced"] == replaced
+    assert (made.facts["router"], str(made.default_policy)) == (served, "best")
+    assert not promises(made, ["best"])[0].lead.high < 0
 
 
 def test_bad_settings_are_refused_before_any_work() -> None:
