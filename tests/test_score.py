@@ -248,6 +248,8 @@ def test_a_leaderboard_says_how_its_replies_were_scored(medqa: Path, tmp_path: P
     assert any(note.startswith("Official readings: ") for note in board.notes)
     assert any(note.startswith("Failed calls count as score 0") for note in board.notes)
     assert "Official readings" in (tmp_path / "runs/report/leaderboard.md").read_text()
+    done = cli("report", str(tmp_path / "runs"), "--samples", "20", "--ties-win", "--json")
+    assert "Every positive score counts as 1 (ties_win)." in json.loads(done.stdout)["notes"], done.stderr
 
 
 # --- judges ----------------------------------------------------------------------------------------------------------

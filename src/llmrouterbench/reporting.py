@@ -54,11 +54,13 @@ def full_report(
     serving: str | Path | None = None,
     text: bool = True,
     data: str | Path | None = None,
+    ties_win: bool = False,
 ) -> tuple[Leaderboard, Exhibits | None]:
     """What `report` writes and, beside it, every table, figure and the list of them (see `catalogue`).
 
     embedders  folders of runs by the name of their embedder, for Table 10
     serving    a TOML file of serving statistics, for seconds that were not measured
+    ties_win   every positive score counts as 1, as parts of the paper read ArenaHard; said in the leaderboard
     text, data as of `page.write_beside`
 
     Without matplotlib there are no exhibits (None). Raises FileNotFoundError or ValueError as `load_runs` does, and
@@ -68,7 +70,7 @@ def full_report(
     out = folder / "report" if to is None else Path(to)
     runs = load_runs(folder)
     others = {name: load_runs(Path(path)) for name, path in (embedders or {}).items()}
-    board = noting_jinja2(leaderboard(runs, samples=samples, baseline=baseline))
+    board = noting_jinja2(leaderboard(runs, samples=samples, baseline=baseline, ties_win=ties_win))
     made = _exhibits(runs, out, serving, board=board, embedders=others, samples=samples)
     board = write_report(board, out)
     write_beside(runs, board, made, out, folder=folder, text=text, data=data, samples=samples)

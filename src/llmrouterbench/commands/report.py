@@ -40,6 +40,9 @@ def report(
     data: Annotated[
         Path | None, typer.Option("--data", help="Folder of outcomes with the query texts, where runs do not find it.")
     ] = None,
+    ties_win: Annotated[
+        bool, typer.Option("--ties-win", help="Count every positive score as 1, as parts of the paper do on ArenaHard.")
+    ] = False,
     text: PageText = True,
     json: Json = False,
 ) -> None:
@@ -52,7 +55,7 @@ def report(
     assert source is not None
     by_name = usage(lambda: _named_runs(embedders or []))
     if (source / "manifest.json").is_file() and not (source / "runs.json").is_file():
-        for option, value in {"--baseline": baseline, "--data": data}.items():
+        for option, value in {"--baseline": baseline, "--data": data, "--ties-win": ties_win or None}.items():
             if value is not None:
                 raise typer.BadParameter(f"{option} needs a folder of runs, got a folder of outcomes; leave it out")
         _of_outcomes(source, setting, to or source / "report", samples, by_name, serving, json)
@@ -62,7 +65,7 @@ def report(
     from llmrouterbench.reporting import full_report
 
     out = to or source / "report"
-    page: dict[str, Any] = {"text": text, "data": data}
+    page: dict[str, Any] = {"text": text, "data": data, "ties_win": ties_win}
     board, made = full_report(
         source, out, samples=samples, baseline=baseline, embedders=by_name, serving=serving, **page
     )

@@ -125,6 +125,20 @@ def _assertions(sentence: str, names: list[str]) -> list[tuple[str, str]]:
     ]
 
 
+def official(item: Item, reply: str, instruments: Instruments) -> Score:
+    """The official code's reading: the first conclusion, thoughts included, holds every "X is a knight" of the target.
+
+    It fails where the letters "if" or one number more than there are people stand in it, and passes contradictions.
+
+    Source: LLMRouterBench (arXiv 2601.07206), its code at 0e267fb, as described by Xie et al. 2024 (arXiv 2410.23123).
+    """
+    sections = re.split(r"CONCLUSION:|Conclusion:|conclusion:", reply, maxsplit=2)
+    said = sections[1][:_SECTION] if len(sections) > 1 else ""
+    right = bool(said) and all(f"{name} is a {role}" in said for name, role in item.target.items())
+    spoiled = "if" in said or f"({len(item.target) + 1})" in said
+    return Score(float(right and not spoiled), said.strip()[:500], "official reading")
+
+
 def _flipped(role: str, negated: bool) -> str:
     return {"knight": "knave", "knave": "knight"}[role] if negated else role
 
@@ -149,5 +163,6 @@ DATASET = Dataset(
     read=read,
     prompt=prompt,
     score=score,
+    official=official,
     subsets=tuple(f"people{people}" for people in PEOPLE),
 )
