@@ -7,16 +7,13 @@ better. A stream counts as begun with its first token; until then nothing of it 
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-import httpx2
+import httpcore2
 
-from llmrouterbench import __version__
 from llmrouterbench._chat_format import (
     decode_json,
     error_code,
@@ -25,17 +22,12 @@ from llmrouterbench._chat_format import (
     read_usage,
     retry_after_seconds,
 )
+from llmrouterbench._connections import NETWORK_ERRORS, Connection, Connections
 from llmrouterbench.calls import Endpoint, Usage
 from llmrouterbench.serve.breaker import Breaker
 from llmrouterbench.serve.config import FallbackConfig, ProviderConfig
 from llmrouterbench.serve.events import EventReader
 
-_LANE = 8
-"""Connections of one HTTP client: its pool walks through all of them at every request, so small pools are faster."""
-_IDLE_SECONDS = 4.0
-"""Below the 5 seconds after which common servers close an idle connection."""
-_STALE_SECONDS = 1.0
-"""A connection that breaks within so many seconds was closed by the provider before it read the request."""
 _LARGEST_REPLY = 100_000_000
 _SHOWN = 200
 _KEYS_REFUSED = (401, 402, 403)
@@ -92,11 +84,11 @@ class Whole:
 class Streamed:
     """A stream whose first token has come: `begun` holds all bytes up to it, `rest` gives the others."""
 
-    def __init__(self, provider: Upstream, response: httpx2.Response, ends: float, drop_usage: bool) -> None:
+    def __init__(self, provider: Upstream, response: httpcore2.Response, ends: float, drop_usage: bool) -> None:
         self.events = EventReader(drop_usage)
         self.begun = b""
         self._provider = provider
-        self._pieces = response.aiter_bytes()
+        self._pieces = response.aiter_stream()
         self._ends = ends
 
     @property
@@ -136,15 +128,9 @@ class Streamed:
         """The next bytes, None at the end."""
         try:
             return await anext(self._pieces, None)
-        except httpx2.HTTPError as error:
+        except NETWORK_ERRORS as error:
             said = f"{self._provider.name} broke its stream off ({self._provider.short(error)})"
             raise UpstreamError("broken", said) from None
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    """One for all connections, as it takes long to make."""
-    return httpx2.create_ssl_context()
 
 
 class Upstream:
@@ -157,10 +143,7 @@ class Upstream:
         self.in_flight = 0
         self._endpoint = endpoint
         self._slots = asyncio.Semaphore(config.concurrency)
-        self._free: list[httpx2.AsyncClient] = []
-        self._all: list[httpx2.AsyncClient] = []
-        self._addresses: dict[str, httpx2.URL] = {}
-        _tls()
+        self._connections = Connections(endpoint)
 
     @asynccontextmanager
     async def ask(
@@ -168,33 +151,26 @@ class Upstream:
     ) -> AsyncIterator[Whole | Streamed]:
         """One attempt. Raises UpstreamError until the reply is there or its stream has begun."""
         await self._take_slot()
-        client = self._client()
         self.in_flight += 1
         now = asyncio.get_running_loop().time()
         ends = now + self.config.timeout
         first = min(ends, now + self.config.first_token_timeout) if stream else ends
-        response: httpx2.Response | None = None
         try:
-            try:
-                async with asyncio.timeout_at(first):
-                    response = await self._send(client, path, body)
-                    reply = await self._read(response, ends, stream, drop_usage)
-            except TimeoutError:
-                raise UpstreamError("timeout", f"{self.name} said nothing in {first - now:g} seconds") from None
-            yield reply
+            async with self._connections.connection() as connection, _closing() as opened:
+                try:
+                    async with asyncio.timeout_at(first):
+                        opened.response = await self._send(connection, path, body)
+                        reply = await self._read(opened.response, ends, stream, drop_usage)
+                except TimeoutError:
+                    raise UpstreamError("timeout", f"{self.name} said nothing in {first - now:g} seconds") from None
+                yield reply
         finally:
-            try:
-                if response is not None:
-                    await response.aclose()
-            finally:
-                self.in_flight -= 1
-                self._free.append(client)
-                self._slots.release()
+            self.in_flight -= 1
+            self._slots.release()
 
     async def close(self) -> None:
         """Close all connections."""
-        for client in self._all:
-            await client.aclose()
+        await self._connections.close()
 
     def short(self, error: Exception) -> str:
         """An error's text without secrets."""
@@ -220,57 +196,28 @@ class Upstream:
         except TimeoutError:
             raise UpstreamError("busy", f"{self.name} has {self.config.concurrency} calls under way") from None
 
-    def _client(self) -> httpx2.AsyncClient:
-        if not self._free:
-            self._free = [self._open()] * _LANE
-        return self._free.pop()
-
-    def _open(self) -> httpx2.AsyncClient:
-        headers = {
-            "content-type": "application/json",
-            "accept-encoding": "identity",
-            "user-agent": f"llmrouterbench/{__version__}",
-        }
-        if self._endpoint.key:
-            headers["authorization"] = f"Bearer {self._endpoint.key}"
-        client = httpx2.AsyncClient(
-            headers=headers,
-            verify=_tls(),
-            timeout=httpx2.Timeout(None, connect=self.config.connect_timeout),
-            limits=httpx2.Limits(
-                max_connections=_LANE, max_keepalive_connections=_LANE, keepalive_expiry=_IDLE_SECONDS
-            ),
-        )
-        self._all.append(client)
-        return client
-
-    async def _send(self, client: httpx2.AsyncClient, path: str, body: bytes) -> httpx2.Response:
+    async def _send(self, connection: Connection, path: str, body: bytes) -> httpcore2.Response:
         """The response, its head read."""
-        url = self._addresses.get(path)
-        if url is None:
-            url = self._addresses[path] = httpx2.URL(f"{self._endpoint.url.rstrip('/')}/{path}")
-        loop = asyncio.get_running_loop()
-        stale_until = loop.time() + _STALE_SECONDS
-        while True:
-            try:
-                return await client.send(client.build_request("POST", url, content=body), stream=True)
-            except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError) as error:
-                raise UpstreamError("connection", f"{self.name} cannot be reached ({self.short(error)})") from None
-            except httpx2.HTTPError as error:
-                if loop.time() < stale_until:  # a kept connection that the provider had closed: once more
-                    stale_until = 0.0
-                    continue
-                said = f"{self.name} closed the connection without a reply ({self.short(error)})"
-                raise UpstreamError("connection", said) from None
+        request = self._connections.request(path, body)
+        request.extensions["timeout"] = {"connect": self.config.connect_timeout}
+        try:
+            return await connection.handle_async_request(request)
+        except (httpcore2.ConnectError, httpcore2.ConnectTimeout, httpcore2.ProxyError) as error:
+            raise UpstreamError("connection", f"{self.name} cannot be reached ({self.short(error)})") from None
+        except NETWORK_ERRORS as error:
+            said = f"{self.name} closed the connection without a reply ({self.short(error)})"
+            raise UpstreamError("connection", said) from None
 
-    async def _read(self, response: httpx2.Response, ends: float, stream: bool, drop_usage: bool) -> Whole | Streamed:
-        content_type = response.headers.get("content-type", "application/json")
-        if response.status_code == 200 and stream and content_type.startswith("text/event-stream"):
+    async def _read(
+        self, response: httpcore2.Response, ends: float, stream: bool, drop_usage: bool
+    ) -> Whole | Streamed:
+        content_type = _header(response, b"content-type") or "application/json"
+        if response.status == 200 and stream and content_type.startswith("text/event-stream"):
             streamed = Streamed(self, response, ends, drop_usage)
             await streamed.wait_for_first()
             return streamed
         body = await self._read_body(response)
-        if response.status_code != 200:
+        if response.status != 200:
             raise self._refusal(response, body, content_type)
         try:
             data = decode_json(body)
@@ -282,32 +229,54 @@ class Upstream:
             raise self.refused(error_code(data) or 502, data, "", None)
         return Whole(body, content_type, read_usage(data.get("usage"))[0])
 
-    async def _read_body(self, response: httpx2.Response) -> bytes:
+    async def _read_body(self, response: httpcore2.Response) -> bytes:
         parts, size = [], 0
         try:
-            async for part in response.aiter_bytes():
+            async for part in response.aiter_stream():
                 size += len(part)
                 if size > _LARGEST_REPLY:
                     raise UpstreamError("garbage", f"{self.name} sent more than {_LARGEST_REPLY:,} bytes")
                 parts.append(part)
-        except httpx2.HTTPError as error:
+        except NETWORK_ERRORS as error:
             raise UpstreamError("broken", f"{self.name} broke its reply off ({self.short(error)})") from None
         return b"".join(parts)
 
-    def _refusal(self, response: httpx2.Response, body: bytes, content_type: str) -> UpstreamError:
+    def _refusal(self, response: httpcore2.Response, body: bytes, content_type: str) -> UpstreamError:
         """The error for a status that is not 200; the body passes on where it tells a client about its request."""
         try:
             data = decode_json(body)
         except (ValueError, RecursionError):
             data = None
-        wait = retry_after_seconds(response.headers.get("retry-after", ""))
-        status = response.status_code
+        wait = retry_after_seconds(_header(response, b"retry-after"))
+        status = response.status
         error = self.refused(status, data, "" if data is not None else body[:_SHOWN].decode(errors="replace"), wait)
         tells = isinstance(data, Mapping) and 400 <= status < 500 and status not in (401, 402, 404, 407)
         if tells and (error.final or status != 403):
             error.body = self._endpoint.hide(body.decode(errors="replace")).encode()
             error.content_type = content_type
         return error
+
+
+@dataclass
+class _Opened:
+    """A response that must be closed, once there is one."""
+
+    response: httpcore2.Response | None = None
+
+
+@asynccontextmanager
+async def _closing() -> AsyncIterator[_Opened]:
+    opened = _Opened()
+    try:
+        yield opened
+    finally:
+        if opened.response is not None:
+            await opened.response.aclose()
+
+
+def _header(response: httpcore2.Response, name: bytes) -> str:
+    """The first header of that name (lower case), "" where there is none."""
+    return next((value.decode("latin-1") for key, value in response.headers if key.lower() == name), "")
 
 
 def _error(data: Any) -> Mapping[str, Any]:
