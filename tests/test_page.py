@@ -463,6 +463,8 @@ def test_hostile_names_are_shown_as_they_are(hostile: tuple[Path, Runs], visit: 
     assert one.page.locator("#list table").first.locator("tbody tr").count() == 500
     assert one.page.evaluate("window.broken") is None
     assert one.quiet(), one.complaints
+    phone = visit(folder / "index.html", width=360)
+    assert phone.page.evaluate("document.documentElement.scrollWidth") <= 360, "long names are broken, not the page"
 
 
 def test_equal_scores_no_costs_and_one_router_make_a_whole_page(tmp_path: Path, visit: Open) -> None:

@@ -23,7 +23,7 @@ from llmrouterbench.page.explorer import Explorer, explorer
 from llmrouterbench.page.grids import difference_matrix
 from llmrouterbench.page.masking import LEFT_OUT, NOT_THERE, Texts, texts_of
 from llmrouterbench.page.packing import cost_codes, json_in_html, score_codes
-from llmrouterbench.page.words import sentences
+from llmrouterbench.page.words import sentences, verdict
 from llmrouterbench.replay import replay
 from llmrouterbench.reporting import report
 from llmrouterbench.runs import Decisions, Runs, Served, load_runs
@@ -263,7 +263,8 @@ def test_the_matrix_shades_only_what_survives_the_correction() -> None:
         for name, model in (("good", 0), ("bad", 1), ("even", 2))
     }
     decided["twin"] = {1: Served.single(rows, np.zeros((1, 400), dtype=np.int64))}
-    grid = difference_matrix(compare_routers(runs_of(outcomes, {1: rows.tolist()}, decided), replicates=100))
+    compared = compare_routers(runs_of(outcomes, {1: rows.tolist()}, decided), replicates=100)
+    grid = difference_matrix(compared)
     cell = {(row[0], grid.columns[i]): one for row, line in grid.lines for i, one in enumerate(line)}
     assert cell["good", "bad"].classes == "d5"
     assert cell["bad", "good"].classes == "d-5"
@@ -271,3 +272,5 @@ def test_the_matrix_shades_only_what_survives_the_correction() -> None:
     assert cell["good", "twin"].text == "+0.0 ="
     assert cell["good", "twin"].classes == "d0"
     assert cell["good", "good"].classes == "self"
+    assert verdict(compared, "good") == "better than 2 of 3 others, not distinguishable from twin"
+    assert verdict(compared, "bad") == "worse than 3 of 3 others"

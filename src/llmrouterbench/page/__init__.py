@@ -16,7 +16,7 @@ from llmrouterbench.page.grids import difference_matrix, heat_map
 from llmrouterbench.page.layout import pictures_of, rendered
 from llmrouterbench.page.masking import LEFT_OUT, NOT_THERE, Texts, texts_of
 from llmrouterbench.page.plot import plot_of
-from llmrouterbench.page.words import sentences
+from llmrouterbench.page.words import sentences, verdict
 from llmrouterbench.paired import pair
 from llmrouterbench.render import provenance, summary, titled
 from llmrouterbench.replay import Replay, replay
@@ -117,7 +117,7 @@ def _view(board: Leaderboard, played: Replay, samples: int) -> dict[str, Any]:
         "plot": plot_of(board),
         "heat": heat_map(board, paired, place),
         "matrix": difference_matrix(compared) if compared else None,
-        "verdicts": [_verdict(compared, name) for name in compared.names] if compared else [],
+        "verdicts": [(name, verdict(compared, name)) for name in compared.names] if compared else [],
         "notes": board.notes,
         "provenance": provenance(board),
         "holds": [],
@@ -131,12 +131,6 @@ def _compared(played: Replay, samples: int) -> Comparisons | None:
         return None
     parts = [Sample(one.dataset, one.group, one.score[:, at], one.cost[:, at]) for one in played.samples]
     return compare_columns(parts, [played.keys[i][1] for i in at], replicates=samples)
-
-
-def _verdict(compared: Comparisons, name: str) -> tuple[str, str]:
-    """What can be said of a router; that it is corrected stands above all of them."""
-    said = compared.sentence(name).removeprefix(f"{name}: ")
-    return name, said.removesuffix(f" ({compared.control}, level {compared.alpha:g})")
 
 
 def _without_savers(played: Replay) -> list[Sample]:

@@ -61,3 +61,13 @@ def _accuracy(row: Row) -> str:
 def _points(one: Interval) -> str:
     cell = number(one, signed)
     return "not known" if math.isnan(one.value) else f"{cell.text} points {cell.span}".strip()
+
+
+def verdict(compared: Comparisons, name: str) -> str:
+    """What all pairs together say of one router, after the correction."""
+    tied = compared.tied_with(name)
+    row = compared.difference[compared.names.index(name)]
+    apart = [value > 0 for value, other in zip(row.tolist(), compared.names, strict=True) if other not in (name, *tied)]
+    counts = {"better than": sum(apart), "worse than": len(apart) - sum(apart)}
+    said = [f"{words} {count} of {len(compared.names) - 1} others" for words, count in counts.items() if count]
+    return ", ".join([*said, *([f"not distinguishable from {listed(tied)}"] if tied else [])])
