@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from llmrouterbench.advise import advise
-from llmrouterbench.commands.advise import advice_lines
+from llmrouterbench.commands.advise import advice_lines, write_advice
 from llmrouterbench.importers import import_outcomes
 from llmrouterbench.store import write_outcomes
 from llmrouterbench.table import Outcomes
@@ -115,3 +115,17 @@ def test_real_data_get_the_advice_that_docs_results_supports(
     outcomes = Outcomes.load(tmp_path / "data", setting)
     advice = advise(outcomes)  # 1 to 42 s on two cores that others used too
     assert (advice.action, advice.router) == (action, router)
+
+
+def test_advice_is_written_with_the_learning_curve(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="figures need matplotlib")
+    advice = advise(tasks({"sums": (0.9, 0.2), "verbs": (0.2, 0.9), "maps": (0.9, 0.2)}), replicates=100, jobs=1)
+    write_advice(advice, tmp_path)
+    assert (tmp_path / "advice.md").read_text().startswith("Route with task_soft, for quality.")
+    assert orjson.loads((tmp_path / "advice.json").read_bytes())["router"] == "task_soft"
+    rows = (tmp_path / "learning.csv").read_text().splitlines()
+    points = sum(len(curve.size) for curve in advice.learning)
+    assert len(rows) == 1 + points + 1, "a header, a line a point, and the level of no gain"
+    last = advice.learning[0].gain[-1].value
+    assert any(row.split(",")[2] == str(100 * last) for row in rows[1:])
+    assert (tmp_path / "learning.png").stat().st_size > 1000

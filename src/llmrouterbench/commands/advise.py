@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from llmrouterbench.commands._app import Json, SettingName, app, load
-from llmrouterbench.terminal import print_json, show_lines
+from llmrouterbench.naming import markdown_safe
+from llmrouterbench.terminal import print_json, say, show_lines
 
 if TYPE_CHECKING:
     from llmrouterbench.advise import Advice
@@ -22,6 +24,9 @@ def advise(
     folder: Annotated[Path, typer.Argument(help="A folder of outcomes.")],
     setting: SettingName = None,
     quick: Annotated[bool, typer.Option("--quick", help="One seed, fewer draws, no learning curve.")] = False,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="Folder for advice.md, advice.json and the learning curve as a figure.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Say whether routing is worth it here, with the numbers that decide, and which models nobody needs."""
@@ -29,10 +34,36 @@ def advise(
 
     outcomes, _ = load(folder, setting)
     advice = study(outcomes, quick=quick)
+    if to is not None:
+        write_advice(advice, to)
     if json:
         print_json(advice.to_dict())
     else:
         show_lines(advice_lines(advice))
+
+
+def write_advice(advice: Advice, folder: Path) -> None:
+    """advice.md, advice.json and, where there is a learning curve and matplotlib, learning.svg, .png and .csv."""
+    from llmrouterbench.files import write_bytes, write_json
+
+    write_bytes(folder / "advice.md", ("\n".join(markdown_safe(line) for line in advice_lines(advice)) + "\n").encode())
+    write_json(folder / "advice.json", advice.to_dict())
+    if not advice.learning:
+        return
+    if find_spec("matplotlib") is None:
+        say("the figure of the learning curve needs matplotlib; pip install 'llmrouterbench[report]'")
+        return
+    from llmrouterbench.figures.learning import learning_picture
+    from llmrouterbench.figures.picture import save_picture
+    from llmrouterbench.paper_figures import curve_of
+
+    curves = {curve.router: curve_of(curve.gain) for curve in advice.learning}
+    label = "points of AvgAcc over the best single model"
+    title, size = f"gain over {advice.headroom.best}", advice.learning[0].size
+    picture = learning_picture(
+        size, curves, levels={"no gain": 0.0}, label=label, title=title, simulated=advice.simulated
+    )
+    save_picture(picture, folder)
 
 
 def advice_lines(advice: Advice) -> list[str]:

@@ -17,11 +17,14 @@ def learning_picture(
     curves: Mapping[str, Curve],
     *,
     levels: Mapping[str, float] | None = None,
+    label: str = "AvgAcc on test, %",
     title: str = "",
     simulated: bool = False,
     notes: Sequence[str] = (),
 ) -> Picture:
     """Draw AvgAcc over `queries` (k,) labelled train queries, a curve a router; `levels` are Best Single and the like.
+
+    `label` says what the values are where they are not AvgAcc itself, such as a gain in points.
 
     The seven curves with the best last value are drawn. Raises ValueError without curves, where a curve has another
     length than `queries`, or where a number of queries is not positive.
@@ -40,7 +43,7 @@ def learning_picture(
         axes.minorticks_off()
     axes.set_xticks(x, [f"{value:,.0f}" for value in x])
     axes.set_xlabel("labelled train queries")
-    axes.set_ylabel("AvgAcc on test, %")
+    axes.set_ylabel(label)
     marks, names = draw_levels(axes, lines)
     legend_beside(axes, [*handles, *marks], [*drawn, *names])
     return Picture("learning", figure, curve_table("train_queries", x, ranked, lines), said)
