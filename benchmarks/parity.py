@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -155,6 +154,11 @@ def picked_lines(rows: list[Picked]) -> list[str]:
 
 def trained_lines(rows: list[Trained]) -> list[str]:
     """One line a table, router and seed."""
+    if not rows:
+        return [
+            "Not compared on this machine yet; `make parity` goes on where it stopped. `tests/test_parity_neural.py`",
+            "compares the three on a planted table.",
+        ]
     head = "| data | router | seed | ours | official rules | difference | standard error | verdict |"
     lines = [head, "|---|---|---:|---:|---:|---:|---:|---|"]
     for row in sorted(rows, key=lambda row: (row.router, row.table)):
@@ -165,16 +169,26 @@ def trained_lines(rows: list[Trained]) -> list[str]:
     return lines
 
 
-def main() -> None:
-    """Compare what has not been compared, and write the page."""
-    here = [table for table in TABLES if "SIMULATED" in table.name or DATA.is_dir()]
-    picked = [Picked(**row) for t in here for seed in t.picks for row in compare("picks", t, seed, picks)]
-    scored = [Trained(**row) for t in here for seed in t.trained for row in compare("trained", t, seed, trained)]
+def write_page(picked: list[Picked], scored: list[Trained]) -> None:
+    """The page of what has been compared so far."""
     machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
     tables = {"picks": "\n".join(picked_lines(picked)), "points": "\n".join(trained_lines(scored))}
     text = TEMPLATE.read_text(encoding="utf-8").format(machine=machine, k=K, **tables)
     PAGE.write_text(text, encoding="utf-8")
-    sys.stdout.write(text)
+
+
+def main() -> None:
+    """Compare what has not been compared, one seed of every table first; the page is written after each step."""
+    here = [table for table in TABLES if "SIMULATED" in table.name or DATA.is_dir()]
+    picked, scored = list[Picked](), list[Trained]()
+    for turn in range(max(len(table.picks) for table in here)):
+        for table in here:
+            for seed in table.picks[turn : turn + 1]:
+                picked += [Picked(**row) for row in compare("picks", table, seed, picks)]
+                write_page(picked, scored)
+            for seed in table.trained[turn : turn + 1]:
+                scored += [Trained(**row) for row in compare("trained", table, seed, trained)]
+                write_page(picked, scored)
 
 
 if __name__ == "__main__":
