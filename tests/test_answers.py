@@ -15,17 +15,13 @@ from llmrouterbench.datasets._answers import (
     boxed,
     final,
     final_number,
-    last_number,
     letter,
-    number,
-    parts,
-    plain,
-    rows,
     same_phrase,
     same_words,
     stated,
     visible,
 )
+from llmrouterbench.datasets._numbers import last_number, number, parts, plain, rows
 
 OPTIONS = {"A": "red", "B": "green", "C": "blue", "D": "grey"}
 LATIN = st.text(st.characters(codec="utf-8", exclude_characters="<>[]|◁▷"), max_size=200)

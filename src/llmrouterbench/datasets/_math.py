@@ -21,7 +21,7 @@ from typing import Self
 
 import orjson
 
-from llmrouterbench.datasets._answers import parts
+from llmrouterbench.datasets._numbers import parts
 
 _LONGEST = 1_500
 _DEEPEST = 40

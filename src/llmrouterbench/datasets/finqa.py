@@ -16,7 +16,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from llmrouterbench.datasets import Dataset, Instruments, Source
-from llmrouterbench.datasets._answers import Number, final, last_number, number, same_words, visible
+from llmrouterbench.datasets._answers import final, same_words, visible
+from llmrouterbench.datasets._numbers import Number, last_number, number
 from llmrouterbench.datasets._rows import json_rows
 from llmrouterbench.datasets._solving import answer_in, compared, official_answer
 from llmrouterbench.replies import Item, Score
