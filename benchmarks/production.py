@@ -122,10 +122,10 @@ def joining_lines(log: Outcomes) -> tuple[str, str]:
     known = [model for model in log.models if model not in NEWCOMERS]
     fitted = fit(log.select(known), FitSettings(router="uniroute", policy="best"))
     _, curves = add_models(fitted, log.select(NEWCOMERS))
-    sizes = sorted({size for curve in curves for size in curve.probes})
+    sizes = sorted({size for curve in curves for size in curve.probes[:-1]})
     lines = [
-        f"| model that joins | enough | {' | '.join(str(size) for size in sizes)} |",
-        f"|---|---|{'---|' * len(sizes)}",
+        f"| model that joins | enough | {' | '.join(str(size) for size in sizes)} | all but those held out |",
+        f"|---|---|{'---|' * len(sizes)}---|",
         *(_curve_line(curve, sizes) for curve in curves),
     ]
     return str(fitted.facts["router"]), "\n".join(lines)
@@ -133,7 +133,9 @@ def joining_lines(log: Outcomes) -> tuple[str, str]:
 
 def _curve_line(curve: Joining, sizes: list[int]) -> str:
     brier = dict(zip(curve.probes, curve.brier, strict=True))
-    return f"| {curve.model} | {curve.enough} | {' | '.join(f'{brier[s]:.4f}' if s in brier else '' for s in sizes)} |"
+    cells = [f"{brier[size]:.4f}" if size in brier else "" for size in sizes]
+    last = f"{curve.brier[-1]:.4f} ({curve.probes[-1]:,})"
+    return f"| {curve.model} | {curve.enough:,} | {' | '.join(cells)} | {last} |"
 
 
 def novelty_line(fitted: FittedRouter, later: Outcomes, folder: Path) -> str:

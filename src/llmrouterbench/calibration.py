@@ -17,9 +17,11 @@ from llmrouterbench.metrics import known_mean
 from llmrouterbench.table import FloatArray, IntArray
 
 METHODS = ("none", "platt", "isotonic")
-"""From the simplest on; a later one is taken where it is better by half a standard error."""
+"""From the simplest on; a later one is taken where it is clearly better."""
+CLEARLY = 2.0
+"""Standard errors of the Brier score by which: with fewer the choice changes from fold to fold and brings nothing."""
 MARGIN = 0.5
-"""Standard errors by which a choice must be better than a simpler one."""
+"""Standard errors by which a router or a trade-off must be better than a simpler one."""
 _FEWEST = 20
 """Measured outcomes below which a model keeps the router's own estimate."""
 _EDGE = 1e-3
@@ -121,12 +123,12 @@ def _staircase(x: FloatArray, outcome: FloatArray) -> FloatArray:
 
 
 def choose_method(score: FloatArray, outcome: FloatArray, fold: IntArray) -> str:
-    """The simplest method that no other beats by half a standard error of the Brier score out of fold."""
+    """The simplest method that no other beats by two standard errors of the Brier score out of fold."""
     best, loss = "none", _losses(np.clip(score, 0.0, 1.0), outcome)
     for method in METHODS[1:]:
         other = _losses(out_of_fold(method, score, outcome, fold), outcome)
         mean, error = mean_and_error(loss - other)
-        if mean > MARGIN * error:
+        if mean > CLEARLY * error:
             best, loss = method, other
     return best
 
