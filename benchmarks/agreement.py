@@ -236,7 +236,8 @@ def page(studies: list[Study], scores: list[list[Score]], found: list[list[Disag
 
 
 def main() -> None:
-    """Score everything, print what nobody has read yet, and write the page."""
+    """Score everything, say what nobody has read yet, and write the page; `--check` leaves out code and the page."""
+    checking = sys.argv[1:] == ["--check"]
     if not DATA.is_dir():
         raise SystemExit("the real data sets must lie in ../shared/data, got nothing there")
     studies = [
@@ -244,7 +245,7 @@ def main() -> None:
         choices("arc_challenge", "ARC-Challenge (RouterBench)"),
         choices("winograde", "Winogrande (RouterBench)"),
         natural_questions(),
-        mbpp(),
+        *([] if checking else [mbpp()]),
     ]
     verdicts = read_verdicts()
     scores, found = [], []
@@ -253,12 +254,14 @@ def main() -> None:
             work = [(cell.item, cell.reply) for cell in study.cells]
             scores.append(score_replies(study.scorer, work, bench))
             found.append(differences(study, scores[-1], verdicts))
-            print(f"{study.name}: {len(work)} replies, {len(found[-1])} disagreements", flush=True)
+            print(summary(study, found[-1]), flush=True)
     unread = [one for group in found for one in group if not one.right]
     for one in unread:
         print(f"not read: {one.study},{one.cell.item.id},{one.cell.model} label {one.cell.label} {one.score}"[:300])
     if unread:
         sys.exit(f"{VERDICTS.name} must hold a verdict on every disagreement, got none on {len(unread)}; read them")
+    if checking:
+        return
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     after = rest.partition(END)[2]
     PAGE.write_text(f"{before}{BEGIN}\n\n{page(studies, scores, found)}\n\n{END}{after}", encoding="utf-8")
