@@ -68,7 +68,7 @@ def write_config(folder: Path, providers: tuple[Provider, Provider], **more: Any
         "models": [{"name": name, "endpoint": name, "price": price} for name in names],
         "datasets": [{"name": "sums.yaml"}],
         "bench": {"out": "runs", "routers": ["best_single", "knn"], "seeds": [42]},
-        "report": {"samples": 50},
+        "report": {"samples": 50, "figures": False},
         **more,
     }
     (folder / "run.yaml").write_text(yaml.safe_dump(raw))
@@ -258,11 +258,12 @@ def test_the_command_prints_a_leaderboard_and_then_that_nothing_changed(
     providers: tuple[Provider, Provider], tmp_path: Path
 ) -> None:
     providers[0].key = CANARY
-    path = write_config(tmp_path, providers)
+    path = write_config(tmp_path, providers, report={"samples": 50})
     changed(path, "endpoints.careful.key_env", "CAREFUL_KEY")
     code, out, err = command(path, env={"CAREFUL_KEY": CANARY})
     assert code == 0, err
     assert "knn" in out
+    assert (tmp_path / "runs" / "report" / "exhibits.md").is_file()
     assert f"report in {tmp_path / 'runs' / 'report'}" in err
     code, out, err = command(path)  # nothing is asked, so no key is needed
     assert (code, out.count("unchanged")) == (0, 4), err

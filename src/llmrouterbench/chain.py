@@ -174,13 +174,14 @@ def _bench(config: BenchConfig, outcomes: Path, stamps: _Stamps, jobs: int, tell
 
 
 def _report(config: CollectConfig, runs: Path, stamps: _Stamps, tell: Progress) -> tuple[Stage, Leaderboard | None]:
-    from llmrouterbench.reporting import report
+    from llmrouterbench.reporting import full_report, report
 
     folder = runs.parent / "report"
     inputs = [str(runs), _files(runs, "runs.json", "decisions/*/*"), config.report.model_dump()]
     if stamps.same("report", inputs, folder):
         return Stage("report", True, folder), None
     tell("report", 0, None)
-    board = report(runs, folder, samples=config.report.samples, baseline=config.report.baseline)
+    settings = config.report.model_dump(exclude={"figures"})
+    board = full_report(runs, folder, **settings)[0] if config.report.figures else report(runs, folder, **settings)
     stamps.keep("report", inputs)
     return Stage("report", False, folder), board

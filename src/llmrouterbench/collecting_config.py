@@ -133,8 +133,9 @@ class BenchConfig(_Strict):
 
 
 class ReportConfig(_Strict):
-    """The report of a chain; the keys mean what they mean to `reporting.report`."""
+    """The report of a chain; figures: every table and figure beside the leaderboard, as `report` writes them."""
 
+    figures: bool = True
     samples: Count = 1000
     baseline: Name | None = None
 
