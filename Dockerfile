@@ -1,14 +1,14 @@
-# A fitted router as a container: docker build -t llmrouterbench . ; then see compose.yaml.
-FROM python:3.12-slim
-RUN useradd --create-home --uid 10001 router && install -d -o router /logs
-WORKDIR /source
-COPY pyproject.toml README.md LICENSE ./
-COPY src src
-RUN pip install --no-cache-dir ".[serve]" && rm -rf /source
+# llmrouterbench serve in a container. Build: docker build -t llmrouterbench . ; see docs/serving.md.
+FROM python:3.11-slim
+RUN useradd --create-home router && mkdir /log && chown router /log
+COPY pyproject.toml README.md LICENSE /source/
+COPY src /source/src
+RUN pip install --no-cache-dir "/source[serve]"
 USER router
 WORKDIR /home/router
 EXPOSE 8080
-HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
-    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8080/healthz', timeout=2)"]
+VOLUME /log
+STOPSIGNAL SIGTERM
+HEALTHCHECK CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8080/healthz', timeout=5)"]
 ENTRYPOINT ["llmrouterbench"]
-CMD ["serve", "/router", "--config", "/providers.yaml", "--host", "0.0.0.0", "--port", "8080", "--log", "/logs"]
+CMD ["serve", "/router", "--config", "/config/serve.yaml", "--host", "0.0.0.0", "--port", "8080", "--log", "/log"]
