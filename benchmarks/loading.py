@@ -1,0 +1,135 @@
+"""A load generator that takes little of the machine: kept connections, one request at a time on each."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import orjson
+
+from llmrouterbench.table import FloatArray
+
+CONNECTIONS = 32
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a load brought.
+
+    seconds  (n,) of each request, in the order of their ends; span: from the first request to the last reply
+    failed   requests without status 200
+    """
+
+    seconds: FloatArray
+    span: float
+    failed: int
+
+    @property
+    def rate(self) -> float:
+        """Requests a second."""
+        return len(self.seconds) / self.span
+
+    def percentile(self, share: float) -> float:
+        """Milliseconds under which this share of requests stayed."""
+        return 1000.0 * float(np.percentile(self.seconds, share))
+
+
+class _Caller(asyncio.Protocol):
+    """One kept connection; one request at a time, its reply read up to its content-length."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self._data = b""
+        self._answered: asyncio.Future[bool] | None = None
+
+    def data_received(self, data: bytes) -> None:
+        self._data += data
+        end = self._data.find(b"\r\n\r\n")
+        if end < 0 or self._answered is None:
+            return
+        head = self._data[:end].lower()
+        at = head.find(b"content-length:")
+        length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+        if len(self._data) >= end + 4 + length:
+            self._data = self._data[end + 4 + length :]
+            self._answered.set_result(head.startswith(b"http/1.1 200"))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._answered is not None and not self._answered.done():
+            self._answered.set_result(False)
+
+    async def call(self, request: bytes) -> bool:
+        """Whether the request got a 200."""
+        self._answered = asyncio.get_running_loop().create_future()
+        self.transport.write(request)
+        return await self._answered
+
+
+async def _connect(port: int) -> _Caller:
+    _, caller = await asyncio.get_running_loop().create_connection(_Caller, "127.0.0.1", port)
+    return caller
+
+
+def make_requests(port: int, model: str, queries: list[str], key: str) -> list[bytes]:
+    out = []
+    for query in queries:
+        body = orjson.dumps({"model": model, "messages": [{"role": "user", "content": query}]})
+        head = (
+            f"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: application/json\r\n"
+            f"authorization: Bearer {key}\r\ncontent-length: {len(body)}\r\n\r\n"
+        )
+        out.append(head.encode() + body)
+    return out
+
+
+async def closed_loop(port: int, requests: list[bytes], count: int) -> Load:
+    """So many requests, CONNECTIONS at once, each connection sending the next as soon as it has its reply."""
+    seconds, failed = [], 0
+    numbers = iter(range(count))
+    callers = [await _connect(port) for _ in range(CONNECTIONS)]
+
+    async def work(caller: _Caller) -> None:
+        nonlocal failed
+        for number in numbers:
+            if caller.transport.is_closing():
+                caller = await _connect(port)
+            started = time.perf_counter()
+            good = await caller.call(requests[number % len(requests)])
+            seconds.append(time.perf_counter() - started)
+            failed += not good
+
+    started = time.perf_counter()
+    await asyncio.gather(*(work(caller) for caller in callers))
+    span = time.perf_counter() - started
+    for caller in callers:
+        caller.transport.close()
+    return Load(np.array(seconds), span, failed)
+
+
+async def open_loop(port: int, requests: list[bytes], rate: float, span: float) -> Load:
+    """Requests at a fixed rate, whatever the server does; each takes a free connection or a new one."""
+    seconds: list[float] = []
+    free: list[_Caller] = []
+    failed = 0
+
+    async def one(due: float, request: bytes) -> None:
+        nonlocal failed
+        caller = free.pop() if free else await _connect(port)
+        failed += not await caller.call(request)
+        seconds.append(time.perf_counter() - due)
+        if not caller.transport.is_closing():
+            free.append(caller)
+
+    started, tasks = time.perf_counter(), []
+    for number in range(int(rate * span)):
+        due = started + number / rate
+        await asyncio.sleep(max(0.0, due - time.perf_counter()))
+        tasks.append(asyncio.ensure_future(one(max(due, started), requests[number % len(requests)])))
+    await asyncio.gather(*tasks)
+    taken = time.perf_counter() - started
+    for caller in free:
+        caller.transport.close()
+    return Load(np.array(seconds), taken, failed)
