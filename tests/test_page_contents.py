@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -238,6 +239,23 @@ def test_without_jinja2_the_report_says_what_to_install(
     runs = load_runs(stored / "runs")
     with pytest.raises(ImportError, match="a page needs jinja2"):
         write_page(runs, board, None, tmp_path / NAME)
+
+
+def test_the_commands_leave_texts_out_on_request(stored: Path, tmp_path: Path) -> None:
+    pytest.importorskip("jinja2", reason="the page needs jinja2")
+    from typer.testing import CliRunner
+
+    from llmrouterbench.commands._app import app
+
+    import_module("llmrouterbench.cli")  # every command joins the app
+    words = ["bench", str(stored / "data"), "--out", str(tmp_path / "runs"), "--routers", "best_single", "--seeds", "1"]
+    env = {"LLMROUTERBENCH_CACHE": str(tmp_path / "cache")}
+    done = CliRunner().invoke(app, [*words, "--jobs", "1", "--no-text", "--json"], env=env)
+    assert done.exit_code == 0, done.output
+    assert LEFT_OUT.why in (tmp_path / "runs/report" / NAME).read_text(encoding="utf-8")
+    refused = CliRunner().invoke(app, ["report", str(stored / "data"), "--data", str(stored / "data")])
+    assert refused.exit_code == 2
+    assert "--data needs a folder of runs" in " ".join(refused.output.replace("│", " ").split())
 
 
 def test_the_words_follow_the_numbers() -> None:
