@@ -238,6 +238,7 @@ def test_official_readings_are_named_in_every_place(tmp_path: Path) -> None:
     assert values == [0, 1, 0], "0.93 and 0.61 round to the same integer"
 
 
+@pytest.mark.slow
 def test_a_leaderboard_says_how_its_replies_were_scored(medqa: Path, tmp_path: Path) -> None:
     from llmrouterbench.evaluate import bench
     from llmrouterbench.reporting import report

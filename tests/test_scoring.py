@@ -119,7 +119,7 @@ def test_an_error_in_a_scorer_ends_the_work_at_once() -> None:
         raise KeyError(f"details of {item.id}")
 
     for kind in ("text", "math"):
-        with Bench(workers=2) as bench, pytest.raises(KeyError, match="details of 0"):
+        with Bench(workers=2) as bench, pytest.raises(KeyError, match="details of"):
             score_replies(numbered(score, kind), [(Item(str(i), ""), "") for i in range(9)], bench)
 
 
