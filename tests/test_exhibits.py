@@ -321,3 +321,16 @@ def test_without_matplotlib_the_leaderboard_stands_and_the_remedy_is_said(
 def test_the_list_of_nothing_but_reasons_is_still_a_page() -> None:
     text = markdown(Exhibits({}, {}, {"latency": "needs seconds"}, "own data"))
     assert "- Accuracy, cost and seconds of every model: needs seconds" in text
+
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_the_committed_figures_of_real_data_are_small_and_all_shown() -> None:
+    page = (ROOT / "docs" / "real-data.md").read_text(encoding="utf-8")
+    figures = sorted((ROOT / "docs" / "figures").glob("*.png"))
+    assert figures
+    for figure in figures:
+        assert figure.stat().st_size < 100_000, figure.name
+        assert f"(figures/{figure.name})" in page
+    assert page.count("](figures/") == len(figures)
