@@ -166,7 +166,7 @@ def test_tfidf_reads_a_text_bit_for_bit_as_scikit_learn_and_after_saving(tmp_pat
     embedder = TfidfSvd(dimensions=6).fit(texts)
     ours = embedder.embed([*texts, "", "the owl the owl the the"])
     matrix = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\w+", dtype=np.float32).fit(texts)
-    theirs = matrix.transform(texts) @ embedder._fitted.axes
+    theirs = np.asarray(matrix.transform(texts) @ embedder._fitted.axes)  # type: ignore[operator]
     unit = (theirs / np.linalg.norm(theirs, axis=1, keepdims=True)).astype(np.float64)
     assert (ours[: len(texts)] == unit / np.linalg.norm(unit, axis=1, keepdims=True)).all()
     embedder.save_files(tmp_path)
