@@ -62,10 +62,16 @@ class _Caller(asyncio.Protocol):
             self._answered.set_result(False)
 
     async def call(self, request: bytes) -> bool:
-        """Whether the request got a 200."""
+        """Whether the request got a 200, within a minute."""
+        if self.transport.is_closing():
+            return False
         self._answered = asyncio.get_running_loop().create_future()
         self.transport.write(request)
-        return await self._answered
+        try:
+            async with asyncio.timeout(60.0):
+                return await self._answered
+        except TimeoutError:
+            return False
 
 
 async def _connect(port: int) -> _Caller:
@@ -117,6 +123,8 @@ async def open_loop(port: int, requests: list[bytes], rate: float, span: float) 
 
     async def one(due: float, request: bytes) -> None:
         nonlocal failed
+        while free and free[-1].transport.is_closing():
+            free.pop()
         caller = free.pop() if free else await _connect(port)
         failed += not await caller.call(request)
         seconds.append(time.perf_counter() - due)

@@ -22,9 +22,7 @@ class Exchange:
     """One request; for its fields see `decision_log.Logged`.
 
     tries  calls to providers so far
-
     begun  whether the client has seen the head of the reply
-    spent  USD to count against the key's budget: the cost where it is known, else what was expected
     """
 
     path: str
