@@ -31,10 +31,10 @@ collect(config, questions)
 """
 OURS_SETUP = """
 import tempfile
-from llmrouterbench.collect import collect
-from llmrouterbench.collecting_config import parse_config
+from llmrouterbench.collecting.collect import collect
+from llmrouterbench.collecting.config import parse_config
 from llmrouterbench.replies import Item
-from llmrouterbench.replies_store import Prompted
+from llmrouterbench.collecting.replies_store import Prompted
 folder = tempfile.mkdtemp()
 config = parse_config({{
     "out": folder,

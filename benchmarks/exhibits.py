@@ -14,9 +14,9 @@ from typing import Any
 import polars as pl
 
 from benchmarks.results import DATA, ROOT, RUNS, cli
-from llmrouterbench.catalogue import WHAT
 from llmrouterbench.files import read_json, write_json
 from llmrouterbench.naming import markdown_safe
+from llmrouterbench.reporting.catalogue import WHAT
 
 PAGE = ROOT / "docs" / "real-data.md"
 FIGURES = ROOT / "docs" / "figures"

@@ -9,7 +9,7 @@ from benchmarks.measure import Measured, Row, measure
 _SETUP = """
 import numpy as np
 from llmrouterbench import FittedRouter, simulate
-from llmrouterbench.fitting import fit
+from llmrouterbench.production.fitting import fit
 everything = simulate("performance-cost")
 rows = np.sort(np.random.default_rng(0).permutation(len(everything))[:10_000])
 log = everything.take(rows).select(everything.models[:10])

@@ -16,16 +16,16 @@ import orjson
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from benchmarks.results import DATA, ROOT, cli
-from llmrouterbench.adding import Joining, add_models
-from llmrouterbench.calibration import Reliability, reliability
 from llmrouterbench.commands.fit import promise_row
-from llmrouterbench.fitted import FittedRouter
-from llmrouterbench.fitting import FitSettings, fit
-from llmrouterbench.paired import pair
-from llmrouterbench.promises import Promise, promises, usual_policies
+from llmrouterbench.production.adding import Joining, add_models
+from llmrouterbench.production.calibration import Reliability, reliability
+from llmrouterbench.production.fitted import FittedRouter
+from llmrouterbench.production.fitting import FitSettings, fit
+from llmrouterbench.production.promises import Promise, promises, usual_policies
 from llmrouterbench.splits import make_split
 from llmrouterbench.stats import Interval, Sample
 from llmrouterbench.store import write_outcomes
+from llmrouterbench.studies.paired import pair
 from llmrouterbench.table import Outcomes
 
 PAGE = ROOT / "docs" / "production.md"

@@ -28,8 +28,8 @@ for setting in {settings!r}:
 """
 _SETUP = """
 from pathlib import Path
-from llmrouterbench import page
-from llmrouterbench.reporting import full_report, report
+from llmrouterbench.reporting import page
+from llmrouterbench.reporting.report import full_report, report
 """
 _WITHOUT_PAGE = "page.lacks_jinja2 = lambda: True\n"
 _OPEN = """

@@ -29,7 +29,7 @@ from benchmarks.loading import CONNECTIONS, Load, closed_loop, make_requests, op
 from benchmarks.measure import Measured, Row
 from benchmarks.measure import table as measure_table
 from llmrouterbench import simulate
-from llmrouterbench.fitting import FitSettings, fit
+from llmrouterbench.production.fitting import FitSettings, fit
 
 LATENCY_SECONDS = 0.02
 REQUESTS = 6000

@@ -20,11 +20,11 @@ import uvicorn
 from openai import OpenAI
 
 from llmrouterbench import Outcomes, simulate
-from llmrouterbench.fitted import FittedRouter
-from llmrouterbench.fitting import FitSettings, fit
+from llmrouterbench.decision_log import DecisionFrames, DecisionLog, read_decisions
+from llmrouterbench.production.fitted import FittedRouter
+from llmrouterbench.production.fitting import FitSettings, fit
 from llmrouterbench.serve.app import Front
 from llmrouterbench.serve.config import parse_serve_config
-from llmrouterbench.serve.decision_log import DecisionFrames, DecisionLog, read_decisions
 from llmrouterbench.serve.gateway import Gateway
 from llmrouterbench.serve.log_lines import LogLines
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from llmrouterbench.adding import CAN_ADD, add_models, drop_models, joining_curve
 from llmrouterbench.commands import fit as _commands  # noqa: F401
 from llmrouterbench.commands._app import app
-from llmrouterbench.fitted import FittedRouter
-from llmrouterbench.fitting import FitSettings, fit
-from llmrouterbench.promises import promises
+from llmrouterbench.production.adding import CAN_ADD, add_models, drop_models, joining_curve
+from llmrouterbench.production.fitted import FittedRouter
+from llmrouterbench.production.fitting import FitSettings, fit
+from llmrouterbench.production.promises import promises
 from llmrouterbench.routers import make_router
 from llmrouterbench.table import Outcomes
 from topics import MODELS, SKILL, texts, topics

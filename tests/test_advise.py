@@ -8,10 +8,10 @@ import numpy as np
 import orjson
 import pytest
 
-from llmrouterbench.advise import advise
 from llmrouterbench.commands.advise import advice_lines, write_advice
 from llmrouterbench.importers import import_outcomes
 from llmrouterbench.store import write_outcomes
+from llmrouterbench.studies.advise import advise
 from llmrouterbench.table import Outcomes
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from llmrouterbench.calibration import (
+from llmrouterbench.embed import embed_queries
+from llmrouterbench.embedders.tfidf import TfidfSvd
+from llmrouterbench.importers import import_outcomes
+from llmrouterbench.production.calibration import (
     ScoreMap,
     bill_error,
     choose_cost_method,
@@ -16,9 +19,6 @@ from llmrouterbench.calibration import (
     out_of_fold,
     reliability,
 )
-from llmrouterbench.embed import embed_queries
-from llmrouterbench.embedders.tfidf import TfidfSvd
-from llmrouterbench.importers import import_outcomes
 from llmrouterbench.routers import make_router
 from llmrouterbench.routers._gate import folds_of
 from llmrouterbench.splits import validation_split

@@ -16,9 +16,9 @@ import pytest
 import yaml
 
 from llmrouterbench.chain import Stage, collect_missing, cut_short, run_after_collecting
-from llmrouterbench.collecting_config import CollectConfig, read_config
+from llmrouterbench.collecting.config import CollectConfig, read_config
+from llmrouterbench.collecting.replies_store import read_replies
 from llmrouterbench.files import read_json
-from llmrouterbench.replies_store import read_replies
 from llmrouterbench.table import Outcomes
 from provider import INPUT_PRICE, OUTPUT_PRICE, Provider
 

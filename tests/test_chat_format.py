@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmrouterbench._chat_format import (
+from llmrouterbench.collecting._chat_format import (
     StreamedReply,
     decode_json,
     filtered,
@@ -20,7 +20,7 @@ from llmrouterbench._chat_format import (
     request_body,
     retry_after_seconds,
 )
-from llmrouterbench.calls import CallError, Endpoint, Request, Usage
+from llmrouterbench.collecting.calls import CallError, Endpoint, Request, Usage
 
 ENDPOINT = Endpoint("mine", "http://localhost:1/v1", key="sk-canary")
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from llmrouterbench.collapse import oracle_shares, routing_collapse
 from llmrouterbench.runs import Decisions, Runs, Served
 from llmrouterbench.splits import Split
+from llmrouterbench.studies.collapse import oracle_shares, routing_collapse
 from llmrouterbench.table import Outcomes
 
 

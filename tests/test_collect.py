@@ -20,14 +20,14 @@ import polars as pl
 import pytest
 import yaml
 
-from llmrouterbench.collect import Progress, Summary, collect
-from llmrouterbench.collecting_config import CollectConfig, parse_config
-from llmrouterbench.collecting_plan import plan
+from llmrouterbench.collecting.collect import Progress, Summary, collect
+from llmrouterbench.collecting.config import CollectConfig, parse_config
+from llmrouterbench.collecting.plan import plan
+from llmrouterbench.collecting.replies_release import write_replies_release
+from llmrouterbench.collecting.replies_store import Prompted, read_items, read_replies
+from llmrouterbench.collecting.replies_writer import RepliesWriter
 from llmrouterbench.importers import import_outcomes
 from llmrouterbench.replies import Item, Reply, Score
-from llmrouterbench.replies_release import write_replies_release
-from llmrouterbench.replies_store import Prompted, read_items, read_replies
-from llmrouterbench.replies_writer import RepliesWriter
 from llmrouterbench.table import Outcomes
 from provider import INPUT_PRICE, OUTPUT_PRICE, Provider
 from servers import postgres_server, redis_server
@@ -326,8 +326,8 @@ def own_dataset(folder: Path, n: int) -> Path:
 
 
 def _prompted(path: Path) -> list[Prompted]:
-    from llmrouterbench._collecting_work import load_questions
-    from llmrouterbench.collecting_config import DatasetConfig
+    from llmrouterbench.collecting._work import load_questions
+    from llmrouterbench.collecting.config import DatasetConfig
 
     return load_questions(DatasetConfig(name=str(path)))[1]
 
@@ -529,7 +529,7 @@ def test_an_error_of_the_disk_lets_calls_under_way_be_recorded(
                 raise OSError(28, "the disk is full")
             super().append(reply)
 
-    monkeypatch.setattr("llmrouterbench.collect.RepliesWriter", FullOnce)
+    monkeypatch.setattr("llmrouterbench.collecting.collect.RepliesWriter", FullOnce)
     with pytest.raises(OSError, match="the disk is full"):
         collect(config(provider, tmp_path), questions(30))
     assert len(cells(tmp_path)) == len(provider.books) - 1 < 29
@@ -636,7 +636,7 @@ def test_the_release_is_read_back_by_our_importer(provider: Provider, tmp_path: 
 
 
 def test_the_release_command_takes_the_scores_along(tmp_path: Path) -> None:
-    from llmrouterbench.replies_release import scores_in
+    from llmrouterbench.collecting.replies_release import scores_in
 
     with Provider() as provider:
         path = write_config(provider, tmp_path, 3)

@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmrouterbench.collecting_config import parse_config, read_config
+from llmrouterbench.collecting.config import parse_config, read_config
 
 SMALL: dict[str, Any] = {
     "out": "replies",

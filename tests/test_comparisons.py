@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmrouterbench.comparisons import benjamini_hochberg, compare_columns, holm, p_value
 from llmrouterbench.stats import Sample
+from llmrouterbench.studies.comparisons import benjamini_hochberg, compare_columns, holm, p_value
 
 P = st.lists(st.floats(0.0, 1.0), min_size=1, max_size=12).map(np.array)
 

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from llmrouterbench._connections import proxy_of
-from llmrouterbench.calls import Endpoint, Request
-from llmrouterbench.client import CallError, Client
+from llmrouterbench.collecting._connections import proxy_of
+from llmrouterbench.collecting.calls import Endpoint, Request
+from llmrouterbench.collecting.client import CallError, Client
 from provider import Provider
 
 NAMES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")

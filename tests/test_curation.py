@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from llmrouterbench.curation import (
+from llmrouterbench.simulator import simulate
+from llmrouterbench.studies.curation import (
     Coverage,
     curate,
     curate_within,
@@ -21,7 +22,6 @@ from llmrouterbench.curation import (
     shapley,
     subset_curves,
 )
-from llmrouterbench.simulator import simulate
 from llmrouterbench.table import Outcomes
 
 GUARANTEE = 1.0 - 1.0 / math.e

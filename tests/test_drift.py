@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmrouterbench.drift import drift_report, stability_index
+from llmrouterbench.production.drift import drift_report, stability_index
 from llmrouterbench.table import FloatArray
 
 

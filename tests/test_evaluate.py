@@ -18,14 +18,14 @@ from llmrouterbench.deciding import decide
 from llmrouterbench.evaluate import bench, router_entries
 from llmrouterbench.files import read_json, write_json
 from llmrouterbench.importers import import_outcomes
-from llmrouterbench.leaderboard import leaderboard
-from llmrouterbench.peaks import peaks_on_test
 from llmrouterbench.policies import run
+from llmrouterbench.reporting.leaderboard import leaderboard
 from llmrouterbench.routers import make_router
 from llmrouterbench.runs import Decisions, Runs, load_runs, meter
 from llmrouterbench.simulator import simulate
 from llmrouterbench.splits import make_split
 from llmrouterbench.store import read_replies, write_outcomes
+from llmrouterbench.studies.peaks import peaks_on_test
 from llmrouterbench.table import Ask, Estimate, FloatArray, IntArray, Outcomes, Queries
 
 
@@ -331,7 +331,7 @@ def test_killed_at_any_moment_and_resumed_it_ends_the_same(tmp_path: Path) -> No
 
 
 def test_a_router_outside_is_replayed_and_never_chosen(tmp_path: Path) -> None:
-    from llmrouterbench.leaderboard import leaderboard
+    from llmrouterbench.reporting.leaderboard import leaderboard
 
     score = np.array([[0.0, 1.0, 1.0], [1.0, 0.0, 1.0], [0.0, 0.0, np.nan]] * 10)
     table = Outcomes.of(

@@ -14,15 +14,15 @@ import pytest
 
 pytest.importorskip("matplotlib", reason="figures need matplotlib")
 
-from llmrouterbench.catalogue import WHAT, markdown, write_exhibits
 from llmrouterbench.evaluate import bench
-from llmrouterbench.exhibits import Exhibits, exhibits
-from llmrouterbench.latency import Serving, ServingTable
-from llmrouterbench.reporting import full_report, outcomes_report
+from llmrouterbench.reporting.catalogue import WHAT, markdown, write_exhibits
+from llmrouterbench.reporting.exhibits import Exhibits, exhibits
+from llmrouterbench.reporting.report import full_report, outcomes_report
 from llmrouterbench.runs import Decisions, Runs, Served, load_runs
 from llmrouterbench.simulator import simulate
 from llmrouterbench.splits import Split
 from llmrouterbench.store import write_outcomes
+from llmrouterbench.studies.latency import Serving, ServingTable
 from llmrouterbench.table import Outcomes
 
 SAMPLES = 40

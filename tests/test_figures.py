@@ -8,21 +8,21 @@ import pytest
 
 pytest.importorskip("matplotlib", reason="figures need matplotlib")
 
-from llmrouterbench.board import Point
-from llmrouterbench.figures.curves import Curve
-from llmrouterbench.figures.differences import differences_picture
-from llmrouterbench.figures.distribution import distribution_picture
-from llmrouterbench.figures.domains import domains_picture
-from llmrouterbench.figures.hardness import hardness_picture
-from llmrouterbench.figures.heatmap import heatmap_picture
-from llmrouterbench.figures.latency import latency_picture
-from llmrouterbench.figures.learning import learning_picture
-from llmrouterbench.figures.metrics import MetricRow, metrics_picture
-from llmrouterbench.figures.pareto import pareto_picture
-from llmrouterbench.figures.picture import LABEL, WIDTH, Picture, picture_files
-from llmrouterbench.figures.reliability import calibrate, reliability_picture
-from llmrouterbench.figures.savings import Saving, savings_picture
-from llmrouterbench.figures.subsets import subsets_picture
+from llmrouterbench.reporting.board import Point
+from llmrouterbench.reporting.figures.curves import Curve
+from llmrouterbench.reporting.figures.differences import differences_picture
+from llmrouterbench.reporting.figures.distribution import distribution_picture
+from llmrouterbench.reporting.figures.domains import domains_picture
+from llmrouterbench.reporting.figures.hardness import hardness_picture
+from llmrouterbench.reporting.figures.heatmap import heatmap_picture
+from llmrouterbench.reporting.figures.latency import latency_picture
+from llmrouterbench.reporting.figures.learning import learning_picture
+from llmrouterbench.reporting.figures.metrics import MetricRow, metrics_picture
+from llmrouterbench.reporting.figures.pareto import pareto_picture
+from llmrouterbench.reporting.figures.picture import LABEL, WIDTH, Picture, picture_files
+from llmrouterbench.reporting.figures.reliability import calibrate, reliability_picture
+from llmrouterbench.reporting.figures.savings import Saving, savings_picture
+from llmrouterbench.reporting.figures.subsets import subsets_picture
 from llmrouterbench.stats import Interval
 
 HOSTILE = [

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from llmrouterbench.choosing import Chosen, Trial, choose_policy, choose_router
 from llmrouterbench.commands import fit as _commands  # noqa: F401
 from llmrouterbench.commands._app import app
 from llmrouterbench.embed import embed_queries, make_embedder
-from llmrouterbench.fitted import FittedRouter
-from llmrouterbench.fitted_store import write_fitted
-from llmrouterbench.fitting import FitSettings, fit
 from llmrouterbench.policies import decide_sweep
-from llmrouterbench.promises import promises, usual_policies
-from llmrouterbench.serving_policy import ServingPolicy
+from llmrouterbench.production.choosing import Chosen, Trial, choose_policy, choose_router
+from llmrouterbench.production.fitted import FittedRouter
+from llmrouterbench.production.fitted_store import write_fitted
+from llmrouterbench.production.fitting import FitSettings, fit
+from llmrouterbench.production.promises import promises, usual_policies
+from llmrouterbench.production.serving_policy import ServingPolicy
 from llmrouterbench.store import write_outcomes
 from llmrouterbench.table import Outcomes
 from topics import MODELS, SKILL, texts, topics
@@ -274,7 +274,7 @@ def test_what_is_certainly_worse_than_the_best_single_model_is_replaced(
     if served == "best_single":
         noise = np.random.default_rng(3).random(outcomes.score.shape) < [0.9, 0.3, 0.3, 0.3]
         outcomes = replace(outcomes, score=noise.astype(float))
-    monkeypatch.setattr("llmrouterbench.fitting.choose", lambda *_: (Chosen(router, ()), Chosen(policy, ())))
+    monkeypatch.setattr("llmrouterbench.production.fitting.choose", lambda *_: (Chosen(router, ()), Chosen(policy, ())))
     made = fit(outcomes)
     assert made.facts["guard"]["replaced"] == replaced
     assert (made.facts["router"], str(made.default_policy)) == (served, "best")

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from llmrouterbench.hardness import hardness, missed_queries, recall_failures, solvers
 from llmrouterbench.runs import Decisions, Runs, Served
 from llmrouterbench.simulator import simulate
 from llmrouterbench.splits import Split
+from llmrouterbench.studies.hardness import hardness, missed_queries, recall_failures, solvers
 from llmrouterbench.table import Outcomes
 
 SCORE = np.array(

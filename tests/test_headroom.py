@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from llmrouterbench.headroom import headroom, needless_models, noise_share
+from llmrouterbench.studies.headroom import headroom, needless_models, noise_share
 from llmrouterbench.table import Outcomes
 
 

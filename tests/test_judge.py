@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from llmrouterbench.cache import open_cache
-from llmrouterbench.calls import Endpoint, Request
+from llmrouterbench.collecting.cache import open_cache
+from llmrouterbench.collecting.calls import Endpoint, Request
 from llmrouterbench.judge import asker
 from llmrouterbench.models import Price
 from provider import Provider

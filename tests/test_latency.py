@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmrouterbench.latency import (
+from llmrouterbench.policies import run
+from llmrouterbench.studies.latency import (
     LatencyPolicy,
     choose,
     end_to_end,
@@ -18,7 +19,6 @@ from llmrouterbench.latency import (
     paper_tau2,
     with_seconds,
 )
-from llmrouterbench.policies import run
 from llmrouterbench.table import Estimate, Outcomes, Queries
 
 TABLE = """

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from llmrouterbench.board import Leaderboard
 from llmrouterbench.files import read_json, write_json
-from llmrouterbench.leaderboard import leaderboard, verdict
 from llmrouterbench.metrics import perf_gain
-from llmrouterbench.render import leaderboard_csv, markdown, render
-from llmrouterbench.reporting import report
+from llmrouterbench.reporting.board import Leaderboard
+from llmrouterbench.reporting.leaderboard import leaderboard, verdict
+from llmrouterbench.reporting.render import leaderboard_csv, markdown, render
+from llmrouterbench.reporting.report import report
 from llmrouterbench.runs import FORMAT, SCHEMA, Decisions, Runs, Served, load_runs
 from llmrouterbench.splits import Split, save_split
 from llmrouterbench.stats import Interval
@@ -553,7 +553,7 @@ def test_report_of_no_runs_says_where_runs_come_from(tmp_path: Path) -> None:
 
 
 def test_figure_shows_frontier_models_and_routers(written: tuple[Leaderboard, Path]) -> None:
-    from llmrouterbench.figures.pareto import pareto_figure
+    from llmrouterbench.reporting.figures.pareto import pareto_figure
 
     board, _ = written
     figure = pareto_figure(board)
@@ -573,7 +573,7 @@ def test_figure_shows_frontier_models_and_routers(written: tuple[Leaderboard, Pa
 @pytest.mark.parametrize(("cost", "scale"), [([1.0, 300.0], "log"), ([0.0, 300.0], "linear"), ([1.0, 3.0], "linear")])
 def test_cost_axis_is_logarithmic_only_over_a_wide_span(tmp_path: Path, cost: list[float], scale: str) -> None:
     pytest.importorskip("matplotlib", reason="figures need matplotlib")
-    from llmrouterbench.figures.pareto import pareto_figure
+    from llmrouterbench.reporting.figures.pareto import pareto_figure
 
     routers = {"best_single": [[LARGE] * 8]}
     folder = write_runs(tmp_path / "runs", tiny(cost=[cost] * 8), TESTS, VALIDATION, routers)
@@ -582,7 +582,7 @@ def test_cost_axis_is_logarithmic_only_over_a_wide_span(tmp_path: Path, cost: li
 
 def test_free_models_stand_on_a_logarithmic_axis_too(worked: Path) -> None:
     pytest.importorskip("matplotlib", reason="figures need matplotlib")
-    from llmrouterbench.figures.pareto import pareto_figure
+    from llmrouterbench.reporting.figures.pareto import pareto_figure
 
     board = board_of(worked)
     points = [replace(board.points[0], cost=cost) for cost in (0.0, 1.0, 50.0)]
@@ -592,7 +592,7 @@ def test_free_models_stand_on_a_logarithmic_axis_too(worked: Path) -> None:
 
 
 def test_figures_are_the_same_bytes_every_time(written: tuple[Leaderboard, Path]) -> None:
-    from llmrouterbench.figures.pareto import pareto_files
+    from llmrouterbench.reporting.figures.pareto import pareto_files
 
     board, folder = written
     assert pareto_files(board)["pareto.svg"] == (folder / "pareto.svg").read_bytes()

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from llmrouterbench.learning import enough, learned_choices, learning_curves, sizes
 from llmrouterbench.splits import make_split
 from llmrouterbench.stats import Interval
+from llmrouterbench.studies.learning import enough, learned_choices, learning_curves, sizes
 from llmrouterbench.table import Outcomes
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmrouterbench.budget import Budget
-from llmrouterbench.limits import Rate, Window
+from llmrouterbench.collecting.budget import Budget
+from llmrouterbench.collecting.limits import Rate, Window
 
 
 class Hand:

@@ -17,12 +17,12 @@ from typer.testing import CliRunner
 from llmrouterbench import Outcomes, simulate
 from llmrouterbench.commands import logs  # noqa: F401
 from llmrouterbench.commands._app import app
-from llmrouterbench.fitted import FittedRouter
-from llmrouterbench.fitting import FitSettings, fit
+from llmrouterbench.decision_log import DecisionLog, Logged, read_decisions
 from llmrouterbench.importers import import_outcomes
-from llmrouterbench.log_study import UNEXPLORED, log_drift, policy_values, study
-from llmrouterbench.off_policy import OffPolicy
-from llmrouterbench.serve.decision_log import DecisionLog, Logged, read_decisions
+from llmrouterbench.production.fitted import FittedRouter
+from llmrouterbench.production.fitting import FitSettings, fit
+from llmrouterbench.production.log_study import UNEXPLORED, log_drift, policy_values, study
+from llmrouterbench.production.off_policy import OffPolicy
 
 EXPLORING = "best --explore 0.4"
 

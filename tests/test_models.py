@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmrouterbench.calls import Answer, Endpoint, Usage
+from llmrouterbench.collecting.calls import Answer, Endpoint, Usage
 from llmrouterbench.models import Price, cost, parse_price, price
 
 OPENAI = Endpoint("openai", "https://api.openai.com/v1")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmrouterbench.noise import KINDS, SYNONYMS, Noise, noisy_texts
+from llmrouterbench.studies.noise import KINDS, SYNONYMS, Noise, noisy_texts
 
 
 @given(st.lists(st.text(max_size=60), max_size=4), st.sampled_from(KINDS), st.integers(0, 5))

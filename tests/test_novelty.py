@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from llmrouterbench.novelty import MOST, fit_novelty, nearest_cosine
+from llmrouterbench.production.novelty import MOST, fit_novelty, nearest_cosine
 from llmrouterbench.table import FloatArray
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmrouterbench.off_policy import Logged, evaluate_policy
+from llmrouterbench.production.off_policy import Logged, evaluate_policy
 from llmrouterbench.table import FloatArray
 
 

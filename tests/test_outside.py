@@ -13,8 +13,8 @@ from sklearn.cluster import KMeans
 from llmrouterbench.evaluate import bench
 from llmrouterbench.exporters import export_inputs
 from llmrouterbench.files import read_json
-from llmrouterbench.leaderboard import leaderboard
 from llmrouterbench.outside import judge_choices
+from llmrouterbench.reporting.leaderboard import leaderboard
 from llmrouterbench.runs import Runs, load_runs, meter
 from llmrouterbench.table import FloatArray, Outcomes
 

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from llmrouterbench.board import Leaderboard
 from llmrouterbench.evaluate import bench
-from llmrouterbench.page import write_page
-from llmrouterbench.page.masking import Texts
 from llmrouterbench.replay import replay
-from llmrouterbench.reporting import full_report
+from llmrouterbench.reporting.board import Leaderboard
+from llmrouterbench.reporting.page import write_page
+from llmrouterbench.reporting.page.masking import Texts
+from llmrouterbench.reporting.report import full_report
 from llmrouterbench.routers.knn import KNN
 from llmrouterbench.runs import Runs, load_runs
 from llmrouterbench.simulator import simulate
@@ -434,7 +434,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Runs]:
 
 
 def page_of(folder: Path, runs: Runs, texts: Texts) -> Path:
-    from llmrouterbench.leaderboard import leaderboard
+    from llmrouterbench.reporting.leaderboard import leaderboard
 
     write_page(runs, leaderboard(runs, samples=20), None, folder / "index.html", texts=texts, samples=20)
     return folder / "index.html"

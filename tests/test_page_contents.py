@@ -16,21 +16,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmrouterbench.comparisons import compare_routers
 from llmrouterbench.evaluate import bench
-from llmrouterbench.leaderboard import leaderboard
-from llmrouterbench.page import NAME, write_page
-from llmrouterbench.page.explorer import Explorer, explorer
-from llmrouterbench.page.grids import difference_matrix
-from llmrouterbench.page.masking import LEFT_OUT, NOT_THERE, Texts, texts_of
-from llmrouterbench.page.packing import cost_codes, json_in_html, score_codes
-from llmrouterbench.page.words import sentences, verdict
 from llmrouterbench.replay import replay
-from llmrouterbench.reporting import report
+from llmrouterbench.reporting.leaderboard import leaderboard
+from llmrouterbench.reporting.page import NAME, write_page
+from llmrouterbench.reporting.page.explorer import Explorer, explorer
+from llmrouterbench.reporting.page.grids import difference_matrix
+from llmrouterbench.reporting.page.masking import LEFT_OUT, NOT_THERE, Texts, texts_of
+from llmrouterbench.reporting.page.packing import cost_codes, json_in_html, score_codes
+from llmrouterbench.reporting.page.words import sentences, verdict
+from llmrouterbench.reporting.report import report
 from llmrouterbench.runs import Decisions, Runs, Served, load_runs
 from llmrouterbench.simulator import simulate
 from llmrouterbench.splits import Split
 from llmrouterbench.store import write_outcomes
+from llmrouterbench.studies.comparisons import compare_routers
 from llmrouterbench.table import Outcomes
 
 

@@ -11,12 +11,12 @@ from test_metrics import cost_setting, needs_paper, printed, read_table
 
 pytest.importorskip("matplotlib", reason="figures need matplotlib")
 
-from llmrouterbench.board import Point
-from llmrouterbench.figures.metrics import metric_rows, metrics_picture
-from llmrouterbench.figures.pareto import pareto_picture
-from llmrouterbench.figures.picture import Picture, save_picture
-from llmrouterbench.figures.savings import Saving, savings_picture
 from llmrouterbench.metrics import cost_save, pareto_frontier, perf_gain
+from llmrouterbench.reporting.board import Point
+from llmrouterbench.reporting.figures.metrics import metric_rows, metrics_picture
+from llmrouterbench.reporting.figures.pareto import pareto_picture
+from llmrouterbench.reporting.figures.picture import Picture, save_picture
+from llmrouterbench.reporting.figures.savings import Saving, savings_picture
 from llmrouterbench.stats import Interval
 from llmrouterbench.table import FloatArray
 

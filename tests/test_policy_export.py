@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 from llmrouterbench import Outcomes, simulate
 from llmrouterbench.commands import export_policy as _command  # noqa: F401
 from llmrouterbench.commands._app import app
-from llmrouterbench.fitted import FittedRouter
-from llmrouterbench.fitting import FitSettings, fit
-from llmrouterbench.policy_export import export_policy
+from llmrouterbench.production.fitted import FittedRouter
+from llmrouterbench.production.fitting import FitSettings, fit
+from llmrouterbench.production.policy_export import export_policy
 from llmrouterbench.store import write_outcomes
 
 

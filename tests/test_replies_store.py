@@ -13,8 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmrouterbench.replies import Item, Reply
-from llmrouterbench.replies_store import (
+from llmrouterbench.collecting.replies_store import (
     Prompted,
     file_stem,
     read_items,
@@ -26,7 +25,8 @@ from llmrouterbench.replies_store import (
     whole_lines,
     writer_of,
 )
-from llmrouterbench.replies_writer import OPEN_FILES, RepliesWriter
+from llmrouterbench.collecting.replies_writer import OPEN_FILES, RepliesWriter
+from llmrouterbench.replies import Item, Reply
 
 ITEMS = [
     Prompted(Item(f"q{i}", f"query {i}", target=i, details={"options": ["a", "b"]}), f"Q: query {i}") for i in range(3)
@@ -118,7 +118,8 @@ def test_a_damaged_line_in_the_middle_is_named(tmp_path: Path) -> None:
 
 def test_one_writer_at_a_time_and_a_killed_one_stops_nobody(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from llmrouterbench.replies_writer import RepliesWriter\n"
+        "import sys, time; from pathlib import Path\n"
+        "from llmrouterbench.collecting.replies_writer import RepliesWriter\n"
         "w = RepliesWriter(Path(sys.argv[1])); w.call(b'+'); w.call(b'+'); w.call(b'-'); print('held', flush=True)\n"
         "time.sleep(60)"
     )

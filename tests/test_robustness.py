@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from llmrouterbench.noise import Noise
-from llmrouterbench.robustness import (
+from llmrouterbench.studies.noise import Noise
+from llmrouterbench.studies.robustness import (
     Setup,
     held_out_dataset,
     noisy_queries,

@@ -19,12 +19,12 @@ import polars as pl
 import pytest
 
 import llmrouterbench.score as scoring_step
-from llmrouterbench.collecting_config import CollectConfig, parse_config
+from llmrouterbench.collecting.config import CollectConfig, parse_config
+from llmrouterbench.collecting.replies_store import Prompted, items_path, replies_path
+from llmrouterbench.collecting.replies_writer import RepliesWriter
 from llmrouterbench.datasets import Dataset, Instruments, Source, dataset
 from llmrouterbench.importers.report import ImportReport
 from llmrouterbench.replies import Item, Reply, Score
-from llmrouterbench.replies_store import Prompted, items_path, replies_path
-from llmrouterbench.replies_writer import RepliesWriter
 from llmrouterbench.score import SCORE_COLUMNS, needed_judges, score_folder, scores_of
 from llmrouterbench.score_config import open_judges, resolver, stored_config
 from llmrouterbench.scoring import Bench
@@ -241,7 +241,7 @@ def test_official_readings_are_named_in_every_place(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_leaderboard_says_how_its_replies_were_scored(medqa: Path, tmp_path: Path) -> None:
     from llmrouterbench.evaluate import bench
-    from llmrouterbench.reporting import report
+    from llmrouterbench.reporting.report import report
 
     scored(medqa, tmp_path / "outcomes", compat="official", failed="zero")
     bench(tmp_path / "outcomes", tmp_path / "runs", routers=["best_single"], seeds=[1], split="paper", jobs=1)

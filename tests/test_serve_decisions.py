@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 
 from gateways import MODELS, REAL_COST, config_of, fitted, outcomes, running, total
+from llmrouterbench.decision_log import FILE, read_decisions
 from llmrouterbench.embed import text_hash
-from llmrouterbench.fitted import FittedRouter
-from llmrouterbench.serve.decision_log import FILE, read_decisions
+from llmrouterbench.production.fitted import FittedRouter
 from upstream import Upstream
 
 CANARY = "the text of a canary 8471"

@@ -19,8 +19,8 @@ import yaml
 
 from gateways import config_of, fitted
 from llmrouterbench.cli import main
+from llmrouterbench.decision_log import read_decisions
 from llmrouterbench.serve.config import parse_serve_config
-from llmrouterbench.serve.decision_log import read_decisions
 from llmrouterbench.serve.running import bind
 from upstream import Upstream
 

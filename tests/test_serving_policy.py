@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmrouterbench.policies import best_utility
-from llmrouterbench.serving_policy import (
+from llmrouterbench.production.serving_policy import (
     FORMS,
     Belief,
     ServingPolicy,

@@ -11,10 +11,10 @@ import pytest
 
 from llmrouterbench.commands.robustness import stress_lines
 from llmrouterbench.evaluate import bench
-from llmrouterbench.noise import Noise
-from llmrouterbench.robustness import Setup, noisy_queries, trials, without_model
 from llmrouterbench.store import write_outcomes
-from llmrouterbench.stress import stress
+from llmrouterbench.studies.noise import Noise
+from llmrouterbench.studies.robustness import Setup, noisy_queries, trials, without_model
+from llmrouterbench.studies.stress import stress
 from llmrouterbench.table import Outcomes, Text
 from test_robustness import WORDS, three_tasks
 

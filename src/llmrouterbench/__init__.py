@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "Estimate": "table",
-    "FittedRouter": "fitted",
+    "FittedRouter": "production.fitted",
     "Outcomes": "table",
     "Policy": "table",
     "Queries": "table",
@@ -19,16 +19,16 @@ _PUBLIC = {
     "import_outcomes": "importers",
     "make_router": "routers",
     "make_split": "splits",
-    "report": "reporting",
+    "report": "reporting.report",
     "router_names": "routers",
     "simulate": "simulator",
 }
 
 if TYPE_CHECKING:
     from llmrouterbench.evaluate import bench
-    from llmrouterbench.fitted import FittedRouter
     from llmrouterbench.importers import import_outcomes
-    from llmrouterbench.reporting import report
+    from llmrouterbench.production.fitted import FittedRouter
+    from llmrouterbench.reporting.report import report
     from llmrouterbench.routers import make_router, router_names
     from llmrouterbench.simulator import simulate
     from llmrouterbench.splits import make_split

@@ -10,12 +10,12 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
+from llmrouterbench.collecting.replies_store import Prompted
 from llmrouterbench.datasets import Dataset
 from llmrouterbench.files import new_folder, write_parquet
 from llmrouterbench.importers._cells import write_replies
 from llmrouterbench.importers.report import Findings, Happened, ImportReport
 from llmrouterbench.replies import Reply
-from llmrouterbench.replies_store import Prompted
 from llmrouterbench.store import fill_folder
 from llmrouterbench.table import FloatArray, Outcomes, Queries, Text, duplicate_groups
 

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import orjson
 
 from llmrouterbench import __version__
-from llmrouterbench._collecting_run import Summary, Tell
-from llmrouterbench._collecting_work import load_all_questions
-from llmrouterbench.collect import collect, up_to_date
-from llmrouterbench.collecting_config import BenchConfig, CollectConfig
+from llmrouterbench.collecting._run import Summary, Tell
+from llmrouterbench.collecting._work import load_all_questions
+from llmrouterbench.collecting.collect import collect, up_to_date
+from llmrouterbench.collecting.config import BenchConfig, CollectConfig
 from llmrouterbench.files import read_json, write_json
 
 if TYPE_CHECKING:
-    from llmrouterbench.board import Leaderboard
+    from llmrouterbench.reporting.board import Leaderboard
 
 StageName = Literal["collect", "score", "bench", "report"]
 Progress = Callable[[str, int, int | None], None]
@@ -174,7 +174,7 @@ def _bench(config: BenchConfig, outcomes: Path, stamps: _Stamps, jobs: int, tell
 
 
 def _report(config: CollectConfig, runs: Path, stamps: _Stamps, tell: Progress) -> tuple[Stage, Leaderboard | None]:
-    from llmrouterbench.reporting import full_report, report
+    from llmrouterbench.reporting.report import full_report, report
 
     folder = runs.parent / "report"
     inputs = [str(runs), _files(runs, "runs.json", "decisions/*/*"), config.report.model_dump()]

@@ -405,8 +405,8 @@ def demo(
 ) -> None:
     """Run the main job on SIMULATED data at the paper's full scale: both settings, five seeds, no download."""
     from llmrouterbench.evaluate import bench as run_bench
-    from llmrouterbench.render import render
-    from llmrouterbench.reporting import report as write_report
+    from llmrouterbench.reporting.render import render
+    from llmrouterbench.reporting.report import report as write_report
     from llmrouterbench.simulator import simulate as make
 
     said = {}

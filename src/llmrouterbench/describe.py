@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from llmrouterbench.frames import distinct
 from llmrouterbench.metrics import avg_acc, best_single, dataset_means, dataset_oracle_choice, oracle_choice
+from llmrouterbench.reporting.frames import distinct
 from llmrouterbench.settings import Setting
 from llmrouterbench.table import FloatArray, Outcomes
 

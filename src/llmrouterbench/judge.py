@@ -10,12 +10,12 @@ from types import TracebackType
 from typing import Self
 from uuid import uuid4
 
-from llmrouterbench.cache import Cache, answer_of, hold_lease, key, record_of, record_or_claim
-from llmrouterbench.calls import Answer, CallError, Endpoint, Request, Usage
-from llmrouterbench.client import Client
+from llmrouterbench.collecting.cache import Cache, answer_of, hold_lease, key, record_of, record_or_claim
+from llmrouterbench.collecting.calls import Answer, CallError, Endpoint, Request, Usage
+from llmrouterbench.collecting.client import Client
+from llmrouterbench.collecting.retrying import complete_with_retries
 from llmrouterbench.models import Price, cost
 from llmrouterbench.replies import Reply
-from llmrouterbench.retrying import complete_with_retries
 
 _LEASE_SECONDS = 60.0
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from llmrouterbench.calls import Endpoint, Usage
+from llmrouterbench.collecting.calls import Endpoint, Usage
 from llmrouterbench.naming import did_you_mean
 
 if TYPE_CHECKING:

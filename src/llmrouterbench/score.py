@@ -20,12 +20,12 @@ import orjson
 import polars as pl
 
 from llmrouterbench._scored_outcomes import Failed, Part, write_scored
+from llmrouterbench.collecting.replies_store import Prompted, read_items, read_replies, read_replies_manifest
 from llmrouterbench.datasets import Dataset
 from llmrouterbench.datasets._judging import identity
 from llmrouterbench.files import read_json, write_parquet
 from llmrouterbench.importers.report import ImportReport
 from llmrouterbench.replies import Item, Score
-from llmrouterbench.replies_store import Prompted, read_items, read_replies, read_replies_manifest
 from llmrouterbench.scoring import Bench, Compat, score_replies
 
 Progress = Callable[[str, int, int | None], None]

@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llmrouterbench.collecting_config import CollectConfig, PoolModel, parse_config, read_config
+from llmrouterbench.collecting.config import CollectConfig, PoolModel, parse_config, read_config
+from llmrouterbench.collecting.replies_store import read_replies_manifest
 from llmrouterbench.datasets import Dataset, dataset
 from llmrouterbench.judge import Asker
-from llmrouterbench.replies_store import read_replies_manifest
 
 if TYPE_CHECKING:
-    from llmrouterbench.cache import Cache
+    from llmrouterbench.collecting.cache import Cache
 
 
 def stored_config(replies: Path, config: Path | None) -> CollectConfig:
@@ -42,8 +42,8 @@ def open_judges(config: CollectConfig, needed: Collection[str] | None = None) ->
 
     Raises ValueError for a judge whose key is not set.
     """
-    from llmrouterbench.cache import open_cache
-    from llmrouterbench.collect import cache_address
+    from llmrouterbench.collecting.cache import open_cache
+    from llmrouterbench.collecting.collect import cache_address
 
     wanted = [judge for judge in config.judges if needed is None or judge.name in needed]
     with ExitStack() as stack:
@@ -52,7 +52,7 @@ def open_judges(config: CollectConfig, needed: Collection[str] | None = None) ->
 
 
 def _asker(config: CollectConfig, judge: PoolModel, cache: Cache | None) -> Asker:
-    from llmrouterbench._collecting_work import make_endpoint, request_template
+    from llmrouterbench.collecting._work import make_endpoint, request_template
     from llmrouterbench.judge import asker
     from llmrouterbench.models import price
 

@@ -14,9 +14,9 @@ from llmrouterbench.naming import markdown_safe
 from llmrouterbench.terminal import print_json, say, show_lines
 
 if TYPE_CHECKING:
-    from llmrouterbench.advise import Advice
-    from llmrouterbench.headroom import Needless
     from llmrouterbench.stats import Interval
+    from llmrouterbench.studies.advise import Advice
+    from llmrouterbench.studies.headroom import Needless
 
 
 @app.command()
@@ -30,7 +30,7 @@ def advise(
     json: Json = False,
 ) -> None:
     """Say whether routing is worth it here, with the numbers that decide, and which models nobody needs."""
-    from llmrouterbench.advise import advise as study
+    from llmrouterbench.studies.advise import advise as study
 
     outcomes, _ = load(folder, setting)
     advice = study(outcomes, quick=quick)
@@ -53,9 +53,9 @@ def write_advice(advice: Advice, folder: Path) -> None:
     if find_spec("matplotlib") is None:
         say("the figure of the learning curve needs matplotlib; pip install 'llmrouterbench[report]'")
         return
-    from llmrouterbench.figures.learning import learning_picture
-    from llmrouterbench.figures.picture import save_picture
-    from llmrouterbench.paper_figures import curve_of
+    from llmrouterbench.reporting.figures.learning import learning_picture
+    from llmrouterbench.reporting.figures.picture import save_picture
+    from llmrouterbench.reporting.paper_figures import curve_of
 
     curves = {curve.router: curve_of(curve.gain) for curve in advice.learning}
     label = "points of AvgAcc over the best single model"

@@ -15,8 +15,8 @@ from llmrouterbench.commands._app import Json, app
 from llmrouterbench.terminal import messages, print_json, say, show_rows
 
 if TYPE_CHECKING:
-    from llmrouterbench.collect import Progress, Summary
-    from llmrouterbench.collecting_config import CollectConfig
+    from llmrouterbench.collecting.collect import Progress, Summary
+    from llmrouterbench.collecting.config import CollectConfig
 
 _SAY_EVERY = 60.0
 """Seconds between lines of progress where standard error is no terminal."""
@@ -65,7 +65,7 @@ def run(
     json: Json = False,
 ) -> None:
     """Ask every model every query that has no reply yet; stop at any time and run again to go on."""
-    from llmrouterbench.collecting_config import read_config
+    from llmrouterbench.collecting.config import read_config
 
     chosen = read_config(config)
     if dry_run:
@@ -83,8 +83,8 @@ def resume(
     json: Json = False,
 ) -> None:
     """Go on with the collection of a folder, with the config it was started with."""
-    from llmrouterbench.collecting_config import parse_config
-    from llmrouterbench.replies_store import read_replies_manifest
+    from llmrouterbench.collecting.config import parse_config
+    from llmrouterbench.collecting.replies_store import read_replies_manifest
 
     config = parse_config(read_replies_manifest(folder)["config"], f"{folder / 'manifest.json'}: config")
     _collect(config.model_copy(update={"out": str(folder.resolve())}), budget, retry_failed, write_release, json)
@@ -95,7 +95,7 @@ def status(folder: Folder, json: Json = False) -> None:
     """Say what a folder holds of every model, also while a collection runs."""
     from dataclasses import asdict
 
-    from llmrouterbench.replies_store import tally, writer_of
+    from llmrouterbench.collecting.replies_store import tally, writer_of
 
     cells = tally(folder)
     writer = writer_of(folder)
@@ -132,7 +132,7 @@ def release(
     json: Json = False,
 ) -> None:
     """Write the replies, with their scores, in the official record format, so that others can import them."""
-    from llmrouterbench.replies_release import scores_in, write_replies_release
+    from llmrouterbench.collecting.replies_release import scores_in, write_replies_release
     from llmrouterbench.score import scores_of
 
     scores = None if scored is None else scores_in(scores_of(scored))
@@ -150,7 +150,7 @@ def _dollars(known: float, unpriced: int) -> str:
 def _show_plan(config: CollectConfig, retry_failed: bool, json: bool) -> None:
     from dataclasses import asdict
 
-    from llmrouterbench.collecting_plan import plan
+    from llmrouterbench.collecting.plan import plan
 
     rows = plan(config, retry_failed=retry_failed)
     known = sum(row.cost for row in rows if row.cost is not None)
@@ -175,13 +175,13 @@ def _show_plan(config: CollectConfig, retry_failed: bool, json: bool) -> None:
 
 
 def _collect(config: CollectConfig, budget: float | None, retry_failed: bool, release: Path | None, json: bool) -> None:
-    from llmrouterbench.collect import collect
+    from llmrouterbench.collecting.collect import collect
 
     with live() as tell:
         done = collect(config, budget=budget, retry_failed=retry_failed, tell=tell)
     facts: dict[str, Any] = {"folder": config.out, **facts_of(done)}
     if release is not None:
-        from llmrouterbench.replies_release import write_replies_release
+        from llmrouterbench.collecting.replies_release import write_replies_release
 
         facts["release"] = {"folder": str(release), **write_replies_release(Path(config.out), release)}
     if json:

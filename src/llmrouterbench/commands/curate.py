@@ -12,8 +12,8 @@ from llmrouterbench.commands._app import Json, SettingName, app, load, usage
 from llmrouterbench.terminal import print_json, show_lines
 
 if TYPE_CHECKING:
-    from llmrouterbench.curation import MarginalValue, SubsetCurve
     from llmrouterbench.stats import Interval
+    from llmrouterbench.studies.curation import MarginalValue, SubsetCurve
     from llmrouterbench.table import Outcomes
 
 GUARANTEE = "Greedy keeps at least 63 % (1 - 1/e) of the best oracle that any subset of that size has"
@@ -66,8 +66,8 @@ def study(
 
     Raises ValueError for a size, weight, budget or price out of range, or a price of an unknown model.
     """
-    from llmrouterbench.curation import Coverage, curate, curate_within, marginal_values, subset_curves
     from llmrouterbench.naming import did_you_mean
+    from llmrouterbench.studies.curation import Coverage, curate, curate_within, marginal_values, subset_curves
 
     models = outcomes.pool.models
     for name in price or {}:

@@ -30,9 +30,9 @@ def export_policy(
     import yaml
 
     from llmrouterbench.files import write_bytes
-    from llmrouterbench.fitted import FittedRouter
-    from llmrouterbench.policy_export import export_policy as export
-    from llmrouterbench.serving_policy import ServingPolicy
+    from llmrouterbench.production.fitted import FittedRouter
+    from llmrouterbench.production.policy_export import export_policy as export
+    from llmrouterbench.production.serving_policy import ServingPolicy
 
     usage(lambda: known("format", format, FORMATS))
     chosen = str(usage(lambda: ServingPolicy.parse(policy))) if policy else None

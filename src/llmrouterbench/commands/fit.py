@@ -13,8 +13,8 @@ from llmrouterbench.commands._app import Json, SettingName, app, load, usage
 from llmrouterbench.terminal import print_json, say, show_lines, tables
 
 if TYPE_CHECKING:
-    from llmrouterbench.fitted import FittedRouter
-    from llmrouterbench.promises import Promise
+    from llmrouterbench.production.fitted import FittedRouter
+    from llmrouterbench.production.promises import Promise
     from llmrouterbench.stats import Interval
     from llmrouterbench.table import Outcomes
 
@@ -50,9 +50,9 @@ def fit(
     json: Json = False,
 ) -> None:
     """Fit a router for production: train, calibrate, measure its policies, and store everything in one folder."""
-    from llmrouterbench.fitting import FitSettings
-    from llmrouterbench.fitting import fit as make
-    from llmrouterbench.promises import promises, usual_policies
+    from llmrouterbench.production.fitting import FitSettings
+    from llmrouterbench.production.fitting import fit as make
+    from llmrouterbench.production.promises import promises, usual_policies
 
     settings = FitSettings(router, policy, embedder, text, share, novel, fallback, seed)
     if to.exists() and not overwrite and (not to.is_dir() or any(to.iterdir())):
@@ -104,9 +104,9 @@ def policies(
     json: Json = False,
 ) -> None:
     """Quality, cost and saving that each policy may promise, measured on the calibration slice."""
-    from llmrouterbench.fitted import FittedRouter
-    from llmrouterbench.promises import promises, usual_policies
-    from llmrouterbench.serving_policy import ServingPolicy
+    from llmrouterbench.production.fitted import FittedRouter
+    from llmrouterbench.production.promises import promises, usual_policies
+    from llmrouterbench.production.serving_policy import ServingPolicy
 
     wanted = [usage(lambda one=one: ServingPolicy.parse(one)) for one in policy or []]  # type: ignore[misc]
     fitted = FittedRouter.load(router_dir)
@@ -160,8 +160,8 @@ def route(
     json: Json = False,
 ) -> None:
     """Say which model would serve a query, what is expected of it, and why."""
-    from llmrouterbench.fitted import FittedRouter
-    from llmrouterbench.serving_policy import ServingPolicy
+    from llmrouterbench.production.fitted import FittedRouter
+    from llmrouterbench.production.serving_policy import ServingPolicy
 
     chosen = usage(lambda: ServingPolicy.parse(policy)) if policy else None
     fitted = FittedRouter.load(router_dir)
@@ -186,8 +186,8 @@ def add_model(
     json: Json = False,
 ) -> None:
     """Let new models join a fitted router (uniroute, hiershrink, knn) from their scores on some probe queries."""
-    from llmrouterbench.adding import add_models
-    from llmrouterbench.fitted import FittedRouter
+    from llmrouterbench.production.adding import add_models
+    from llmrouterbench.production.fitted import FittedRouter
 
     grown, curves = add_models(FittedRouter.load(router_dir), _probes(outcomes))
     grown.save(to or router_dir, overwrite=to is None)
@@ -230,8 +230,8 @@ def drop_model(
     json: Json = False,
 ) -> None:
     """Take models out of a fitted router; any router allows it, and nothing is fitted again."""
-    from llmrouterbench.adding import drop_models
-    from llmrouterbench.fitted import FittedRouter
+    from llmrouterbench.production.adding import drop_models
+    from llmrouterbench.production.fitted import FittedRouter
 
     left = drop_models(FittedRouter.load(router_dir), models)
     left.save(to or router_dir, overwrite=to is None)

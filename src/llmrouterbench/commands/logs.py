@@ -12,7 +12,7 @@ from llmrouterbench.commands._app import Json, app, usage
 from llmrouterbench.terminal import print_json, say, show_rows
 
 if TYPE_CHECKING:
-    from llmrouterbench.log_study import PolicyValue, Studied
+    from llmrouterbench.production.log_study import PolicyValue, Studied
     from llmrouterbench.stats import Interval
 
 LogFolder = Annotated[Path, typer.Argument(help="The folder that `serve --log` wrote.")]
@@ -30,10 +30,10 @@ def evaluate_logs(
     json: Json = False,
 ) -> None:
     """Estimate how other policies would have done on the requests of a log: IPS, SNIPS and doubly robust."""
-    from llmrouterbench.fitted import FittedRouter
-    from llmrouterbench.log_study import policy_values, study
-    from llmrouterbench.serve.decision_log import read_decisions
-    from llmrouterbench.serving_policy import ServingPolicy
+    from llmrouterbench.decision_log import read_decisions
+    from llmrouterbench.production.fitted import FittedRouter
+    from llmrouterbench.production.log_study import policy_values, study
+    from llmrouterbench.production.serving_policy import ServingPolicy
 
     policies = usage(lambda: [str(ServingPolicy.parse(words)) for words in policy or []])
     studied = study(read_decisions(log))
@@ -57,9 +57,9 @@ def drift(
     json: Json = False,
 ) -> None:
     """Compare the requests of a log with what the router was fitted on."""
-    from llmrouterbench.fitted import FittedRouter
-    from llmrouterbench.log_study import log_drift, study
-    from llmrouterbench.serve.decision_log import read_decisions
+    from llmrouterbench.decision_log import read_decisions
+    from llmrouterbench.production.fitted import FittedRouter
+    from llmrouterbench.production.log_study import log_drift, study
 
     fitted = FittedRouter.load(router)
     studied = study(read_decisions(log))

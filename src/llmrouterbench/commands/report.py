@@ -12,7 +12,7 @@ from llmrouterbench.commands._app import Json, PageText, SettingName, app, load,
 from llmrouterbench.terminal import print_json, say, show_lines, tables
 
 if TYPE_CHECKING:
-    from llmrouterbench.exhibits import Exhibits
+    from llmrouterbench.reporting.exhibits import Exhibits
 
 
 @app.command()
@@ -62,7 +62,7 @@ def report(
         return
     if setting is not None:
         raise typer.BadParameter("--setting needs a folder of outcomes; runs have the setting they were made with")
-    from llmrouterbench.reporting import full_report
+    from llmrouterbench.reporting.report import full_report
 
     out = to or source / "report"
     page: dict[str, Any] = {"text": text, "data": data, "ties_win": ties_win}
@@ -72,7 +72,7 @@ def report(
     if json:
         print_json({**board.to_dict(), "exhibits": _listed(made)})
         return
-    from llmrouterbench.render import render
+    from llmrouterbench.reporting.render import render
 
     for table in render(board):
         tables.print(table)
@@ -81,13 +81,13 @@ def report(
 
 def show_report(runs: Path, *, text: bool = True, json: bool = False) -> None:
     """Write and print the leaderboard of some runs, without the figures; what `bench` and `judge-choices` end with."""
-    from llmrouterbench.reporting import report as write_report
+    from llmrouterbench.reporting.report import report as write_report
 
     board = write_report(runs, text=text)
     if json:
         print_json(board.to_dict())
         return
-    from llmrouterbench.render import render
+    from llmrouterbench.reporting.render import render
 
     for table in render(board):
         tables.print(table)
@@ -103,7 +103,7 @@ def _of_outcomes(
     serving: Path | None,
     json: bool,
 ) -> None:
-    from llmrouterbench.reporting import outcomes_report
+    from llmrouterbench.reporting.report import outcomes_report
 
     outcomes, chosen = load(folder, setting)
     made = outcomes_report(outcomes, out, setting=chosen, samples=samples, embedders=embedders, serving=serving)
@@ -139,7 +139,7 @@ def _say(made: Exhibits | None, out: Path) -> None:
     if made is None:
         say("tables and figures need matplotlib; pip install 'llmrouterbench[report]'")
         return
-    from llmrouterbench.catalogue import NAME, WHAT
+    from llmrouterbench.reporting.catalogue import NAME, WHAT
 
     for verdict in made.verdicts:
         say(verdict)
@@ -149,9 +149,9 @@ def _say(made: Exhibits | None, out: Path) -> None:
 
 
 def _compare(old: Path, new: Path, to: Path | None, samples: int, json: bool) -> None:
-    from llmrouterbench.comparing import compare_runs, summary
     from llmrouterbench.files import write_bytes, write_json
     from llmrouterbench.runs import load_runs
+    from llmrouterbench.studies.comparing import compare_runs, summary
 
     diff = compare_runs(load_runs(old), load_runs(new), replicates=samples)
     text = summary(diff)

@@ -14,11 +14,11 @@ from llmrouterbench.commands._app import Json, SettingName, app, load, usage
 from llmrouterbench.terminal import print_json, progress_bar, show_lines
 
 if TYPE_CHECKING:
-    from llmrouterbench.collapse import Collapse
-    from llmrouterbench.robustness import Disturbance, Setup
     from llmrouterbench.settings import Setting
     from llmrouterbench.stats import Interval
-    from llmrouterbench.stress import Stress
+    from llmrouterbench.studies.collapse import Collapse
+    from llmrouterbench.studies.robustness import Disturbance, Setup
+    from llmrouterbench.studies.stress import Stress
 
 SEEDS = "42,999,2024"
 _HEADS = {
@@ -60,7 +60,7 @@ def robustness(
     if (folder / "runs.json").is_file():
         _of_runs(folder, samples, json)
         return
-    from llmrouterbench.stress import stress
+    from llmrouterbench.studies.stress import stress
 
     setup = usage(lambda: _setup(router, seeds, embedder, samples, jobs))
     factors = usage(lambda: _factors(price or []))
@@ -76,7 +76,7 @@ def robustness(
 
 def _setup(router: str, seeds: str, embedder: str, samples: int, jobs: int) -> Setup:
     from llmrouterbench.embed import make_embedder
-    from llmrouterbench.robustness import Setup
+    from llmrouterbench.studies.robustness import Setup
 
     try:
         numbers = tuple(int(word) for word in seeds.split(","))
@@ -108,8 +108,8 @@ def _domains(setting: Setting | None) -> dict[str, str]:
 
 
 def _of_runs(folder: Path, samples: int, json: bool) -> None:
-    from llmrouterbench.collapse import routing_collapse
     from llmrouterbench.runs import load_runs
+    from llmrouterbench.studies.collapse import routing_collapse
 
     runs = load_runs(folder)
     found = routing_collapse(runs, replicates=samples)

@@ -13,8 +13,8 @@ from llmrouterbench.terminal import print_json, progress_bar, say, show_rows, ta
 
 if TYPE_CHECKING:
     from llmrouterbench.chain import Stage
-    from llmrouterbench.collect import Summary
-    from llmrouterbench.collecting_config import CollectConfig
+    from llmrouterbench.collecting.collect import Summary
+    from llmrouterbench.collecting.config import CollectConfig
 
 
 @app.command()
@@ -34,7 +34,7 @@ def run(
 ) -> None:
     """Collect, score, bench and report by one config; a stage whose inputs have not changed is left out."""
     from llmrouterbench.chain import check_chain, run_after_collecting
-    from llmrouterbench.collecting_config import read_config
+    from llmrouterbench.collecting.config import read_config
 
     chosen = read_config(config)
     usage(lambda: check_chain(chosen))
@@ -49,7 +49,7 @@ def run(
         print_json({"stages": told, "collected": None if collected is None else facts_of(collected)})
         return
     if board is not None:
-        from llmrouterbench.render import render
+        from llmrouterbench.reporting.render import render
 
         for table in render(board):
             tables.print(table)

@@ -35,7 +35,7 @@ def serve(
     ] = True,
 ) -> None:
     """Serve a fitted router as an OpenAI-compatible endpoint."""
-    from llmrouterbench.fitted import FittedRouter
+    from llmrouterbench.production.fitted import FittedRouter
     from llmrouterbench.serve.config import parse_serve_config, read_serve_config
     from llmrouterbench.serve.log_lines import LogLines
     from llmrouterbench.serve.running import Serving, bind

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import polars as pl
 
+from llmrouterbench.decision_log import FILE, read_decisions
 from llmrouterbench.importers._long_rows import first_cells, number_queries, wide_table
 from llmrouterbench.importers.report import Findings, Imported, Options
-from llmrouterbench.serve.decision_log import FILE, read_decisions
 
 _DATASET = "served"
 

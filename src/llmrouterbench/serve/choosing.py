@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from llmrouterbench.embed import text_hash
 from llmrouterbench.naming import did_you_mean
+from llmrouterbench.production.serving_policy import ServingPolicy
 from llmrouterbench.serve.chat_body import ChatBody
 from llmrouterbench.serve.config import AUTO, ServeConfig
 from llmrouterbench.serve.refusals import RefusedError
-from llmrouterbench.serving_policy import ServingPolicy
 
 if TYPE_CHECKING:
-    from llmrouterbench.fitted import Decision, FittedRouter
+    from llmrouterbench.production.fitted import Decision, FittedRouter
 
 _POLICIES = 1000
 NAN = float("nan")

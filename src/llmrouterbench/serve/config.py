@@ -14,8 +14,8 @@ from typing import Annotated, Any, Literal, Self, get_args
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from llmrouterbench.calls import Endpoint
-from llmrouterbench.collecting_config import Count, Name, Positive, PriceConfig, _once, _refuse_secrets, _Strict
+from llmrouterbench.collecting.calls import Endpoint
+from llmrouterbench.collecting.config import Count, Name, Positive, PriceConfig, _once, _refuse_secrets, _Strict
 from llmrouterbench.models import Price, parse_price, price
 from llmrouterbench.naming import did_you_mean
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from llmrouterbench._chat_format import decode_json, read_usage
-from llmrouterbench.calls import Usage
+from llmrouterbench.collecting._chat_format import decode_json, read_usage
+from llmrouterbench.collecting.calls import Usage
 
 _BOUNDARY = re.compile(rb"\r?\n\r?\n")
 _FINISH = re.compile(rb'"finish_reason"\s*:\s*"')

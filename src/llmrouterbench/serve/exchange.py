@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from llmrouterbench.calls import Usage
+from llmrouterbench.collecting.calls import Usage
+from llmrouterbench.decision_log import Logged
 from llmrouterbench.embed import text_hash
 from llmrouterbench.serve.choosing import Choice
-from llmrouterbench.serve.decision_log import Logged
 
 CONVERSATION = b"x-router-conversation"
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from llmrouterbench.calls import Usage
+from llmrouterbench.collecting.calls import Usage
+from llmrouterbench.decision_log import DecisionLog
 from llmrouterbench.models import Price, cost
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.serve.asgi import (
@@ -29,7 +30,6 @@ from llmrouterbench.serve.asgi import (
 from llmrouterbench.serve.chat_body import ChatBody, named_model, parse_chat, parse_object, with_model
 from llmrouterbench.serve.choosing import Choice, Chooser
 from llmrouterbench.serve.config import ServeConfig
-from llmrouterbench.serve.decision_log import DecisionLog
 from llmrouterbench.serve.exchange import CONVERSATION, Exchange
 from llmrouterbench.serve.keys import Account, Keyring, period_start
 from llmrouterbench.serve.log_lines import LogLines
@@ -38,7 +38,7 @@ from llmrouterbench.serve.refusals import RefusedError, error_body
 from llmrouterbench.serve.upstream import Streamed, Upstream, UpstreamError, Whole
 
 if TYPE_CHECKING:
-    from llmrouterbench.fitted import FittedRouter
+    from llmrouterbench.production.fitted import FittedRouter
 
 CHAT, EMBEDDINGS = "chat/completions", "embeddings"
 CHAT_PATH, EMBEDDINGS_PATH = f"/v1/{CHAT}", f"/v1/{EMBEDDINGS}"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from llmrouterbench.serve.config import ServeConfig
 
 if TYPE_CHECKING:
-    from llmrouterbench.fitted import FittedRouter
+    from llmrouterbench.production.fitted import FittedRouter
     from llmrouterbench.serve.log_lines import LogLines
 
 BACKLOG = 2048
@@ -83,8 +83,8 @@ def serve(
     import uvicorn
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+    from llmrouterbench.decision_log import DecisionLog
     from llmrouterbench.serve.app import Front
-    from llmrouterbench.serve.decision_log import DecisionLog
     from llmrouterbench.serve.gateway import Gateway
     from llmrouterbench.serve.log_lines import LinesHandler
 

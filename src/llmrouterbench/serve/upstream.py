@@ -14,7 +14,7 @@ from typing import Any
 
 import httpcore2
 
-from llmrouterbench._chat_format import (
+from llmrouterbench.collecting._chat_format import (
     decode_json,
     error_code,
     error_text,
@@ -22,8 +22,8 @@ from llmrouterbench._chat_format import (
     read_usage,
     retry_after_seconds,
 )
-from llmrouterbench._connections import NETWORK_ERRORS, Connection, Connections
-from llmrouterbench.calls import Endpoint, Usage
+from llmrouterbench.collecting._connections import NETWORK_ERRORS, Connection, Connections
+from llmrouterbench.collecting.calls import Endpoint, Usage
 from llmrouterbench.serve.breaker import Breaker
 from llmrouterbench.serve.config import FallbackConfig, ProviderConfig
 from llmrouterbench.serve.events import EventReader

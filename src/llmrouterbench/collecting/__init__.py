@@ -1,0 +1,1 @@
+"""Asking a pool of models, once each: the client, caches, budgets, stored replies."""

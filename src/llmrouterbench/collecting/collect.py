@@ -1,0 +1,96 @@
+"""Collecting replies: a pool of models over the datasets, asynchronously, every query paid once, nothing lost.
+
+Each endpoint has as many workers as it takes calls at once; a worker takes the next query of the model with the fewest
+calls under way, so that a slow model, dataset or endpoint holds nobody up. A reply goes to the cache and then to the
+folder the moment it comes. A query another collector is asking is left until its reply is in the cache.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from llmrouterbench.collecting._run import Run, Summary, Tell
+from llmrouterbench.collecting._work import Entrant, Progress, Questions, load_all_questions, load_pool, load_work
+from llmrouterbench.collecting.budget import Budget
+from llmrouterbench.collecting.cache import open_cache
+from llmrouterbench.collecting.config import CollectConfig
+from llmrouterbench.collecting.replies_store import Prompted, items_path, paid_in, read_items, read_replies_manifest
+from llmrouterbench.collecting.replies_writer import RepliesWriter
+
+__all__ = ["Progress", "Summary", "cache_address", "collect", "up_to_date"]
+
+
+def collect(
+    config: CollectConfig,
+    questions: Questions | None = None,
+    *,
+    budget: float | None = None,
+    retry_failed: bool = True,
+    tell: Tell | None = None,
+) -> Summary:
+    """Collect what is missing into the config's folder; `tell` hears of progress four times a second.
+
+    questions  items to ask, in place of the config's datasets
+    budget     USD for all runs into that folder together; the config's own where None
+
+    Ctrl-C or SIGTERM lets calls under way finish for half a minute, a second one cuts them. Raises ValueError for a key
+    that is not set or a budget without prices, BlockingIOError where another process writes the folder.
+    """
+    pool = load_pool(config)
+    questions = questions or load_all_questions(config)
+    limit = config.budget if budget is None else budget
+    _check_prices(pool, limit)
+    address, folder = cache_address(config), Path(config.out)
+    with RepliesWriter(folder) as writer, open_cache(address) as cache:
+        fingerprints = {one.config.name: one.config.fingerprint(one.endpoint.url) for one in pool}
+        writer.write_manifest(config.model_dump(), config.config_hash(), fingerprints)
+        for name, prompted in questions.items():
+            writer.write_items(name, prompted)
+        models = [load_work(one, questions, folder, retry_failed=retry_failed) for one in pool]
+        money = Budget(limit, 0.0 if limit is None else paid_in(folder))
+        run = Run(config, models, writer, cache, money, remote="://" in address, tell=tell)
+        asyncio.run(run.go())
+    return run.summary()
+
+
+def up_to_date(config: CollectConfig, questions: Questions, *, retry_failed: bool = True) -> bool:
+    """Whether the folder has a reply for every query, asked as the config says; needs no key and writes nothing."""
+    folder = Path(config.out)
+    if not (folder / "manifest.json").is_file():
+        return False
+    known = read_replies_manifest(folder)["models"]
+    pool = load_pool(config, key_needed=False)
+    if any(known.get(one.config.name) != one.config.fingerprint(one.endpoint.url) for one in pool):
+        return False
+    if any(_prompts(prompted) - _stored_prompts(folder, name) for name, prompted in questions.items()):
+        return False
+    return all(load_work(one, questions, folder, retry_failed=retry_failed).finished for one in pool)
+
+
+def _prompts(prompted: Iterable[Prompted]) -> set[tuple[str, str]]:
+    return {(entry.item.id, entry.prompt) for entry in prompted}
+
+
+def _stored_prompts(folder: Path, dataset: str) -> set[tuple[str, str]]:
+    return _prompts(read_items(folder, dataset)) if items_path(folder, dataset).is_file() else set()
+
+
+def cache_address(config: CollectConfig) -> str:
+    """Where the cache is. Raises ValueError where its variable is not set."""
+    if config.cache_env:
+        address = os.environ.get(config.cache_env, "")
+        if not address:
+            raise ValueError(f"the environment variable {config.cache_env} must hold the cache's address, got nothing")
+        return address
+    return config.cache or str(Path(config.out) / "cache.sqlite")
+
+
+def _check_prices(pool: Sequence[Entrant], limit: float | None) -> None:
+    unknown = [model.config.name for model in pool if model.price is None]
+    if limit is not None and unknown:
+        raise ValueError(
+            f"a budget needs the price of every model, got none for {', '.join(unknown)}; add price: to it"
+        )

@@ -1,0 +1,223 @@
+"""Replies on disk: one folder that grows while models answer, and that a kill at any moment leaves readable.
+
+    manifest.json                     format, schema, the config (no secrets), a fingerprint of every model, the source
+    items/<dataset>.jsonl             one item a line, with the prompt as it is sent
+    replies/<dataset>/<model>.jsonl   one reply a line, appended as replies come; the last line of an item counts
+    writer.lock                       locked by the one process that writes, with its number
+
+    owner                             the folder's own name, for leases in a cache
+    calls.log                         "+" for a call that was sent, "-" for one that ended: what was in flight at a kill
+
+File names are percent-encoded. Every reply is one write at the moment it comes; a process that is killed leaves at most
+one torn line at the end of a file, which readers leave out and the next writer cuts off and counts. Lines are brought
+to the disk (fsync) when the writer closes: a power cut may cost the last ones, a kill does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+import orjson
+import polars as pl
+
+from llmrouterbench.collecting._folder_lock import holder
+from llmrouterbench.files import read_json
+from llmrouterbench.replies import Item, Reply
+
+FORMAT = "llmrouterbench/replies"
+SCHEMA = 1
+LOCK = "writer.lock"
+
+_TYPES: dict[str, pl.DataType] = {
+    "str": pl.String(),
+    "Status": pl.String(),
+    "int": pl.Int64(),
+    "int | None": pl.Int64(),
+    "float | None": pl.Float64(),
+}
+REPLY_COLUMNS: dict[str, pl.DataType] = {field.name: _TYPES[str(field.type)] for field in fields(Reply)}
+"""Columns of `scan_replies`, those of `Reply`."""
+_REPLY_FIELDS = frozenset(REPLY_COLUMNS)
+
+
+@dataclass(frozen=True)
+class Prompted:
+    """An item and the text that models are sent for it."""
+
+    item: Item
+    prompt: str
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What a folder holds of one model on one dataset: items, the last replies by status, their tokens and cost (USD).
+
+    cost is the sum of what is known; `unpriced` counts replies without a cost. `paid` is what this folder's own calls
+    cost: without replies that came from the cache, with failed calls that were repeated later.
+    """
+
+    items: int = 0
+    ok: int = 0
+    failed: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost: float = 0.0
+    unpriced: int = 0
+    paid: float = 0.0
+
+    @property
+    def missing(self) -> int:
+        """Items without any reply."""
+        return self.items - self.ok - self.failed
+
+
+def file_stem(name: str) -> str:
+    """A model or dataset name as a file name that can be read back.
+
+    >>> file_stem("openai/gpt-5:free"), file_stem("..")
+    ('openai%2Fgpt-5%3Afree', '%2E.')
+    """
+    stem = quote(name, safe=" ")
+    return "%2E" + stem[1:] if stem.startswith(".") else stem
+
+
+def items_path(folder: Path, dataset: str) -> Path:
+    """Where the items of a dataset lie."""
+    return folder / "items" / f"{file_stem(dataset)}.jsonl"
+
+
+def replies_path(folder: Path, dataset: str, model: str) -> Path:
+    """Where the replies of a model on a dataset lie."""
+    return folder / "replies" / file_stem(dataset) / f"{file_stem(model)}.jsonl"
+
+
+def read_replies_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest. Raises FileNotFoundError where there is none, ValueError for another kind of folder or schema."""
+    path = folder / "manifest.json"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{folder} must be a folder of replies, got none; make one with `llmrouterbench collect`"
+        )
+    manifest: Any = read_json(path)
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise ValueError(f"{path} must say format {FORMAT!r}, got another kind of file; give a folder of replies")
+    if manifest.get("schema") != SCHEMA:
+        raise ValueError(
+            f"{folder} must have schema {SCHEMA}, got {manifest.get('schema')!r};"
+            " install the llmrouterbench that wrote it"
+        )
+    return manifest
+
+
+def read_items(folder: Path, dataset: str) -> list[Prompted]:
+    """The items of a dataset with their prompts, in the dataset's order. Raises FileNotFoundError without them."""
+    path = items_path(folder, dataset)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} must hold the items of {dataset!r}, got no file; collect that dataset first")
+    out = []
+    for _, row in _lines(path, path.read_bytes()):
+        prompt = row.pop("prompt")
+        out.append(Prompted(Item(**row), prompt))
+    return out
+
+
+def read_replies(folder: Path, dataset: str, model: str) -> dict[str, Reply]:
+    """The last reply of every item that has one; {} where there is none yet.
+
+    Raises ValueError for a damaged line that is not the torn last one.
+    """
+    path = replies_path(folder, dataset, model)
+    if not path.is_file():
+        return {}
+    data, _ = whole_lines(path.read_bytes())
+    return {
+        str(row["item"]): Reply(**{key: value for key, value in row.items() if key in _REPLY_FIELDS})
+        for _, row in _lines(path, data)
+    }
+
+
+def scan_replies(folder: Path) -> pl.DataFrame:
+    """All replies that count, a row each, with the columns of `Reply`."""
+    frames = []
+    for path in sorted(folder.glob("replies/*/*.jsonl")):
+        data, _ = whole_lines(path.read_bytes())
+        if data:
+            frames.append(_frame(data, path).unique("item", keep="last", maintain_order=True))
+    return pl.concat(frames) if frames else pl.DataFrame(schema=REPLY_COLUMNS)
+
+
+def tally(folder: Path) -> dict[tuple[str, str], Tally]:
+    """What the folder holds by (dataset, model), for every model and dataset of its manifest."""
+    models = read_replies_manifest(folder)["models"]
+    out = {}
+    for path in sorted(folder.glob("items/*.jsonl")):
+        dataset = unquote(path.stem)
+        items = path.read_bytes().count(b"\n")
+        for model in models:
+            out[dataset, model] = replace(tally_lines(reply_lines(folder, dataset, model)), items=items)
+    return out
+
+
+def paid_in(folder: Path) -> float:
+    """USD that the calls of all runs into a folder cost, whatever the config names today."""
+    paths = sorted(folder.glob("replies/*/*.jsonl"))
+    return sum(tally_lines(reply_lines(folder, unquote(path.parent.name), unquote(path.stem))).paid for path in paths)
+
+
+def writer_of(folder: Path) -> str:
+    """The process that is writing the folder, "" where none is."""
+    return holder(folder / LOCK)
+
+
+def reply_lines(folder: Path, dataset: str, model: str) -> pl.DataFrame:
+    """Every whole line of a model on a dataset, in the order they came, with all columns of `Reply` but the text."""
+    path = replies_path(folder, dataset, model)
+    data, _ = whole_lines(path.read_bytes() if path.is_file() else b"")
+    frame = _frame(data, path) if data else pl.DataFrame(schema=REPLY_COLUMNS)
+    return frame.drop("text")
+
+
+def tally_lines(lines: pl.DataFrame) -> Tally:
+    """What the lines of one model on one dataset add up to; `items` is not known here."""
+    last = lines.unique("item", keep="last")
+    ok = last["status"] == "ok"
+    return Tally(
+        ok=int(ok.sum()),
+        failed=int((~ok).sum()),
+        tokens_in=int(last["tokens_in"].sum()),
+        tokens_out=int(last["tokens_out"].sum()),
+        cost=float(last["cost"].sum()),
+        unpriced=last["cost"].null_count(),
+        paid=float(lines.filter(pl.col("attempts") > 0)["cost"].sum()),
+    )
+
+
+def _frame(data: bytes, path: Path) -> pl.DataFrame:
+    try:
+        return pl.read_ndjson(data, schema=REPLY_COLUMNS)
+    except pl.exceptions.PolarsError:
+        for _ in _lines(path, data):  # says which line it is
+            pass
+        raise
+
+
+def whole_lines(data: bytes) -> tuple[bytes, int]:
+    r"""The lines that end, and how many are torn (0 or 1).
+
+    >>> whole_lines(b'{"a": 1}\n{"a"'), whole_lines(b"")
+    ((b'{"a": 1}\n', 1), (b'', 0))
+    """
+    end = data.rfind(b"\n") + 1
+    return data[:end], int(end < len(data))
+
+
+def _lines(path: Path, data: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in enumerate(data.splitlines(), start=1):
+        try:
+            yield number, orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            raise ValueError(f"{path}:{number} must be JSON, got {line[:60]!r}; remove that line") from error

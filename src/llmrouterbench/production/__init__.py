@@ -1,0 +1,1 @@
+"""From outcomes to a router in production: fit, calibrate, decide by policy, learn from what was served."""

@@ -1,0 +1,134 @@
+"""Which router and which trade-off to serve, chosen inside train: every number here is out of fold.
+
+The mean is over queries, as traffic is billed. A choice must be better than a simpler one by half a standard error.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from llmrouterbench.metrics import known_mean
+from llmrouterbench.policies import decide_sweep, default_weights
+from llmrouterbench.production.calibration import MARGIN, mean_and_error
+from llmrouterbench.routers import make_router, parse_router
+from llmrouterbench.routers._gate import folds_of, train_best_single
+from llmrouterbench.table import FloatArray, IntArray, Outcomes, Router, TradeOffRouter
+
+CANDIDATES = ("task_soft", "linear", "knn_tuned")
+"""Cheap routers that `auto` tries; the first is kept unless another is better by the margin."""
+FOLDS = 3
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What one router serves on train, each fold by a router that did not see it.
+
+    settings  (w,) of the dial, from "quality decides" to the cheapest
+    score, cost  (w, n) of what is served; NaN not measured
+    """
+
+    spec: str
+    settings: FloatArray
+    score: FloatArray
+    cost: FloatArray
+
+
+def router_of(spec: str) -> Router:
+    """An unfitted router from its name and settings."""
+    name, settings = parse_router(spec)
+    return make_router(name, **settings)
+
+
+def settings_of(router: Router, train: Outcomes) -> FloatArray:
+    """Settings of a router's dial, from "quality decides" to the cheapest.
+
+    Those of the default dial have four digits, so that people can write them.
+    """
+    if isinstance(router, TradeOffRouter):
+        return np.asarray(router.weights, dtype=np.float64)[::-1]
+    return np.array([float(f"{weight:.4g}") for weight in default_weights(train)])
+
+
+def out_of_fold_trial(spec: str, train: Outcomes, fold: IntArray) -> Trial:
+    """Serve every fold at every setting with a router fitted on the others."""
+    unfitted = router_of(spec)
+    settings = settings_of(unfitted, train)
+    choice = np.zeros((len(settings), len(train)), dtype=np.int64)
+    for one in np.unique(fold).tolist():
+        held = np.flatnonzero(fold == one)
+        fitted = copy.deepcopy(unfitted).fit(train.take(np.flatnonzero(fold != one)))
+        choice[:, held] = decide_sweep(fitted, train.queries.take(held), settings)
+    rows = np.arange(len(train))
+    return Trial(spec, settings, train.score[rows, choice], train.cost[rows, choice])
+
+
+def single_trial(train: Outcomes, fold: IntArray) -> Trial:
+    """The best single model, found without the fold it serves."""
+    choice = np.zeros(len(train), dtype=np.int64)
+    for one in np.unique(fold).tolist():
+        choice[fold == one] = train_best_single(train.take(np.flatnonzero(fold != one)))
+    rows = np.arange(len(train))
+    return Trial("best_single", np.zeros(1), train.score[rows, choice][None], train.cost[rows, choice][None])
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A choice and the sentences that say why."""
+
+    name: str
+    because: tuple[str, ...]
+
+
+def choose_router(trials: Sequence[Trial]) -> Chosen:
+    """The first router, unless another serves better at its quality end by the margin."""
+    best, because = trials[0], []
+    for other in trials[1:]:
+        mean, error = mean_and_error(other.score[0] - best.score[0])
+        wins = mean > MARGIN * error
+        verdict = "better by half a standard error or more" if wins else "not better by half a standard error"
+        because.append(f"{other.spec} minus {best.spec} out of fold: {_points(mean, error)} points, {verdict}")
+        best = other if wins else best
+    return Chosen(best.spec, (*because, f"so the router is {best.spec}"))
+
+
+def choose_policy(trial: Trial, single: Trial) -> Chosen:
+    """The cheapest setting that serves at least as well as the best single model, with half a standard error to spare.
+
+    "best" where no setting does, or no cost is known.
+    """
+    usd = known_mean(trial.cost, axis=1)
+    leads = [mean_and_error(score - single.score[0]) for score in trial.score]
+    good = np.array([mean >= MARGIN * error for mean, error in leads]) & np.isfinite(usd)
+    end = f"at its quality end it serves {_points(*leads[0])} points more than the best single model out of fold"
+    if not np.isfinite(usd).any():
+        return Chosen("best", (end, "no cost is known, so quality decides: policy best"))
+    if not good.any():
+        return Chosen(
+            "best", (end, "no cheaper setting keeps up with that model by half a standard error: policy best")
+        )
+    place = int(np.argmin(np.where(good, usd, np.inf)))
+    if place == 0:
+        return Chosen("best", (end, "no setting that keeps up with that model is cheaper: policy best"))
+    weight = f"weight {trial.settings[place]:g}"
+    because = f"{weight} is the cheapest setting that keeps up with that model by half a standard error"
+    return Chosen(weight, (end, f"{because}: {_points(*leads[place])} points, {usd[place]:.3g} USD a query"))
+
+
+def _points(mean: float, error: float) -> str:
+    return f"{100 * mean:+.2f} ± {100 * error:.2f}"
+
+
+def choose(train: Outcomes, router: str, policy: str | None, seed: int) -> tuple[Chosen, Chosen]:
+    """Router and policy; "auto" and None are chosen, anything else is taken as it is."""
+    given = Chosen(policy or "", ("the policy was given",)) if policy else None
+    if router != "auto" and given:
+        return Chosen(router, ("the router was given",)), given
+    fold = folds_of(train, FOLDS, seed)
+    trials = [out_of_fold_trial(spec, train, fold) for spec in (CANDIDATES if router == "auto" else (router,))]
+    chosen = choose_router(trials) if router == "auto" else Chosen(router, ("the router was given",))
+    trial = next(trial for trial in trials if trial.spec == chosen.name)
+    return chosen, given or choose_policy(trial, single_trial(train, fold))

@@ -1,0 +1,163 @@
+"""A fitted router in production: load its folder once, then `route` queries."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from llmrouterbench.embed import Embedder, unit_rows
+from llmrouterbench.naming import did_you_mean
+from llmrouterbench.production.fitted_store import read_fitted, write_fitted
+from llmrouterbench.production.learned import Learned
+from llmrouterbench.production.serving_dial import Dial
+from llmrouterbench.production.serving_policy import Belief, ServingPolicy, as_policy
+from llmrouterbench.table import BoolArray, Estimate, IntArray, Queries, Router
+
+POLICY, NOVEL, UNMET, EXPLORED = "policy", "out of distribution", "nothing meets the policy", "exploration"
+REASONS = (POLICY, NOVEL, UNMET, EXPLORED)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Who serves one query, and why.
+
+    model       who serves
+    ranking     all allowed models, best first under the policy: the order of fallback; its first is `model` but for
+                queries out of distribution and for exploration
+    score       calibrated score that is expected of `model`; its mean for a query out of distribution
+    cost        expected USD; NaN unknown
+    seconds     expected; NaN unknown
+    reason      "policy", "out of distribution", "nothing meets the policy" or "exploration"
+    propensity  probability with which this model was chosen; 1 without exploration
+    """
+
+    model: str
+    ranking: tuple[str, ...]
+    score: float
+    cost: float
+    seconds: float
+    reason: str
+    propensity: float
+
+
+class FittedRouter:
+    """A router, its embedder, calibration and policies, as `llmrouterbench fit` stored them. Safe to share by threads.
+
+    models          who serves
+    default_policy  what `route` follows where no policy is given
+    facts           the manifest: data, versions, how it was fitted
+    counted         decisions so far, by reason
+    dial            the order of models that each policy gives
+    """
+
+    def __init__(self, router: Router, embedder: Embedder, learned: Learned, facts: dict[str, Any]) -> None:
+        self.router, self.embedder, self.learned, self.facts = router, embedder, learned, facts
+        self.models = learned.serving
+        self.default_policy = ServingPolicy.parse(learned.policy)
+        self.counted: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
+        self.random = random.Random()
+        self.dial = Dial(router, learned)
+        self._column = {model: j for j, model in enumerate(learned.models)}
+        self._lock = threading.Lock()
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Read a folder. Raises FileNotFoundError where there is none, ValueError where any byte was changed."""
+        return cls(*read_fitted(Path(folder)))
+
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
+        """Write the folder that `load` reads."""
+        write_fitted(Path(folder), self.router, self.embedder, self.learned, self.facts, overwrite=overwrite)
+
+    def route(
+        self, query: str, policy: ServingPolicy | str | None = None, *, allowed: Collection[str] | None = None
+    ) -> Decision:
+        """Decide one query."""
+        return self.route_many([query], policy, allowed=allowed)[0]
+
+    def route_many(
+        self,
+        queries: Sequence[str],
+        policy: ServingPolicy | str | None = None,
+        *,
+        allowed: Collection[str] | None = None,
+    ) -> list[Decision]:
+        """Decide queries, each as if alone. Raises ValueError for unknown models or a policy beyond reach."""
+        chosen = self.default_policy if policy is None else as_policy(policy)
+        columns = self._allowed(allowed)
+        if not len(queries):
+            return []
+        asked = self.embedded(queries)
+        belief = self.dial.believed(self.router.predict(asked))
+        order, met = self.dial.order(chosen, belief, asked)
+        far = self.learned.novelty.far(asked.embedded("a fitted router"))
+        decided = [
+            self._decided(chosen, belief, row, order[row], met, bool(far[row]), columns) for row in range(len(asked))
+        ]
+        with self._lock:
+            self.counted.update(decision.reason for decision in decided)
+        return decided
+
+    def estimate(self, queries: Sequence[str]) -> Estimate:
+        """Calibrated scores and costs (n, m) of the models that serve."""
+        belief = self.dial.believed(self.router.predict(self.embedded(queries)))
+        columns = [self._column[model] for model in self.models]
+        return Estimate(self.models, belief.quality[:, columns], belief.usd[:, columns])
+
+    def embedded(self, queries: Sequence[str]) -> Queries:
+        """Queries with unit vectors, rounded as the bench rounds them."""
+        who = f"embedder {self.embedder.key!r}"
+        rounded = unit_rows(self.embedder.embed(queries), who).astype(np.float32).astype(np.float64)
+        return Queries.of(queries, embedding=unit_rows(rounded, who))
+
+    def check_policy(self, policy: ServingPolicy | str) -> None:
+        """Raises ValueError where this router cannot follow the policy: no costs, no times, an unknown model."""
+        self.dial.setting(as_policy(policy))
+
+    def _allowed(self, allowed: Collection[str] | None) -> frozenset[int]:
+        names = self.models if allowed is None else list(allowed)
+        for name in names:
+            if name not in self.models:
+                raise ValueError(f"no model named {name!r} serves here{did_you_mean(name, self.models)}")
+        if not names:
+            raise ValueError("allowed must hold at least one model, got none; leave it out to allow all")
+        return frozenset(self._column[name] for name in names)
+
+    def _decided(
+        self,
+        policy: ServingPolicy,
+        belief: Belief,
+        row: int,
+        order: IntArray,
+        met: BoolArray | None,
+        far: bool,
+        allowed: frozenset[int],
+    ) -> Decision:
+        """The decision on one query; `met` (n, m) says which models meet the policy, None: all do."""
+        ranking = [column for column in order.tolist() if column in allowed]
+        model, propensity = ranking[0], 1.0
+        reason = POLICY if met is None or met[row, model] else UNMET
+        fallback = self._column[self.learned.fallback]
+        if far:
+            reason, model = NOVEL, fallback if fallback in allowed else model
+        elif policy.explore:
+            first, share = model, policy.explore / len(ranking)
+            if self.random.random() < policy.explore:
+                reason, model = EXPLORED, self.random.choice(ranking)
+            propensity = share + (1.0 - policy.explore if model == first else 0.0)
+        return Decision(
+            self.learned.models[model],
+            tuple(self.learned.models[column] for column in ranking),
+            float(self.learned.mean_score[model] if far else belief.quality[row, model]),
+            float(belief.usd[row, model]),
+            float(belief.seconds[row, model]),
+            reason,
+            propensity,
+        )

@@ -1,0 +1,263 @@
+"""From outcomes to a fitted router: train on everything but a calibration slice, calibrate and measure on that."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from llmrouterbench import __version__
+from llmrouterbench.deciding import reads_replies
+from llmrouterbench.embed import Embedder, cache_folder, embed_queries, make_embedder, text_hash
+from llmrouterbench.metrics import known_mean
+from llmrouterbench.naming import did_you_mean
+from llmrouterbench.production.calibration import (
+    choose_cost_method,
+    choose_method,
+    fit_cost_map,
+    fit_map,
+    out_of_fold,
+    reliability,
+)
+from llmrouterbench.production.choosing import Chosen, choose, router_of, settings_of
+from llmrouterbench.production.fitted import FittedRouter
+from llmrouterbench.production.fitted_store import check_embedder_serves
+from llmrouterbench.production.learned import CalibrationSlice, Learned
+from llmrouterbench.production.novelty import fit_novelty
+from llmrouterbench.production.promises import promises
+from llmrouterbench.production.serving_policy import ServingPolicy
+from llmrouterbench.routers._gate import folds_of, train_best_single
+from llmrouterbench.splits import near_duplicate_groups, validation_split
+from llmrouterbench.table import FloatArray, IntArray, Outcomes, Router, TradeOffRouter
+
+FOLDS = 5
+SINGLE = "best_single"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How to fit.
+
+    router    a router with its settings, or "auto": task_soft with its gate, unless another cheap one is better
+    policy    the default policy; None: the cheapest trade-off that keeps up with the best single model
+    embedder  a spec of `embed.make_embedder`; `text` is what it reads in the outcomes, the "prompt" or the "query"
+    share     share of the queries that makes the calibration slice
+    novel     share of ordinary queries that may be taken for out of distribution
+    fallback  who serves those; None: the best single model
+    """
+
+    router: str = "auto"
+    policy: str | None = None
+    embedder: str = "tfidf"
+    text: str = "prompt"
+    share: float = 0.2
+    novel: float = 0.01
+    fallback: str | None = None
+    seed: int = 42
+
+    def check(self, models: tuple[str, ...]) -> None:
+        """Raises ValueError for what no fit can do."""
+        if self.router != "auto" and reads_replies(router_of(self.router)):
+            raise ValueError(
+                f"a router that serves must decide before any reply, got {self.router!r}, which reads them"
+            )
+        if self.policy is not None:
+            ServingPolicy.parse(self.policy)
+        check_embedder_serves(self.embedder)
+        if self.text not in ("prompt", "query"):
+            raise ValueError(f"the text to embed must be 'prompt' or 'query', got {self.text!r}")
+        if not 0.0 < self.share < 1.0:
+            raise ValueError(f"the share of the calibration slice must be between 0 and 1, got {self.share:g}")
+        if self.fallback is not None and self.fallback not in models:
+            raise ValueError(f"no model named {self.fallback!r} to fall back to{did_you_mean(self.fallback, models)}")
+
+
+def fit(outcomes: Outcomes, settings: FitSettings | None = None, *, say: Say = lambda text: None) -> FittedRouter:
+    """Fit router, embedder, calibration and policies on outcomes; `save` the result into a folder.
+
+    Raises ValueError for settings that cannot be followed or outcomes that are too few to cut a slice from.
+    """
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    settings = settings or FitSettings()
+    pool = outcomes.pool
+    settings.check(pool.models)
+    say("finding near-copies")
+    pool = replace(pool, group=near_duplicate_groups(pool))
+    rows, held = validation_split(pool, np.arange(len(pool)), settings.seed, settings.share)
+    say(f"embedding {len(pool):,} queries")
+    embedder = make_embedder(settings.embedder)
+    cache = None if embedder.fitted_on_train else cache_folder()
+    vectors, _ = embed_queries(
+        pool, embedder, rows, text="query" if settings.text == "query" else "prompt", cache=cache
+    )
+    embedded = pool.with_embedding(vectors)
+    train, piece = embedded.take(rows), embedded.take(held)
+    with threadpool_limits(limits=1):  # many small products: waking threads takes longer than they do
+        say("choosing router and trade-off out of fold")
+        chosen, policy = choose(train, settings.router, settings.policy, settings.seed)
+        say(f"fitting {chosen.name}")
+        made = _fitted(train, piece, chosen, policy, embedder, settings)
+        return _guarded(made, train, piece, chosen, policy, embedder, settings)
+
+
+def _guarded(
+    made: FittedRouter,
+    train: Outcomes,
+    piece: Outcomes,
+    router: Chosen,
+    policy: Chosen,
+    embedder: Embedder,
+    settings: FitSettings,
+) -> FittedRouter:
+    """The same, unless its default policy is certainly worse than the best single model on the slice.
+
+    Only what was chosen here is replaced, first the policy by "best", then the router; what the user gave is kept.
+    """
+    tried = [made]
+    if settings.policy is None and policy.name != "best":
+        tried.append(_fitted(train, piece, router, Chosen("best", policy.because), embedder, settings))
+    if settings.policy is None and settings.router == "auto":
+        tried.append(_fitted(train, piece, Chosen(SINGLE, router.because), Chosen("best", ()), embedder, settings))
+    for one in tried:
+        lead = promises(one, [one.default_policy])[0].lead
+        if not lead.high < 0:
+            said = "not certainly worse than the best single model"
+            break
+        said = "certainly worse than the best single model, and nothing else may be tried"
+    one.facts["guard"] = {"lead": asdict(lead), "verdict": said, "replaced": tried.index(one)}
+    return one
+
+
+def _fitted(
+    train: Outcomes, piece: Outcomes, chosen: Chosen, policy: Chosen, embedder: Embedder, settings: FitSettings
+) -> FittedRouter:
+    unfitted = router_of(chosen.name)
+    dial = settings_of(unfitted, train)
+    router = unfitted.fit(train)
+    learned, report = _learn(router, dial, train, piece, policy.name, embedder, settings)
+    facts = {
+        "router": chosen.name,
+        "why_router": list(chosen.because),
+        "policy": policy.name,
+        "why_policy": list(policy.because),
+        "settings": asdict(settings),
+        "embedder": settings.embedder,
+        "simulated": train.simulated,
+        "data": {
+            "hash": text_hash(f"{train.content_hash} {piece.content_hash}"),
+            "train": len(train),
+            "calibration": len(piece),
+            "datasets": sorted({*train.datasets, *piece.datasets}),
+        },
+        "models": _prices(train),
+        "best_single": learned.best,
+        "fallback": learned.fallback,
+        "calibration": report,
+        "versions": _versions(),
+    }
+    return FittedRouter(router, embedder, learned, facts)
+
+
+def _versions() -> dict[str, str]:
+    names = ("numpy", "scikit-learn", "polars")
+    return {"llmrouterbench": __version__, "python": platform.python_version()} | {n: version(n) for n in names}
+
+
+def _prices(train: Outcomes) -> dict[str, dict[str, Any]]:
+    """What each model cost and took on average in training; NaN unknown."""
+    planes = ("score", "cost", "tokens_in", "tokens_out", "seconds")
+    mean = {name: known_mean(getattr(train, name), axis=0) for name in planes}
+    measured = np.isfinite(train.score).sum(axis=0)
+    return {
+        model: {"queries": int(measured[j]), **{f"mean_{name}": float(mean[name][j]) for name in planes}}
+        for j, model in enumerate(train.models)
+    }
+
+
+def _learn(
+    router: Router,
+    dial: FloatArray,
+    train: Outcomes,
+    piece: Outcomes,
+    policy: str,
+    embedder: Embedder,
+    settings: FitSettings,
+) -> tuple[Learned, dict[str, Any]]:
+    """Calibration, novelty and the slice of a fitted router, and the numbers to report."""
+    estimate = router.predict(piece.queries)
+    fold = folds_of(piece, FOLDS, settings.seed)
+    method = choose_method(estimate.score, piece.score, fold)
+    quality = out_of_fold(None, estimate.score, piece.score, fold)
+    cost_method, bill_before, bill_after = choose_cost_method(estimate.cost, piece.cost, fold)
+    own = isinstance(router, TradeOffRouter)
+    best = train_best_single(train)
+    learned = Learned(
+        models=train.models,
+        dropped=(),
+        score_map=fit_map(method, estimate.score, piece.score),
+        cost_map=fit_cost_map(estimate.cost, piece.cost, known_mean(train.cost, axis=0), cost_method),
+        seconds=known_mean(train.seconds, axis=0),
+        mean_score=_mean_score(train, piece),
+        novelty=fit_novelty(
+            train.queries.embedded("fit"),
+            piece.queries.embedded("fit"),
+            _vector_of_nothing(embedder),
+            settings.novel,
+            settings.seed,
+        ),
+        piece=_slice(piece, estimate.score, estimate.cost, quality, _own_choices(router, piece, dial)),
+        settings=dial,
+        own_dial=own,
+        best=train.models[best],
+        fallback=settings.fallback or train.models[best],
+        policy=policy,
+    )
+    report = {
+        "method": method,
+        "before": asdict(reliability(np.clip(estimate.score, 0.0, 1.0), piece.score)),
+        "after": asdict(reliability(quality, piece.score)),
+        "cost_method": cost_method,
+        "bill_error_before": bill_before,
+        "bill_error_after": bill_after,
+    }
+    return learned, report
+
+
+def _vector_of_nothing(embedder: Embedder) -> FloatArray:
+    return np.asarray(embedder.embed([""])[0], dtype=np.float64)
+
+
+def _mean_score(train: Outcomes, piece: Outcomes) -> FloatArray:
+    """Mean score (m,) on the slice, on train where the slice lacks a model; 0 for one that was never measured."""
+    unseen, seen = known_mean(piece.score, axis=0), known_mean(train.score, axis=0)
+    return np.nan_to_num(np.where(np.isfinite(unseen), unseen, seen), nan=0.0)
+
+
+def _own_choices(router: Router, piece: Outcomes, dial: FloatArray) -> IntArray:
+    if not isinstance(router, TradeOffRouter):
+        return np.zeros((0, len(piece)), dtype=np.int64)
+    return np.asarray(router.decide_sweep(piece.queries, dial), dtype=np.int64)
+
+
+def _slice(
+    piece: Outcomes, score: FloatArray, cost: FloatArray, quality: FloatArray, choice: IntArray
+) -> CalibrationSlice:
+    return CalibrationSlice(
+        name=np.array([text_hash(text) for text in piece.queries.text], dtype=np.str_),
+        dataset=piece.dataset,
+        group=piece.group,
+        embedding=piece.queries.embedded("fit").astype(np.float32),
+        score=np.array(score),
+        cost=np.array(cost),
+        quality=quality,
+        choice=choice,
+        observed_score=piece.score,
+        observed_cost=piece.cost,
+        observed_seconds=piece.seconds,
+    )

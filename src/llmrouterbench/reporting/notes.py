@@ -1,0 +1,162 @@
+"""What a reader of a leaderboard must know, in sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from llmrouterbench.replay import ORACLE, RANDOM
+
+if TYPE_CHECKING:
+    from llmrouterbench.reporting.board import Leaderboard, Row
+    from llmrouterbench.runs import Runs
+
+SIMULATED = "SIMULATED: no real model produced these numbers; they show that the bench works, not which router is good."
+
+
+def notes(board: Leaderboard, runs: Runs) -> Iterator[str]:
+    """Sentences about one leaderboard, the weightiest first."""
+    if board.simulated:
+        yield SIMULATED
+    yield from _scoring(board)
+    yield from _baselines(board)
+    yield from _choices(board)
+    yield from _peaks(board)
+    yield from _missing(board)
+    yield from _costs(board)
+    yield from _protocol(board, runs)
+
+
+def _scoring(board: Leaderboard) -> Iterator[str]:
+    source = board.facts["source"]
+    if source.get("compat") == "official":
+        yield (
+            "Official readings: replies were scored with `--compat official`, as the official code reads them, known"
+            " defects included; do not compare with scores of other outcomes."
+        )
+    if source.get("failed_calls") == "zero":
+        yield "Failed calls count as score 0, as in the paper; they are not measured replies."
+
+
+def _baselines(board: Leaderboard) -> Iterator[str]:
+    reference = board.facts["reference"]
+    best = board.of_kind("model")[0].name
+    if reference == board.base:
+        other = "" if best == board.base else f"; the most accurate model on the test part is {best}"
+        yield f"Best Single is {board.base}, the reference of the setting{other}."
+    else:
+        absent = f"The setting's reference {reference} is not in these outcomes. " if reference else ""
+        yield f"{absent}Best Single is {board.base}, the best single model on the test part, in hindsight."
+    if board.baseline == "Best Single":
+        yield "The router best_single was not run, so differences are against Best Single."
+    else:
+        chosen = ", the model with the highest AvgAcc on train, chosen seed by seed"
+        yield f"Differences are against {board.baseline}{chosen if board.baseline == 'best_single' else ''}."
+    same = [row.name for row in board.of_kind("router") if row.verdict.startswith("not distinguishable")]
+    if same:
+        yield f"Not distinguishable from {board.baseline} (the 95 % interval includes 0): {_list(same)}."
+
+
+def _choices(board: Leaderboard) -> Iterator[str]:
+    dials = [row for row in board.of_kind("router") if row.points > 1]
+    if dials:
+        yield (
+            "A router with several operating points stands at the one with the highest AvgAcc on the validation part"
+            " of train, chosen seed by seed; CostSave is that of the cheapest point that reaches Best Single there."
+            " Hindsight numbers choose the point on the test part, as the paper does, and flatter the router."
+        )
+    seeds = len(board.facts["seeds"])
+    for row in dials:
+        if row.cost_save is not None and row.saver_seeds < seeds:
+            yield (
+                f"{row.name} reaches Best Single on validation in {row.saver_seeds} of {seeds} seeds;"
+                " Best Single serves in the others."
+            )
+
+
+def _peaks(board: Leaderboard) -> Iterator[str]:
+    if board.peaked:
+        yield (
+            "Peak on test (paper protocol) is the highest test AvgAcc over operating points and, for routers that train"
+            " by epochs, over their checkpoints, chosen seed by seed on the test part. It flatters the router, more so"
+            " the more checkpoints it has; every other number leaves the checkpoints aside."
+        )
+
+
+def _missing(board: Leaderboard) -> Iterator[str]:
+    lacking = {}
+    for row in board.rows:
+        gone = [name for name, acc in zip(board.datasets, row.accuracy, strict=True) if math.isnan(acc)]
+        if gone:
+            lacking[row.name] = gone
+    for name, gone in lacking.items():
+        yield (
+            f"{name} has no measured score on {_list(gone)}: its AvgAcc and cost are over"
+            f" {len(board.datasets) - len(gone)} of {len(board.datasets)} datasets, differences and gains compare the"
+            " datasets that both sides have, and it is left out of the Pareto set."
+        )
+    for row in board.of_kind("router"):
+        if row.unmeasured and row.name not in lacking:
+            yield f"{row.name}: {row.unmeasured} served cells have no measured score and are left out of its means."
+    for metric, name in (("Gain@R", RANDOM), ("Gain@B", "Best Single"), ("Gap@O", ORACLE)):
+        zero = [d for d, acc in zip(board.datasets, board[name].accuracy, strict=True) if acc == 0.0]
+        if zero:
+            yield f"{metric} leaves out {_list(zero)}, where {name} scores 0 and no ratio exists."
+    absent = board.facts["source"].get("absent", [])
+    if absent:
+        yield f"The setting names what these data lack: {_list(absent)}."
+    for router, seeds in _by_router(board.facts["missing"]).items():
+        yield (
+            f"{router} has no decisions for seed {_list(seeds)} and is left out;"
+            " run the same bench (or judge its choices) for it."
+        )
+
+
+def _by_router(missing: Sequence[Sequence[str | int]]) -> dict[str, list[str]]:
+    out: dict[str, list[str]] = {}
+    for router, seed in missing:
+        out.setdefault(str(router), []).append(str(seed))
+    return out
+
+
+def _costs(board: Leaderboard) -> Iterator[str]:
+    if not board.priced:
+        yield "No cost is known in these outcomes, so there are no cost columns, no CostSave and no Pareto figure."
+        return
+    unpriced = [row.name for row in board.of_kind("model") if _unpriced(row)]
+    if unpriced:
+        yield f"Unpriced, not free: no cost is known on some dataset for {_list(unpriced)}; left out of the Pareto set."
+    tested = sum(board.facts["test_queries"])
+    counts = [
+        f"{row.name} {row.unknown_cost} of {tested} ({100 * row.unknown_cost / tested:.1f} %)"
+        for row in board.of_kind("router")
+        if row.unknown_cost
+    ]
+    if counts:
+        yield (
+            "Test queries with a call of unknown cost, counted at the mean known cost of their dataset"
+            f" (all seeds together): {_list(counts)}."
+        )
+
+
+def _unpriced(row: Row) -> bool:
+    return any(math.isnan(usd) and not math.isnan(acc) for usd, acc in zip(row.usd, row.accuracy, strict=True))
+
+
+def _protocol(board: Leaderboard, runs: Runs) -> Iterator[str]:
+    if len(board.facts["seeds"]) == 1:
+        yield "There is one seed: the intervals cover the choice of queries, not that of the split."
+    held_out = board.facts["split"]["held_out"]
+    if held_out:
+        yield f"Held out of train (out of distribution): {_list(held_out)}."
+    if board.facts["ties_win"]:
+        yield "Every positive score counts as 1 (ties_win)."
+    truncated = (runs.facts["embedder"] or {}).get("truncated", 0)
+    if truncated:
+        yield f"The embedder cut {truncated} texts at its limit."
+
+
+def _list(names: Sequence[str], most: int = 12) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(str, names[:most])) + more

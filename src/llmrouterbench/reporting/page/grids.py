@@ -1,0 +1,102 @@
+"""Tables of cells with names on both sides: accuracy by dataset, and every router against every other."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from llmrouterbench.replay import Key
+from llmrouterbench.reporting.board import Leaderboard, Row
+from llmrouterbench.reporting.page.cells import Cell, isolated, percent, signed
+from llmrouterbench.stats import Interval, interval
+from llmrouterbench.studies.comparisons import Comparisons
+from llmrouterbench.studies.paired import Paired
+from llmrouterbench.table import FloatArray
+
+MOST_COMPARED = 40
+"""Routers in the matrix of differences."""
+MOST_MAPPED = 60
+"""Single models in the heat map."""
+STEPS, HALF_STEPS = 10, 5
+"""Shades: 0 to 10 of accuracy, -5 to 5 around no difference."""
+_APART, _PAIR_APART = 0.03, 0.02
+"""Difference of one shade: to Best Single on a dataset, and between two routers."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table of cells with names on both sides.
+
+    columns   names
+    lines     (name, kind) of each row, and its cells
+    left_out  what had no room, in a sentence
+    """
+
+    columns: list[str]
+    lines: list[tuple[tuple[str, str], list[Cell]]]
+    left_out: str = ""
+
+
+def heat_map(board: Leaderboard, paired: Paired, place: dict[Key, int]) -> Grid:
+    """Accuracy of every row on every dataset, with intervals; `place` is the column of a row in `paired`."""
+    rows = [*board.of_kind("router"), *board.of_kind("reference"), *board.of_kind("model")[:MOST_MAPPED]]
+    everything = np.array([row.accuracy for row in rows])
+    base = np.array(board["Best Single"].accuracy)
+    low, high = _range(everything)
+    cells = []
+    for row in rows:
+        at = place[_key(board, row)]
+        known = [interval(value, paired.draws.acc[:, at, i]) for i, value in enumerate(row.accuracy)]
+        cells.append([_shaded(one, base[i], low, high) for i, one in enumerate(known)])
+    models = len(board.of_kind("model"))
+    left_out = f"The {MOST_MAPPED} most accurate of {models} models; the CSV has all." if models > MOST_MAPPED else ""
+    names = [(row.name, row.kind) for row in rows]
+    return Grid(list(board.datasets), list(zip(names, cells, strict=True)), left_out)
+
+
+def _key(board: Leaderboard, row: Row) -> Key:
+    return ("model", board.base) if (row.kind, row.name) == ("reference", "Best Single") else (row.kind, row.name)
+
+
+def _range(values: FloatArray) -> tuple[float, float]:
+    known = values[np.isfinite(values)]
+    return (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+
+
+def _shaded(one: Interval, base: float, low: float, high: float) -> Cell:
+    if math.isnan(one.value):
+        return Cell("–", title="not measured")
+    shade = round(STEPS * (one.value - low) / (high - low)) if high > low else 0
+    apart = 0.0 if math.isnan(base) else one.value - base
+    step = max(-HALF_STEPS, min(HALF_STEPS, round(apart / _APART)))
+    span = "" if math.isnan(one.low) else f"{percent(one.low, digits=0)}–{percent(one.high, digits=0)}"
+    against = "" if math.isnan(base) else f"; {signed(apart)} points against Best Single"
+    title = f"{percent(one.value)} %, 95 % interval {span or 'unknown'}{against}"
+    return Cell(percent(one.value), span, one.value, f"h{shade} d{step}", title)
+
+
+def difference_matrix(compared: Comparisons) -> Grid:
+    """Row minus column in points of AvgAcc; shaded where the corrected p-value calls it a difference."""
+    names = list(compared.names[:MOST_COMPARED])
+    cells = [[_pair(compared, i, j) for j in range(len(names))] for i in range(len(names))]
+    more = len(compared.names) - len(names)
+    left_out = f"The {len(names)} most accurate of {len(compared.names)} routers." if more else ""
+    return Grid(names, [((name, "router"), line) for name, line in zip(names, cells, strict=True)], left_out)
+
+
+def _pair(compared: Comparisons, i: int, j: int) -> Cell:
+    one, other = compared.names[i], compared.names[j]
+    if i == j:
+        return Cell("", classes="self", title=one)
+    value, p = float(compared.difference[i, j]), float(compared.adjusted[i, j])
+    low, high = float(compared.low[i, j]), float(compared.high[i, j])
+    differs = p < compared.alpha and value != 0.0
+    step = max(1, min(HALF_STEPS, round(abs(value) / _PAIR_APART))) if differs else 0
+    same = value == low == high == 0.0
+    said = ("better" if value > 0 else "worse") if differs else "the same" if same else "not distinguishable"
+    span = "" if math.isnan(low) else f"[{signed(low)}, {signed(high)}]"
+    title = f"{isolated(one)} minus {isolated(other)}: {signed(value)} points {span}, corrected p {p:.2g}: {said}"
+    text = signed(value) + ("" if differs else " =" if same else " ~")
+    return Cell(text, span, value, f"d{step if value > 0 else -step}", title)

@@ -1,0 +1,1 @@
+"""Questions about outcomes and runs: headroom, comparisons, curation, robustness, latency, advice."""

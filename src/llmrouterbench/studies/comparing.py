@@ -1,0 +1,170 @@
+"""What moved between two folders of runs, by how much, and whether it is noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from llmrouterbench.naming import markdown_safe
+from llmrouterbench.replay import Replay, complete_routers, replay
+from llmrouterbench.runs import Runs
+from llmrouterbench.stats import Interval, Sample
+from llmrouterbench.studies.paired import pair
+
+Verdict = Literal["better", "worse", "noise", "the same", "not comparable"]
+_WATCHED = ("setting", "split", "validation_share", "tune", "embedder", "versions")
+
+
+@dataclass(frozen=True)
+class Move:
+    """One router in both runs, on the same test queries.
+
+    old, new  AvgAcc
+    moved     new - old, paired
+    cost      cost of new over old, minus 1; NaN where costs are not known
+    verdict   about `moved`: "noise" where its interval includes 0
+    """
+
+    router: str
+    old: Interval
+    new: Interval
+    moved: Interval
+    cost: Interval
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Diff:
+    """Two folders of runs side by side; `moves` by size of the difference, the largest first.
+
+    seeds     seeds that both have; only these are compared
+    added     routers of the new runs that the old ones lack; `removed` the other way round
+    protocol  what was set differently: key -> (old, new)
+    """
+
+    moves: tuple[Move, ...]
+    seeds: tuple[int, ...]
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    protocol: dict[str, tuple[Any, Any]]
+    simulated: bool
+
+    @property
+    def moved(self) -> tuple[Move, ...]:
+        """The routers whose difference is no noise."""
+        return tuple(move for move in self.moves if move.verdict in ("better", "worse"))
+
+
+def compare_runs(old: Runs, new: Runs, *, replicates: int = 1000, seed: int = 0) -> Diff:
+    """Compare routers of the same label, seed by seed and query by query.
+
+    Raises ValueError where data or splits differ, or where no router and seed is complete in both.
+    """
+    seeds = [one for one in old.seeds if one in new.seeds]
+    _check(old, new, seeds)
+    mine, theirs = (_only(runs, seeds) for runs in (old, new))
+    shared = [label for label in complete_routers(mine) if label in complete_routers(theirs)]
+    if not shared:
+        raise ValueError("two runs must share a complete router to be compared, got none; bench one in both")
+    samples = _side_by_side(replay(mine, mine.outcomes), replay(theirs, theirs.outcomes), shared)
+    means = pair(samples, replicates=replicates, seed=seed)
+    k = len(shared)
+    moves = []
+    for i, label in enumerate(shared):
+        moved = means.difference(i + k, i)
+        cost = means.cost_ratio(i + k, i)
+        moves.append(Move(label, means.accuracy(i), means.accuracy(i + k), moved, cost, verdict(moved)))
+    moves.sort(key=lambda move: (-abs(np.nan_to_num(move.moved.value)), move.router))
+    return Diff(
+        tuple(moves),
+        tuple(seeds),
+        tuple(label for label in complete_routers(theirs) if label not in shared),
+        tuple(label for label in complete_routers(mine) if label not in shared),
+        {key: (old.facts.get(key), new.facts.get(key)) for key in _WATCHED if old.facts.get(key) != new.facts.get(key)},
+        bool(old.facts["simulated"] or new.facts["simulated"]),
+    )
+
+
+def _check(old: Runs, new: Runs, seeds: Sequence[int]) -> None:
+    hashes = [runs.outcomes.content_hash for runs in (old, new)]
+    if hashes[0] != hashes[1]:
+        raise ValueError(
+            f"runs must be of the same data to be compared, got hashes {hashes[0][:12]} and {hashes[1][:12]};"
+            " bench both on one folder of outcomes"
+        )
+    if not seeds:
+        raise ValueError(f"runs must share a seed to be compared, got {old.seeds} and {new.seeds}; bench one in both")
+    for one in seeds:
+        if old.splits[one].hash != new.splits[one].hash:
+            raise ValueError(
+                f"runs must be split alike to be compared, got other test queries for seed {one}:"
+                f" {old.splits[one].settings} and {new.splits[one].settings}"
+            )
+
+
+def _only(runs: Runs, seeds: Sequence[int]) -> Runs:
+    """The runs of some seeds."""
+    return replace(runs, facts={**runs.facts, "seeds": list(seeds)}, splits={one: runs.splits[one] for one in seeds})
+
+
+def _side_by_side(old: Replay, new: Replay, labels: Sequence[str]) -> list[Sample]:
+    """Samples with the old columns of the routers first, then the new ones."""
+    samples = []
+    for a, b in zip(old.samples, new.samples, strict=True):
+        i, j = ([played.keys.index(("router", label)) for label in labels] for played in (old, new))
+        score, cost = np.hstack([a.score[:, i], b.score[:, j]]), np.hstack([a.cost[:, i], b.cost[:, j]])
+        samples.append(Sample(a.dataset, a.group, score, cost))
+    return samples
+
+
+def verdict(moved: Interval) -> Verdict:
+    """A difference in one word.
+
+    >>> verdict(Interval(0.02, 0.01, 0.03)), verdict(Interval(0.01, -0.01, 0.03)), verdict(Interval(0.0, 0.0, 0.0))
+    ('better', 'noise', 'the same')
+    """
+    if not np.isfinite(moved.low):
+        return "not comparable"
+    if moved.low == moved.value == moved.high == 0.0:
+        return "the same"
+    if moved.low <= 0.0 <= moved.high:
+        return "noise"
+    return "better" if moved.low > 0 else "worse"
+
+
+def summary(diff: Diff) -> str:
+    """Markdown fit for the comment on a pull request: what moved first, then the table."""
+    mark = " (SIMULATED data)" if diff.simulated else ""
+    parts = [f"### Routers: new against old{mark}", _headline(diff), _table(diff)]
+    notes = [f"- {key}: {markdown_safe(old)} -> {markdown_safe(new)}" for key, (old, new) in diff.protocol.items()]
+    notes += [f"- only in the new runs: {', '.join(map(markdown_safe, diff.added))}"] if diff.added else []
+    notes += [f"- only in the old runs: {', '.join(map(markdown_safe, diff.removed))}"] if diff.removed else []
+    notes.append(f"- {len(diff.seeds)} seeds; 95 % paired bootstrap over queries and seeds, without correction")
+    return "\n\n".join([*parts, "\n".join(notes)]) + "\n"
+
+
+def _headline(diff: Diff) -> str:
+    moved = diff.moved
+    if not moved:
+        return f"Nothing moved beyond noise ({len(diff.moves)} routers compared)."
+    words = [
+        f"{markdown_safe(move.router)} {move.verdict} by {100 * abs(move.moved.value):.2f} points" for move in moved
+    ]
+    return f"Moved beyond noise: {'; '.join(words)}. The other {len(diff.moves) - len(moved)} did not."
+
+
+def _table(diff: Diff) -> str:
+    lines = ["| router | old | new | moved, points [95 % CI] | cost | verdict |", "|:--|--:|--:|--:|--:|:--|"]
+    for move in diff.moves:
+        span = f"{_points(move.moved.value)} [{_points(move.moved.low)}, {_points(move.moved.high)}]"
+        cost = "-" if not np.isfinite(move.cost.value) else f"{100 * move.cost.value:+.1f} %"
+        accuracy = f"{100 * move.old.value:.2f} | {100 * move.new.value:.2f}"
+        lines.append(f"| {markdown_safe(move.router)} | {accuracy} | {span} | {cost} | {move.verdict} |")
+    return "\n".join(lines)
+
+
+def _points(value: float) -> str:
+    return f"{round(100 * value, 2) + 0.0:+.2f}"

@@ -1,0 +1,184 @@
+"""How much a perfect router could gain: task type, label noise, and models that nobody needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from llmrouterbench.metrics import (
+    avg_acc,
+    best_single,
+    dataset_oracle_choice,
+    oracle_choice,
+    oracle_gap_recovered,
+)
+from llmrouterbench.stats import Interval, interval
+from llmrouterbench.studies.curation import Coverage, marginal_values
+from llmrouterbench.studies.paired import Paired, pair, sample_of
+from llmrouterbench.table import BoolArray, FloatArray, IntArray, Outcomes
+
+FEWEST_REPEATS = 30
+"""Prompts that were answered more than once, below which label noise is not estimated."""
+NEGLIGIBLE = 0.001
+"""Oracle AvgAcc that a redundant model adds at most, at the upper end of its interval: a tenth of a point."""
+
+
+@dataclass(frozen=True)
+class Headroom:
+    """The room between Best Single and the oracle, in AvgAcc, in hindsight on all queries.
+
+    single          AvgAcc of `best`, the model with the highest AvgAcc
+    oracle          AvgAcc of serving the best model of each query
+    gap             oracle - single
+    task_share      share of the gap that the dataset oracle (best model of each dataset) recovers; NaN for one dataset
+    noise_share     share of the gap that does not repeat when the same prompt is answered again; None: not measurable
+    repeats         prompts that were answered more than once
+    """
+
+    best: str
+    single: Interval
+    oracle: Interval
+    gap: Interval
+    task_share: Interval
+    noise_share: Interval | None
+    repeats: int
+
+
+def headroom(outcomes: Outcomes, *, replicates: int = 1000, seed: int = 0) -> Headroom:
+    """Best single model, oracle, and what explains the gap. Raises ValueError where nothing was measured."""
+    pool = Coverage.of(outcomes).outcomes
+    acc = Coverage.of(pool).accuracy
+    best, oracle = best_single(acc), oracle_choice(pool.score, pool.cost)
+    by_dataset = dataset_oracle_choice(acc)[np.searchsorted(np.array(pool.datasets), pool.dataset)]
+    rows = np.arange(len(pool))
+    columns = np.stack([pool.score[:, best], pool.score[rows, oracle], pool.score[rows, by_dataset]], axis=1)
+    means = pair([sample_of(pool, columns)], replicates=replicates, seed=seed)
+    noise, repeats = noise_share(pool, best, replicates=replicates, seed=seed)
+    single_dataset = len(pool.datasets) == 1
+    unknown = Interval(float("nan"), float("nan"), float("nan"))
+    share = unknown if single_dataset else _recovered(means, 2, 0, 1)
+    return Headroom(
+        pool.models[best], means.accuracy(0), means.accuracy(1), means.difference(1, 0), share, noise, repeats
+    )
+
+
+def _recovered(means: Paired, column: int, base: int, oracle: int) -> Interval:
+    value = oracle_gap_recovered(means.acc[column], means.acc[base], means.acc[oracle])
+    draws = oracle_gap_recovered(*(means.draws.acc[:, i] for i in (column, base, oracle)))
+    return interval(float(value), draws)
+
+
+def noise_share(outcomes: Outcomes, best: int, *, replicates: int = 1000, seed: int = 0) -> tuple[Interval | None, int]:
+    """Share of the oracle gap that does not repeat, and the number of prompts that were answered more than once.
+
+    Of each such prompt, the oracle's model is chosen on one answer and scored on the other, both ways round, mean over
+    equally good models. What the oracle loses by that is noise of the labels: no router can recover it. Copies with
+    the same scores and the same tokens or seconds are one answer exported twice, and do not count; nor do the copies
+    of a dataset in which no score or cost differs. None with fewer than 30 prompts.
+    """
+    pairs = _repeats(outcomes)
+    if len(pairs) < FEWEST_REPEATS:
+        return None, len(pairs)
+    first, second = outcomes.score[pairs[:, 0]], outcomes.score[pairs[:, 1]]
+    both = np.isfinite(first) & np.isfinite(second)
+    first, second = np.where(both, first, np.nan), np.where(both, second, np.nan)
+    crossed = (_served_again(first, second) + _served_again(second, first)) / 2.0
+    single = (first[:, best] + second[:, best]) / 2.0
+    oracle = (np.nanmax(first, axis=1) + np.nanmax(second, axis=1)) / 2.0
+    part = outcomes.take(pairs[:, 0])
+    means = pair([sample_of(part, np.stack([single, crossed, oracle], axis=1))], replicates=replicates, seed=seed)
+    kept = _recovered(means, 1, 0, 2)
+    return Interval(1.0 - kept.value, 1.0 - kept.high, 1.0 - kept.low), len(pairs)
+
+
+def _repeats(outcomes: Outcomes) -> IntArray:
+    """Rows (pairs, 2): the first two answers of each prompt that has two, with a model measured in both."""
+    order = np.argsort(outcomes.group, kind="stable")
+    group = outcomes.group[order]
+    start = np.flatnonzero(np.concatenate([[True], group[1:] != group[:-1]]))
+    found: list[tuple[int, int]] = []
+    differing: set[str] = set()
+    for at in start[np.diff(np.append(start, len(group))) > 1].tolist():
+        first, *others = order[at : np.searchsorted(group, group[at], side="right")].tolist()
+        other = next((row for row in others if _asked_again(outcomes, first, row)), None)
+        if other is not None:
+            found.append((first, other))
+            if not _same(outcomes.score, first, other) or not _same(outcomes.cost, first, other):
+                differing.add(str(outcomes.dataset[first]))
+    kept = [pair for pair in found if str(outcomes.dataset[pair[0]]) in differing]
+    return np.array(kept, dtype=np.int64).reshape(-1, 2)
+
+
+def _asked_again(outcomes: Outcomes, row: int, other: int) -> bool:
+    """Whether two copies of a prompt have a model in common and no usage that shows them to be one answer."""
+    common = np.isfinite(outcomes.score[[row, other]]).all(axis=0)
+    usage = (outcomes.tokens_out, outcomes.seconds)
+    told = any(np.isfinite(plane[[row, other]]).all(axis=0).any() for plane in usage)
+    return bool(common.any()) and not (told and all(_same(plane, row, other) for plane in (outcomes.score, *usage)))
+
+
+def _same(plane: FloatArray, row: int, other: int) -> bool:
+    """Whether two rows agree wherever both are measured."""
+    both = np.isfinite(plane[[row, other]]).all(axis=0)
+    return bool((plane[row, both] == plane[other, both]).all())
+
+
+def _served_again(chosen_on: FloatArray, scored_on: FloatArray) -> FloatArray:
+    """Score (n,) on one answer of the models that were best on the other, mean over ties."""
+    best: BoolArray = chosen_on == np.nanmax(chosen_on, axis=1, keepdims=True)
+    return np.asarray(np.where(best, scored_on, 0.0).sum(axis=1) / best.sum(axis=1))
+
+
+@dataclass(frozen=True)
+class Needless:
+    """A model to think about dropping.
+
+    redundant     the oracle certainly loses next to nothing without it: no router needs it
+    dominated_by  a model that is certainly no worse and no dearer: alone nobody would choose this one, though a router
+                  may still use it where it is not redundant; "" where there is none
+    dropped       what the oracle's AvgAcc loses without it
+    """
+
+    model: str
+    redundant: bool
+    dominated_by: str
+    dropped: Interval
+
+
+def needless_models(
+    outcomes: Outcomes, *, replicates: int = 1000, seed: int = 0, negligible: float = NEGLIGIBLE
+) -> tuple[Needless, ...]:
+    """Models that are redundant for the oracle or dominated in AvgAcc and cost, each judged with all others kept.
+
+    The best single model is never redundant. Two models that copy each other are both redundant: drop one and look
+    again. Where no query shows a loss, 3 / queries bounds it, so that small tables call nothing redundant.
+
+    Source: Hanley, Lippman-Hand, If nothing goes wrong, is everything all right?, 1983 (rule of three).
+    """
+    pool = outcomes.pool
+    values = marginal_values(pool, replicates=replicates, seed=seed)
+    dominator = _dominators(pool, replicates, seed)
+    unseen = 3.0 / len(pool)
+    found = []
+    for rank, value in enumerate(values):
+        redundant = rank > 0 and max(value.dropped.high, unseen) <= negligible
+        by = dominator.get(value.model, "")
+        if redundant or by:
+            found.append(Needless(value.model, redundant, by, value.dropped))
+    return tuple(found)
+
+
+def _dominators(pool: Outcomes, replicates: int, seed: int) -> dict[str, str]:
+    """The most accurate model of those that dominate another on average, where the intervals agree."""
+    means = pair([sample_of(pool, pool.score, pool.cost)], replicates=replicates, seed=seed)
+    acc, usd = np.nan_to_num(avg_acc(means.acc), nan=-np.inf), means.usd.sum(axis=1)
+    complete = np.isfinite(means.acc).all(axis=1) & np.isfinite(usd)
+    found = {}
+    for i in np.flatnonzero(complete).tolist():
+        better = complete & (acc >= acc[i]) & (usd <= usd[i]) & ((acc > acc[i]) | (usd < usd[i]))
+        if better.any():
+            j = int(np.argmax(np.where(better, acc, -np.inf)))
+            if means.difference(j, i).low >= 0 and means.cost_ratio(j, i).high <= 0:
+                found[pool.models[i]] = pool.models[j]
+    return found

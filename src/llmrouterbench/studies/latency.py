@@ -1,0 +1,259 @@
+"""Seconds: from tokens and serving statistics to end-to-end time, and score, cost and seconds weighed together.
+
+Measured seconds always win; where there are none, `first_token_seconds + tokens_out / tokens_per_second` stands in; a
+model without either has unknown seconds, never 0.
+
+Source: LLMRouterBench (arXiv 2601.07206), section 4.2.2 ("performance-cost-latency") and figure 9.
+"""
+
+from __future__ import annotations
+
+import csv
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from llmrouterbench.metrics import known_mean
+from llmrouterbench.naming import did_you_mean
+from llmrouterbench.policies import best_utility
+from llmrouterbench.stats import Interval
+from llmrouterbench.studies.paired import Paired, pair, sample_of
+from llmrouterbench.table import Ask, BoolArray, Estimate, FloatArray, IntArray, Outcomes, Queries, Router
+
+TAU2 = "tau2"
+
+
+@dataclass(frozen=True)
+class Serving:
+    """How fast a host serves a model: seconds to the first token, tokens a second after it."""
+
+    id: str
+    first_token_seconds: float
+    tokens_per_second: float
+    date: str
+    source: str
+
+    def __post_init__(self) -> None:
+        if not (self.first_token_seconds >= 0 and self.tokens_per_second > 0):
+            raise ValueError(
+                f"serving statistics of {self.id!r} must have first_token_seconds of at least 0 and tokens_per_second"
+                f" above 0, got {self.first_token_seconds} and {self.tokens_per_second}"
+            )
+
+
+@dataclass(frozen=True)
+class Reported:
+    """Mean end-to-end seconds of a model on a dataset, as a publication prints them."""
+
+    id: str
+    dataset: str
+    seconds: float
+    date: str
+    source: str
+
+
+@dataclass(frozen=True)
+class ServingTable:
+    """Serving statistics by model, and end-to-end seconds that were only reported as such."""
+
+    models: dict[str, Serving]
+    reported: tuple[Reported, ...] = ()
+
+
+def load_serving(path: str | Path | None = None) -> ServingTable:
+    """The dated table of this package, or a user's own of the same form.
+
+    Raises FileNotFoundError, or ValueError for unknown keys, missing keys and statistics out of range.
+
+    >>> [(one.id, one.seconds) for one in load_serving().reported]
+    [('qwen3-235b-a22b-thinking-2507', 262.1), ('glm-4.6', 32.4)]
+    """
+    if path is None:
+        built_in = resources.files("llmrouterbench") / "data" / "serving.toml"
+        return _parse(built_in.read_text(encoding="utf-8"), "serving.toml")
+    return _parse(Path(path).read_text(encoding="utf-8"), str(path))
+
+
+def _parse(text: str, where: str) -> ServingTable:
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{where} must be TOML, got an error: {error}") from error
+    for key in raw:
+        if key not in ("models", "reported"):
+            raise ValueError(f"{where}: unknown key {key!r}{did_you_mean(key, ('models', 'reported'))}")
+    models = [_entry(Serving, row, f"{where}: models[{i}]") for i, row in enumerate(raw.get("models", []))]
+    reported = [_entry(Reported, row, f"{where}: reported[{i}]") for i, row in enumerate(raw.get("reported", []))]
+    return ServingTable({one.id: one for one in models}, tuple(reported))
+
+
+Entry = TypeVar("Entry", Serving, Reported)
+
+
+def _entry(kind: type[Entry], row: Mapping[str, Any], where: str) -> Entry:
+    known = {field.name: str(field.type) for field in fields(kind)}
+    for key in row:
+        if key not in known:
+            raise ValueError(f"{where}: unknown key {key!r}{did_you_mean(key, known)}")
+    for key, wants in known.items():
+        if not isinstance(row.get(key), str if wants == "str" else int | float):
+            raise ValueError(f"{where}: {key} must be {wants}, got {row.get(key)!r}")
+    return kind(**row)
+
+
+def end_to_end(tokens_out: ArrayLike, first_token: float, tokens_per_second: float) -> FloatArray:
+    """Seconds until the last of `tokens_out` tokens; NaN where the tokens are not known.
+
+    >>> end_to_end([100, np.nan], 0.5, 50.0).tolist()
+    [2.5, nan]
+    """
+    return np.asarray(first_token + np.asarray(tokens_out, dtype=np.float64) / tokens_per_second)
+
+
+def with_seconds(outcomes: Outcomes, table: ServingTable) -> tuple[Outcomes, tuple[str, ...]]:
+    """The outcomes with seconds filled in from tokens, and the models that still have none at all.
+
+    Seconds that were measured stay. A cell without a reply (no score) stays without seconds.
+    """
+    filled = np.full(outcomes.seconds.shape, np.nan)
+    for i, model in enumerate(outcomes.models):
+        if model in table.models:
+            serving = table.models[model]
+            filled[:, i] = end_to_end(outcomes.tokens_out[:, i], serving.first_token_seconds, serving.tokens_per_second)
+    filled = np.where(np.isfinite(outcomes.score), filled, np.nan)
+    seconds = np.where(np.isfinite(outcomes.seconds), outcomes.seconds, filled)
+    unknown = ~np.isfinite(seconds).any(axis=0)
+    return replace(outcomes, seconds=seconds), tuple(np.array(outcomes.models)[unknown].tolist())
+
+
+def frontier(score: ArrayLike, cost: ArrayLike, seconds: ArrayLike) -> BoolArray:
+    """Which points (k,) no other beats in one of score, cost and seconds without losing in another.
+
+    Points with an unknown coordinate are on no frontier. Equal points are both on it.
+
+    >>> frontier([0.5, 0.5, 0.4], [1, 1, 2], [9, 3, 3]).tolist()
+    [False, True, False]
+    """
+    loss = np.stack([-np.asarray(score, dtype=np.float64), np.asarray(cost), np.asarray(seconds)], axis=1)
+    known = np.isfinite(loss).all(axis=1)
+    on: BoolArray = known.copy()
+    for i in np.flatnonzero(known).tolist():
+        no_worse, better = (loss[known] <= loss[i]).all(axis=1), (loss[known] < loss[i]).any(axis=1)
+        on[i] = not (no_worse & better).any()
+    return on
+
+
+@dataclass(frozen=True)
+class LatencyPoint:
+    """AvgAcc, USD and seconds a query of one model, each the mean of its dataset means.
+
+    NaN where a dataset on which the model was scored has no known cost or seconds.
+    """
+
+    model: str
+    score: Interval
+    cost: Interval
+    seconds: Interval
+    on_frontier: bool
+
+
+def latency_points(outcomes: Outcomes, *, replicates: int = 1000, seed: int = 0) -> tuple[LatencyPoint, ...]:
+    """Every model of the pool in three objectives, with the three-objective frontier: figure 9."""
+    pool = outcomes.pool
+    m = len(pool.models)
+    means = pair([sample_of(pool, np.hstack([pool.score, pool.cost, pool.seconds]))], replicates=replicates, seed=seed)
+    score, cost, seconds = ([_if_complete(means, i + plane * m, i) for i in range(m)] for plane in range(3))
+    on = frontier(*([one.value for one in plane] for plane in (score, cost, seconds))).tolist()
+    return tuple(map(LatencyPoint, pool.models, score, cost, seconds, on))
+
+
+def _if_complete(means: Paired, column: int, scored: int) -> Interval:
+    """The mean of a column, if it has all datasets on which the model was scored."""
+    lacking = np.isfinite(means.acc[scored]) & ~np.isfinite(means.acc[column])
+    return Interval(float("nan"), float("nan"), float("nan")) if lacking.any() else means.accuracy(column)
+
+
+def expected_seconds(train: Outcomes) -> FloatArray:
+    """Mean seconds (m,) of each model of the pool in training; NaN for a model without any."""
+    return known_mean(train.pool.seconds, axis=0)
+
+
+def choose(estimate: Estimate, seconds: FloatArray, cost_weight: float, seconds_weight: float) -> IntArray:
+    """Model (n,) with the highest score - cost_weight * cost - seconds_weight * seconds.
+
+    `seconds` is (m,) or (n, m). Unknown seconds count as the slowest known ones of that query, as an unknown cost
+    counts as the dearest; ties go as in `best_utility`. Raises ValueError for a weight on seconds where none is known.
+
+    >>> estimate = Estimate(("a", "b"), np.array([[0.9, 0.8]]), np.array([[2.0, 2.0]]))
+    >>> choose(estimate, np.array([262.1, 32.4]), 0.0, 0.001).tolist()
+    [1]
+    """
+    if seconds_weight == 0.0:
+        return np.asarray(best_utility(estimate, np.array([cost_weight]))[0])
+    known = np.isfinite(seconds)
+    if not known.any(axis=-1).all():
+        raise ValueError("a weight on seconds needs seconds of at least one model, got none; give serving statistics")
+    slowest = np.where(known, seconds, 0.0).max(axis=-1, keepdims=True)
+    loss = seconds_weight * np.where(known, seconds, slowest)
+    timed = Estimate(estimate.models, estimate.score - loss, estimate.cost)
+    return np.asarray(best_utility(timed, np.array([cost_weight]))[0])
+
+
+class LatencyPolicy:
+    """Serve argmax(score - cost_weight * cost - seconds_weight * seconds) of any fitted router's estimate.
+
+    seconds         (m,) expected seconds of each model, as `expected_seconds` gives them
+    cost_weight     score per USD
+    seconds_weight  score per second: 0.001 gives up a point of score for ten seconds
+    """
+
+    def __init__(
+        self, router: Router, seconds: FloatArray, cost_weight: float = 0.0, seconds_weight: float = 0.0
+    ) -> None:
+        if cost_weight < 0 or seconds_weight < 0:
+            raise ValueError(f"weights must be at least 0, got {cost_weight} for cost and {seconds_weight} for seconds")
+        self.router, self.seconds = router, seconds
+        self.cost_weight, self.seconds_weight = cost_weight, seconds_weight
+
+    def decide(self, queries: Queries, ask: Ask) -> IntArray:
+        """(n,) model chosen; asks for no reply before it decides."""
+        return choose(self.router.predict(queries), self.seconds, self.cost_weight, self.seconds_weight)
+
+
+@dataclass(frozen=True)
+class PaperPoint:
+    """A model on tau2 as the paper prints it: score in [0, 1], USD for all 278 tasks, seconds (NaN: not printed)."""
+
+    model: str
+    score: float
+    cost: float
+    seconds: float
+
+
+def paper_tau2(table: ServingTable | None = None) -> tuple[PaperPoint, ...]:
+    """Figure 9 as far as its numbers are printed: score and cost of Tables 5 and 6, reported seconds.
+
+    Two models have seconds; the others keep NaN. Models without a tau2 score are left out.
+
+    >>> glm = next(point for point in paper_tau2() if point.model == "glm-4.6")
+    >>> glm.score.__round__(4), glm.cost, glm.seconds
+    (0.5396, 27.61, 32.4)
+    """
+    reported = {one.id: one.seconds for one in (table or load_serving()).reported if one.dataset == TAU2}
+    score, cost = (_paper_column(f"paper_performance-cost_{what}.csv") for what in ("accuracy", "cost"))
+    return tuple(
+        PaperPoint(model, percent / 100.0, cost[model], reported.get(model, float("nan")))
+        for model, percent in score.items()
+    )
+
+
+def _paper_column(name: str) -> dict[str, float]:
+    text = (resources.files("llmrouterbench") / "data" / name).read_text(encoding="utf-8")
+    rows = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
+    return {row["model"]: float(row[TAU2]) for row in rows if row[TAU2]}
