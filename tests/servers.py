@@ -73,6 +73,10 @@ def postgres_server() -> Iterator[str]:
         subprocess.run(made, check=True, capture_output=True, cwd=folder)
         options = ["-h", "127.0.0.1", "-p", str(port), "-k", str(folder), "-F"]
         with _running([*as_user, str(programs / "postgres"), "-D", str(data), *options], port):
+            ready = [str(programs / "pg_isready"), "-h", "127.0.0.1", "-p", str(port), "-q"]
+            deadline = time.monotonic() + 60.0  # it takes connections before it takes questions
+            while subprocess.run(ready, check=False).returncode and time.monotonic() < deadline:
+                time.sleep(0.05)
             yield f"postgresql://tester@127.0.0.1:{port}/postgres"
     finally:
         shutil.rmtree(folder, ignore_errors=True)

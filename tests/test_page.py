@@ -55,7 +55,7 @@ class Visit:
 Open = Callable[..., Visit]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it is open, playwright's event loop runs: no other module's test could run one
 def chromium() -> Iterator[Any]:
     sync = pytest.importorskip("playwright.sync_api", reason="the page is driven with playwright")
     pytest.importorskip("jinja2", reason="the page needs jinja2")

@@ -28,7 +28,7 @@ def hash_key(key: str) -> str:
     """Hex sha256 of a key. Keys are random and long, so that a slow hash would protect nothing more.
 
     >>> hash_key("lrb-1")[:12]
-    '5dfecdb2b0be'
+    '3cbc8ae8fee1'
     """
     return hashlib.sha256(key.encode()).hexdigest()
 
