@@ -9,32 +9,19 @@ a key is refused. The config is stored with the replies.
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 import orjson
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from llmrouterbench.naming import did_you_mean
-
-_SECRET_KEYS = re.compile(r"^(x[-_])?(api[-_]?)?(key|token|secret|password|authorization|bearer)$", re.IGNORECASE)
-_SECRET_VALUES = re.compile(
-    r"^Bearer \S|\b(sk|rk|pk|gsk|hf|nvapi|xai|pplx|r8|key)[-_](?=\S*\d)[A-Za-z0-9_-]{16,}|\bAIza[A-Za-z0-9_-]{30,}"
-)
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
-Name = Annotated[str, Field(min_length=1)]
+from llmrouterbench.strict_yaml import Count, Name, Positive, Strict, each_once, parse_strict, read_yaml
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class EndpointConfig(_Strict):
+class EndpointConfig(Strict):
     """Where requests go, how many at once and a minute, and the seconds after which a call is given up.
 
     key_env is the environment variable with the key, "" for a server without one. url may be left out for litellm.
@@ -60,7 +47,7 @@ class EndpointConfig(_Strict):
         return self
 
 
-class PriceConfig(_Strict):
+class PriceConfig(Strict):
     """USD per million tokens, for models that no price table knows."""
 
     input: Annotated[float, Field(ge=0)]
@@ -68,7 +55,7 @@ class PriceConfig(_Strict):
     cached_input: Annotated[float, Field(ge=0)] | None = None
 
 
-class PoolModel(_Strict):
+class PoolModel(Strict):
     """One model of the pool: its name in all results, where it runs, and every parameter of its requests.
 
     temperature 0.2 and top_p 1.0 are the paper's preset (arXiv 2601.07206, section 4); null leaves a parameter out of
@@ -98,7 +85,7 @@ class PoolModel(_Strict):
         return _hash({**self.model_dump(exclude={"price", "stream", "endpoint"}), "url": url})
 
 
-class DatasetConfig(_Strict):
+class DatasetConfig(Strict):
     """One dataset: a name that `llmrouterbench datasets` lists, or the YAML file of an own one.
 
     folder  where its files lie; downloaded once where not given
@@ -111,7 +98,7 @@ class DatasetConfig(_Strict):
     limit: Count | None = None
 
 
-class BenchConfig(_Strict):
+class BenchConfig(Strict):
     """The bench of a chain; the keys mean what they mean to `evaluate.bench`, null is its default.
 
     out  folder for the runs and the report
@@ -132,7 +119,7 @@ class BenchConfig(_Strict):
     tune: bool = False
 
 
-class ReportConfig(_Strict):
+class ReportConfig(Strict):
     """The report of a chain; figures: every table and figure beside the leaderboard, as `report` writes them."""
 
     figures: bool = True
@@ -140,7 +127,7 @@ class ReportConfig(_Strict):
     baseline: Name | None = None
 
 
-class CollectConfig(_Strict):
+class CollectConfig(Strict):
     """A whole collection, and the chain after it.
 
     judges        models that score replies; they are not collected from
@@ -168,8 +155,8 @@ class CollectConfig(_Strict):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        _once("model", [model.name for model in (*self.models, *self.judges)])
-        _once("dataset", [dataset.name for dataset in self.datasets])
+        each_once("model", [model.name for model in (*self.models, *self.judges)])
+        each_once("dataset", [dataset.name for dataset in self.datasets])
         for model in (*self.models, *self.judges):
             if model.endpoint not in self.endpoints:
                 known = did_you_mean(model.endpoint, self.endpoints)
@@ -185,12 +172,6 @@ class CollectConfig(_Strict):
         return _hash(self.model_dump())
 
 
-def _once(what: str, names: list[str]) -> None:
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"every {what} must be named once, got {twice[0]!r} twice; give them different names")
-
-
 def _hash(value: Any) -> str:
     return hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
@@ -200,13 +181,7 @@ def read_config(path: Path) -> CollectConfig:
 
     Raises FileNotFoundError without the file, ValueError that names the file and the key for anything wrong in it.
     """
-    if not path.is_file():
-        got = "a folder" if path.is_dir() else "no file there"
-        raise FileNotFoundError(f"{path} must be the YAML file of a collection, got {got}")
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} must be YAML, got an error: {' '.join(str(error).split())}") from error
+    raw = read_yaml(path, "the YAML file of a collection")
     return _from_folder(parse_config(raw, str(path)), path.parent)
 
 
@@ -218,69 +193,7 @@ def parse_config(raw: Any, where: str = "config") -> CollectConfig:
         ...
     ValueError: config: unknown key 'endpoint'; did you mean 'endpoints'?
     """
-    if not isinstance(raw, Mapping):
-        raise ValueError(f"{where} must hold keys and values, got {type(raw).__name__}")
-    _refuse_secrets(raw, where)
-    try:
-        return CollectConfig.model_validate(raw)
-    except ValidationError as error:
-        raise ValueError(f"{where}: {_sentence(error)}") from None
-
-
-def _refuse_secrets(value: Any, where: str) -> None:
-    """Raise ValueError, without repeating the secret, where a key's name or a value looks like one."""
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            if isinstance(inner, str) and _SECRET_KEYS.match(str(key)):
-                raise ValueError(f"{where}: {key} must not be written in a file; name its variable with key_env: NAME")
-            _refuse_secrets(inner, f"{where}: {key}")
-    elif isinstance(value, list):
-        for number, inner in enumerate(value):
-            _refuse_secrets(inner, f"{where}[{number}]")
-    elif isinstance(value, str) and _SECRET_VALUES.search(value):
-        raise ValueError(f"{where} looks like a key, which must not be written in a file; use key_env: NAME")
-
-
-def _sentence(error: ValidationError) -> str:
-    """The first thing that is wrong, unknown keys before the rest."""
-    found = sorted(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
-    one = found[0]
-    place = _place(one["loc"])
-    if one["type"] == "extra_forbidden":
-        known = _fields_at(one["loc"][:-1])
-        before = _place(one["loc"][:-1])
-        unknown = str(one["loc"][-1])
-        return f"{before + ': ' if before else ''}unknown key {unknown!r}{did_you_mean(unknown, known)}"
-    if one["type"] == "missing":
-        return f"{place} is missing"
-    if one["type"] == "value_error":
-        return f"{place + ': ' if place else ''}{one['msg'].removeprefix('Value error, ')}"
-    return f"{place} must be right: {one['msg']}, got {one['input']!r}"
-
-
-def _place(loc: Iterable[int | str]) -> str:
-    """`models[0].price`."""
-    text = ""
-    for part in loc:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
-
-
-def _fields_at(loc: tuple[int | str, ...]) -> list[str]:
-    """Names of the keys that belong at a place of the config."""
-    if not loc:
-        return list(CollectConfig.model_fields)
-    if loc[-1] == "price":
-        return list(PriceConfig.model_fields)
-    kinds: dict[int | str, type[BaseModel]] = {
-        "endpoints": EndpointConfig,
-        "models": PoolModel,
-        "judges": PoolModel,
-        "datasets": DatasetConfig,
-        "bench": BenchConfig,
-        "report": ReportConfig,
-    }
-    return list(kinds[loc[0]].model_fields)
+    return parse_strict(CollectConfig, raw, where)
 
 
 def _from_folder(config: CollectConfig, folder: Path) -> CollectConfig:

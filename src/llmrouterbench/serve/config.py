@@ -7,24 +7,23 @@ there as its sha256. Provider addresses come from here and from nowhere else.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
-import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from llmrouterbench.collecting.calls import Endpoint
-from llmrouterbench.collecting.config import Count, Name, Positive, PriceConfig, _once, _refuse_secrets, _Strict
+from llmrouterbench.collecting.config import PriceConfig
 from llmrouterbench.models import Price, parse_price, price
 from llmrouterbench.naming import did_you_mean
+from llmrouterbench.strict_yaml import Count, Name, Positive, Strict, each_once, parse_strict, read_yaml
 
 Need = Literal["images", "tools", "json", "logprobs"]
 """What a request can need of a model, beyond text."""
 AUTO = "auto"
 
 
-class ProviderConfig(_Strict):
+class ProviderConfig(Strict):
     """An OpenAI-compatible server, its key's variable, how many calls at once it gets, and how long it may take.
 
     timeout               seconds for one whole attempt
@@ -46,14 +45,14 @@ class ProviderConfig(_Strict):
     stream_usage: bool = True
 
 
-class Place(_Strict):
+class Place(Strict):
     """A further provider that has a model, tried after the first one."""
 
     provider: Name
     api_model: str = ""
 
 
-class ModelConfig(_Strict):
+class ModelConfig(Strict):
     """One model that clients may name, and that the router may choose where it knows it.
 
     lacks  what it cannot take; it is never chosen for a request that needs it
@@ -73,7 +72,7 @@ class ModelConfig(_Strict):
         return Place(provider=self.provider, api_model=self.api_model), *self.also
 
 
-class KeyConfig(_Strict):
+class KeyConfig(Strict):
     """A client key, as `llmrouterbench new-key` prints it, with limits of its own.
 
     budget is USD in each period of UTC; a restart remembers what was spent where there is a decision log.
@@ -86,7 +85,7 @@ class KeyConfig(_Strict):
     budget_period: Literal["day", "month", "ever"] = "month"
 
 
-class LimitsConfig(_Strict):
+class LimitsConfig(Strict):
     """What one request may be, and how many are served at the same time."""
 
     body_bytes: Count = 20_000_000
@@ -94,7 +93,7 @@ class LimitsConfig(_Strict):
     requests: Count = 1000
 
 
-class FallbackConfig(_Strict):
+class FallbackConfig(Strict):
     """When another provider or model is tried, and when a provider rests.
 
     attempts      calls for one request at most, the first one included
@@ -107,7 +106,7 @@ class FallbackConfig(_Strict):
     rest_seconds: Positive = 30.0
 
 
-class ConversationConfig(_Strict):
+class ConversationConfig(Strict):
     """How a conversation is routed.
 
     context_characters  earlier user turns that stand before the last one in the text that decides, in characters
@@ -119,7 +118,7 @@ class ConversationConfig(_Strict):
     remembered: Count = 10_000
 
 
-class ServeConfig(_Strict):
+class ServeConfig(Strict):
     """A whole server. `policy` is what `model: auto` means."""
 
     providers: dict[str, ProviderConfig] = Field(min_length=1)
@@ -136,9 +135,9 @@ class ServeConfig(_Strict):
     @model_validator(mode="after")
     def _check(self) -> Self:
         named = (*self.models, *self.embeddings)
-        _once("model", [model.name for model in named])
-        _once("key", [key.name for key in self.keys])
-        _once("key's sha256", [key.sha256 for key in self.keys])
+        each_once("model", [model.name for model in named])
+        each_once("key", [key.name for key in self.keys])
+        each_once("key's sha256", [key.sha256 for key in self.keys])
         for name, provider in self.providers.items():
             try:
                 Endpoint(name, provider.url)
@@ -188,13 +187,7 @@ def read_serve_config(path: Path) -> ServeConfig:
 
     Raises FileNotFoundError without the file, ValueError that names the file and the key for anything wrong in it.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} must be the YAML file of a server, got no file there")
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} must be YAML, got an error: {' '.join(str(error).split())}") from error
-    return parse_serve_config(raw, str(path))
+    return parse_serve_config(read_yaml(path, "the YAML file of a server"), str(path))
 
 
 def parse_serve_config(raw: Any, where: str = "config") -> ServeConfig:
@@ -205,48 +198,4 @@ def parse_serve_config(raw: Any, where: str = "config") -> ServeConfig:
         ...
     ValueError: config: unknown key 'model'; did you mean 'models'?
     """
-    if not isinstance(raw, Mapping):
-        raise ValueError(f"{where} must hold keys and values, got {type(raw).__name__}")
-    _refuse_secrets(raw, where)
-    try:
-        return ServeConfig.model_validate(raw)
-    except ValidationError as error:
-        raise ValueError(f"{where}: {_sentence(error)}") from None
-
-
-def _sentence(error: ValidationError) -> str:
-    """The first thing that is wrong, unknown keys before the rest."""
-    one = sorted(error.errors(include_url=False), key=lambda found: found["type"] != "extra_forbidden")[0]
-    *before, last = one["loc"] or ("",)
-    prefix = f"{_place(before)}: " if before else ""
-    if one["type"] == "extra_forbidden":
-        return f"{prefix}unknown key {str(last)!r}{did_you_mean(str(last), _fields_at(before))}"
-    if one["type"] == "missing":
-        return f"{_place(one['loc'])} is missing"
-    if one["type"] == "value_error":
-        return f"{_place(one['loc']) + ': ' if one['loc'] else ''}{one['msg'].removeprefix('Value error, ')}"
-    return f"{_place(one['loc'])} must be right: {one['msg']}, got {one['input']!r}"
-
-
-def _place(loc: Iterable[int | str]) -> str:
-    """`models[0].price`."""
-    text = ""
-    for part in loc:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return text
-
-
-def _fields_at(loc: Iterable[int | str]) -> list[str]:
-    """Names of the keys that belong at a place of the config."""
-    kind: type[BaseModel] = ServeConfig
-    for part in loc:
-        if isinstance(part, str) and part in kind.model_fields:
-            kind = _model_in(kind.model_fields[part].annotation) or kind
-    return list(kind.model_fields)
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """The settings class that a field's type is or holds."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for inner in get_args(annotation) if (found := _model_in(inner))), None)
+    return parse_strict(ServeConfig, raw, where)
