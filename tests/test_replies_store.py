@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from llmrouterbench.collecting.replies_store import (
     Prompted,
     file_stem,
+    items_path,
     read_items,
     read_replies,
     read_replies_manifest,
@@ -161,6 +163,17 @@ def test_other_settings_or_prompts_are_refused(tmp_path: Path) -> None:
             writer.write_items("d", [Prompted(ITEMS[0].item, "new")])
         writer.write_items("d", [Prompted(Item("q9", "more"), "more")])
     assert [entry.item.id for entry in read_items(tmp_path, "d")] == ["q0", "q1", "q2", "q9"]
+
+
+def test_a_right_answer_that_was_mended_is_stored(tmp_path: Path) -> None:
+    with started(tmp_path) as writer:
+        mended = Prompted(replace(ITEMS[1].item, target="mended"), ITEMS[1].prompt)
+        writer.write_items("d", [mended])
+        path = items_path(tmp_path, "d")
+        before = path.stat().st_mtime_ns
+        writer.write_items("d", [mended])
+    assert [entry.item.target for entry in read_items(tmp_path, "d")] == [0, "mended", 2]
+    assert path.stat().st_mtime_ns == before
 
 
 def test_what_is_no_folder_of_replies_is_said(tmp_path: Path) -> None:

@@ -86,7 +86,10 @@ class RepliesWriter:
         write_json(path, manifest)
 
     def write_items(self, dataset: str, prompted: Iterable[Prompted]) -> None:
-        """Write the items of a dataset. Raises ValueError when an item that was there has another prompt now."""
+        """Write the items of a dataset as they are now; those it no longer has are kept, for their replies.
+
+        Raises ValueError when an item that was there has another prompt now.
+        """
         path = items_path(self.folder, dataset)
         given = {entry.item.id: entry for entry in prompted}
         before = {entry.item.id: entry for entry in read_items(self.folder, dataset)} if path.is_file() else {}
@@ -98,8 +101,9 @@ class RepliesWriter:
                 )
         whole = {**before, **given}
         rows = (orjson.dumps({**vars(entry.item), "prompt": entry.prompt}) + b"\n" for entry in whole.values())
-        if list(whole) != list(before):
-            write_bytes(path, b"".join(rows))
+        lines = b"".join(rows)
+        if not path.is_file() or path.read_bytes() != lines:
+            write_bytes(path, lines)
 
     def call(self, mark: Literal[b"+", b"-"]) -> None:
         """Note that a call was sent (+) or ended (-)."""
