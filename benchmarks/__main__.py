@@ -6,21 +6,24 @@ import argparse
 import os
 import platform
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks import collecting, deciding
+from benchmarks import collecting, deciding, serving, whole_table
 from benchmarks.measure import Row, table
 from llmrouterbench.naming import did_you_mean
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
-_WANTED = (
-    "importing", "reloading", "avengers_pro", "collecting", "scoring", "scoring_code", "fitting", "serving",
-    "reporting_page",
+ROWS = (
+    "importing", "reloading", "avengers_pro", "whole_table", "collecting", "scoring", "scoring_code", "fitting",
+    "serving", "reporting_page",
 )  # fmt: skip
-ROWS = tuple(name for name in _WANTED if find_spec(f"benchmarks.{name}"))
 """Modules with a function `rows`."""
-TABLES = {"deciding": ("Decisions", deciding.table), "memory": ("Memory of a long collection", collecting.table)}
+TABLES = {
+    "deciding": ("Decisions", deciding.table),
+    "routers": ("Every router at the paper's scale", whole_table.table),
+    "memory": ("Memory of a long collection", collecting.table),
+    "load": ("The server under load", serving.table),
+}
 """Name -> title and Markdown of a section of its own."""
 
 
@@ -35,9 +38,8 @@ def main() -> None:
     chosen = names or known
     rows: list[Row] = []
     for name in (name for name in ROWS if name in chosen):
-        module = import_module(f"benchmarks.{name}")
-        print(f"running {name}" if hasattr(module, "rows") else f"{name} has no rows(), left out", flush=True)
-        rows += module.rows() if hasattr(module, "rows") else []
+        print(f"running {name}", flush=True)
+        rows += import_module(f"benchmarks.{name}").rows()
     text = table(rows) if rows else ""
     for name, (title, write) in TABLES.items():
         if name in chosen:
