@@ -12,7 +12,14 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-MODULES = ("cli", "collect", "collecting_config", "datasets._own", "_connections", "cache.sqlite")
+MODULES = (
+    "cli",
+    "collecting.collect",
+    "collecting.config",
+    "collecting._connections",
+    "collecting.cache.sqlite",
+    "datasets._own",
+)
 
 
 class Warm:
