@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from llmrouterbench.importers import ImportReport, Options, import_outcomes, read_source
@@ -301,7 +301,9 @@ def test_any_bytes_are_a_table_or_one_sentence(
 
 
 @given(st.integers(0, 10_000), st.integers(0, 255), st.booleans())
-@settings(max_examples=150, deadline=None)
+@example(597, 55, False)  # polars 2.1 aborts on these two
+@example(199, 93, False)
+@settings(max_examples=20, deadline=None)
 def test_mutated_parquet_is_a_table_or_one_sentence(
     tmp_path_factory: pytest.TempPathFactory, where: int, byte: int, cut: bool
 ) -> None:

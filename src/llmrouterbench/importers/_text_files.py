@@ -5,6 +5,8 @@ from __future__ import annotations
 import codecs
 import csv
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,6 +86,7 @@ def _ragged_record(path: Path) -> str | None:
 
 def read_parquet(path: Path) -> pl.DataFrame:
     """A Parquet file as it is. Raises ValueError where it is none."""
+    _survives_reading(path)
     try:
         frame = pl.read_parquet(path, use_statistics=False)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
@@ -91,6 +94,16 @@ def read_parquet(path: Path) -> pl.DataFrame:
     if not frame.height:
         raise ValueError(f"{path} must hold records, got none; write it again")
     return frame
+
+
+def _survives_reading(path: Path) -> None:
+    """Let another process read a Parquet file first: on some damaged ones polars ends the whole process."""
+    code = "import sys, polars; polars.read_parquet(sys.argv[1], use_statistics=False)"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    if done.returncode < 0:  # an exception is met again, and worded, by the reader here
+        raise ValueError(f"{path} must be Parquet, got a file that the reader does not survive; write it again")
 
 
 def _first_line(error: BaseException) -> str:
