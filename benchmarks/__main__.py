@@ -1,24 +1,34 @@
-"""`make bench`: run every benchmark and write docs/benchmarks.md."""
+"""`make bench`: run every benchmark and write docs/benchmarks.md.
+
+What each benchmark gave is kept in the ignored folder runs/benchmarks, so that the page always holds the last run of
+each: name some to run those alone.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
 import platform
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import date
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from benchmarks import collecting, deciding, serving, whole_table
-from benchmarks.measure import Row, table
+from benchmarks.measure import Measured, Row, table
+from llmrouterbench.files import read_json, write_json
 from llmrouterbench.naming import did_you_mean
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
+ROOT = Path(__file__).resolve().parents[1]
+PAGE, KEPT = ROOT / "docs" / "benchmarks.md", ROOT / "runs" / "benchmarks"
 ROWS = (
     "importing", "reloading", "avengers_pro", "whole_table", "collecting", "scoring", "scoring_code", "fitting",
     "serving", "reporting_page",
 )  # fmt: skip
 """Modules with a function `rows`."""
-TABLES = {
+TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "deciding": ("Decisions", deciding.table),
     "routers": ("Every router at the paper's scale", whole_table.table),
     "memory": ("Memory of a long collection", collecting.table),
@@ -28,33 +38,49 @@ TABLES = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Run the benchmarks and write docs/benchmarks.md.")
     known = (*ROWS, *TABLES)
-    parser.add_argument("names", nargs="*", help=f"some of {', '.join(known)}; all and the page when none is given")
+    parser = argparse.ArgumentParser(description="Run the benchmarks and write docs/benchmarks.md.")
+    parser.add_argument("names", nargs="*", help=f"some of {', '.join(known)}; all when none is given")
     names = parser.parse_args().names
     for name in names:
         if name not in known:
             parser.error(f"no benchmark named {name!r}{did_you_mean(name, known)}")
-    chosen = names or known
-    rows: list[Row] = []
-    for name in (name for name in ROWS if name in chosen):
+    for name in names or known:
         print(f"running {name}", flush=True)
-        rows += import_module(f"benchmarks.{name}").rows()
-    text = table(rows) if rows else ""
-    for name, (title, write) in TABLES.items():
-        if name in chosen:
-            print(f"running {name}", flush=True)
-            text += f"\n\n## {title}\n\n{write()}"
-    print(text)
-    if not names:
-        machine = (
-            f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
-        )
-        PAGE.write_text(
-            "# Benchmarks\n\nWritten by `make bench`; do not edit. Data are SIMULATED at the paper's full scale."
-            f" Seconds belong to one machine ({machine}); the ratio to the reference, timed in the same run, is"
-            f" what carries over.\n\n{text}\n"
-        )
+        write_json(KEPT / f"{name}.json", {**_measured(name), "day": date.today().isoformat(), "machine": _machine()})
+        PAGE.write_text(page(), encoding="utf-8")
+    print(PAGE.read_text(encoding="utf-8"))
+
+
+def _measured(name: str) -> dict[str, Any]:
+    if name in ROWS:
+        return {"rows": [asdict(row) for row in import_module(f"benchmarks.{name}").rows()]}
+    return {"text": TABLES[name][1]()}
+
+
+def _machine() -> str:
+    return f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+
+
+def page() -> str:
+    """The page out of everything that was kept; what was never run on this machine is named."""
+    kept = {name: read_json(KEPT / f"{name}.json") for name in (*ROWS, *TABLES) if (KEPT / f"{name}.json").is_file()}
+    machines = sorted({f"{one['machine']}; {one['day']}" for one in kept.values()})
+    rows = [_row(raw) for name in ROWS for raw in kept.get(name, {}).get("rows", [])]
+    parts = [
+        "# Benchmarks",
+        "Written by `make bench`; do not edit. Data are SIMULATED at the paper's full scale. Seconds belong to one machine"
+        f" ({' / '.join(machines)}); the ratio to the reference, timed in the same run, is what carries over.",
+        table(rows),
+        *(f"## {TABLES[name][0]}\n\n{kept[name]['text']}" for name in TABLES if name in kept),
+    ]
+    if missing := [name for name in (*ROWS, *TABLES) if name not in kept]:
+        parts.append(f"Not run here yet: {', '.join(missing)}.")
+    return "\n\n".join(parts) + "\n"
+
+
+def _row(raw: dict[str, Any]) -> Row:
+    return Row(raw["what"], Measured(**raw["ours"]), raw["reference"], Measured(**raw["theirs"]), raw["target"])
 
 
 if __name__ == "__main__":
