@@ -69,8 +69,8 @@ def page() -> str:
     rows = [_row(raw) for name in ROWS for raw in kept.get(name, {}).get("rows", [])]
     parts = [
         "# Benchmarks",
-        "Written by `make bench`; do not edit. Data are SIMULATED at the paper's full scale. Seconds belong to one machine"
-        f" ({' / '.join(machines)}); the ratio to the reference, timed in the same run, is what carries over.",
+        "Written by `make bench`; do not edit. Data are SIMULATED at the paper's full scale. Seconds belong to one"
+        f" machine ({' / '.join(machines)}); the ratio to the reference, timed in the same run, is what carries over.",
         table(rows),
         *(f"## {TABLES[name][0]}\n\n{kept[name]['text']}" for name in TABLES if name in kept),
     ]
