@@ -9,7 +9,9 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import date
 from importlib import import_module
@@ -35,6 +37,8 @@ TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "load": ("The server under load", serving.table),
 }
 """Name -> title and Markdown of a section of its own."""
+SHARED = ("serving", "load")
+"""Two views of one study."""
 
 
 def main() -> None:
@@ -45,11 +49,20 @@ def main() -> None:
     for name in names:
         if name not in known:
             parser.error(f"no benchmark named {name!r}{did_you_mean(name, known)}")
-    for name in names or known:
+    if len(names) != 1 and set(names) != set(SHARED):
+        for group in _groups(names or known):  # a process each: peak memory is a process's
+            subprocess.run([sys.executable, "-m", "benchmarks", *group], check=True, cwd=ROOT)
+        return
+    for name in names:
         print(f"running {name}", flush=True)
         write_json(KEPT / f"{name}.json", {**_measured(name), "day": date.today().isoformat(), "machine": _machine()})
         PAGE.write_text(page(), encoding="utf-8")
-    print(PAGE.read_text(encoding="utf-8"))
+
+
+def _groups(names: Sequence[str]) -> list[list[str]]:
+    """Names that run in one process: those that share what they measured, the others alone."""
+    shared = [name for name in SHARED if name in names]
+    return [[name] for name in names if name not in SHARED] + ([shared] if shared else [])
 
 
 def _measured(name: str) -> dict[str, Any]:
