@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import socket
+import ssl
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import trustme
 
 from llmrouterbench.collecting._connections import proxy_of
 from llmrouterbench.collecting.calls import Endpoint, Request
@@ -152,3 +159,83 @@ def test_headers_that_are_no_plain_text_are_refused(provider: Provider) -> None:
     with pytest.raises(CallError, match="headers must be plain text") as caught:
         ask(Endpoint("fake", provider.url, headers={"x-title": "two\nlines"}))
     assert not caught.value.retryable
+
+
+# --- TLS -------------------------------------------------------------------------------------------------------------
+
+LONG = "A long reply. " * 100_000
+
+
+class TlsHandler(BaseHTTPRequestHandler):
+    """Answers with a text of 1.4 MB; a model named "stalls" gets half of it and then nothing."""
+
+    protocol_version = "HTTP/1.1"
+    peers: set[Any]
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        message = {"role": "assistant", "content": LONG}
+        body = json.dumps({"choices": [{"message": message, "finish_reason": "stop"}]}).encode()
+        self.peers.add(self.client_address)
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        stalls = asked["model"] == "stalls"
+        self.wfile.write(body[: len(body) // 2] if stalls else body)
+        if stalls:
+            self.rfile.read(1)
+
+    def log_message(self, *arguments: Any) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def tls_server(authority: trustme.CA) -> Iterator[tuple[str, set[Any]]]:
+    """The address of an HTTPS server on loopback, and the connections it had."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    peers: set[Any] = set()
+    handler = type("Handler", (TlsHandler,), {"peers": peers})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads = True
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"https://localhost:{server.server_port}/v1", peers
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_long_replies_over_tls_on_one_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+    with tls_server(authority) as (url, peers):
+        assert ask(Endpoint("secure", url), 0.0, 0.0) == [LONG] * 3
+        assert len(peers) == 1
+
+
+def test_a_stalled_tls_reply_ends_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+
+    async def stalled(url: str) -> None:
+        async with Client() as client:
+            await client.complete(Endpoint("secure", url, timeout=1.0), Request("secure", "stalls"))
+
+    with tls_server(authority) as (url, _):
+        started = time.monotonic()
+        with pytest.raises(CallError, match="did not finish within 1 seconds"):
+            asyncio.run(stalled(url))
+        assert time.monotonic() - started < 10.0
+
+
+def test_a_certificate_of_nobody_known_is_refused() -> None:
+    with tls_server(trustme.CA()) as (url, peers):
+        with pytest.raises(CallError, match="secure cannot be reached .*certificate"):
+            ask(Endpoint("secure", url))
+        assert not peers

@@ -17,6 +17,7 @@ import httpcore2
 import httpx2
 
 from llmrouterbench import __version__
+from llmrouterbench.collecting._network import AsyncioBackend
 from llmrouterbench.collecting.calls import Endpoint
 
 NETWORK_ERRORS = (
@@ -77,10 +78,17 @@ class Connections:
         if self._proxy is not None:
             url, user = self._proxy
             return httpcore2.AsyncHTTPProxy(
-                url, proxy_auth=user, ssl_context=self._tls, max_connections=1, keepalive_expiry=_IDLE_SECONDS
+                url,
+                proxy_auth=user,
+                ssl_context=self._tls,
+                max_connections=1,
+                keepalive_expiry=_IDLE_SECONDS,
+                network_backend=AsyncioBackend(),
             )
         origin = httpcore2.URL(self.endpoint.url).origin
-        return httpcore2.AsyncHTTPConnection(origin, ssl_context=self._tls, keepalive_expiry=_IDLE_SECONDS)
+        return httpcore2.AsyncHTTPConnection(
+            origin, ssl_context=self._tls, keepalive_expiry=_IDLE_SECONDS, network_backend=AsyncioBackend()
+        )
 
     async def close(self) -> None:
         """Close all that are free."""
