@@ -344,10 +344,19 @@ def test_presets_name_the_papers_models() -> None:
 
 def test_the_quick_preset_reads_less_and_takes_a_fixed_number_of_steps() -> None:
     for name in SETTINGS:
-        recipe = make_router(name, preset="quick").recipe()  # type: ignore[attr-defined]
-        assert (recipe.encoder, recipe.layers, recipe.max_tokens, recipe.max_steps) == ("all-MiniLM-L6-v2", 2, 64, 100)
+        recipe = make_router(name, preset="quick").network_recipe()  # type: ignore[attr-defined]
+        tokens = 24 if name == "model_sat" else 32
+        assert (recipe.encoder, recipe.layers, recipe.max_tokens) == ("all-MiniLM-L6-v2", 1, tokens)
+        assert (recipe.epochs, recipe.max_steps) == (1, 100)
         by_hand = make_router(name, preset="quick", max_steps=7).recipe()  # type: ignore[attr-defined]
         assert by_hand.max_steps == 7
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_the_quick_preset_fits_and_decides(name: str) -> None:
+    train, test = planted_table(120), planted_table(20, 1)
+    router = make_router(name, preset="quick", max_steps=2).fit(train)
+    assert decide_sweep(router, test.queries, weights_on(router)).shape == (1, 20)
 
 
 # --- one by one ------------------------------------------------------------------------------------------------------

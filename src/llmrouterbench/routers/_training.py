@@ -53,7 +53,7 @@ def train_network(
 ) -> int:
     """Train every weight that wants a gradient on `rows`; returns the epoch whose weights were kept.
 
-    With a `judge` the weights of its best epoch are kept. `length` (n,) of all rows puts rows of like length into
+    With a `judge` the weights of its best epoch are kept; a single epoch is not judged. `length` (n,) of all rows puts rows of like length into
     one batch, which saves padding. A `checkpoint` folder is written after every epoch and gone on from. `watch` is
     called after every epoch, while the weights stand as that epoch left them; training then goes on to the last epoch
     and starts at the first one, whatever the checkpoint, and keeps the weights that it keeps without a watch.
@@ -72,7 +72,8 @@ def train_network(
             break
         _epoch(network, optimizer, progress, steps, rows, loss, seed, length)
         progress.epoch += 1
-        if judge is not None and not over:
+        only = progress.epoch == 1 and (recipe.epochs == 1 or progress.step >= steps)
+        if judge is not None and not over and not only:
             _keep_best(progress, weights, judge())
         _write(checkpoint, progress, weights, optimizer)
         if watch is not None:
@@ -80,7 +81,7 @@ def train_network(
     for name, best in progress.best_weights.items():
         weights[name].data.copy_(best)
     network.modules.eval()
-    return progress.best_epoch if judge is not None else progress.epoch
+    return progress.best_epoch if progress.best_weights else progress.epoch
 
 
 def _epoch(

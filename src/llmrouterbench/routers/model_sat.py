@@ -30,6 +30,7 @@ class _Defaults(NamedTuple):
 
 _DEFAULTS = {
     "minilm": _Defaults("all-MiniLM-L6-v2", "head", 100),
+    "quick": _Defaults("all-MiniLM-L6-v2", "head", 50),
     "paper": _Defaults("Qwen/Qwen2.5-7B-Instruct", "token", 1000),
 }
 
@@ -48,7 +49,7 @@ class ModelSAT(FineTuned):
     projector_steps  optimizer steps of the first stage; None: the preset's
 
     The preset "minilm" is a stand-in that a CPU can train: the first two layers of MiniLM with a "head" play the
-    language model, and at most 600 steps are made. Only "paper" (gte-Qwen2-7B-instruct and
+    language model, and at most 600 steps are made ("quick": one layer, 24 tokens, 100 steps). Only "paper" (gte-Qwen2-7B-instruct and
     Qwen2.5-7B-Instruct) is the method as published.
 
     Source: Zhang et al. 2025 (arXiv 2502.17282), section 3; sizes and stages as re-implemented by LLMRouterBench
@@ -66,7 +67,7 @@ class ModelSAT(FineTuned):
     name: ClassVar[str] = "model_sat"
     presets: ClassVar[Mapping[str, Recipe]] = {
         "minilm": Recipe(layers=2, max_tokens=64, epochs=4, max_steps=600, learning_rate=2e-4, patience=1),
-        "quick": QUICK,
+        "quick": replace(QUICK, max_tokens=24),
         "paper": replace(
             PAPER, batch_size=32, epochs=5, learning_rate=1e-4, head_learning_rate=1e-4, weight_decay=0.1
         ),
