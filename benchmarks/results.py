@@ -166,8 +166,9 @@ def main() -> None:
     head = (
         "# Results on real data\n\nWritten by `make results`; do not edit. Embeddings: TF-IDF and SVD,"
         " where no other is named. Split: safe, 70/30, the paper's five seeds. Intervals: 95 % paired bootstrap"
-        " over queries and seeds. Trade-offs are chosen on validation; defaults, no tuning. Routers that train an encoder"
-        " run with the preset `quick`, a sketch of the method that a CPU trains in a minute (see [routers.md](routers.md))."
+        " over queries and seeds. Trade-offs are chosen on validation; defaults, no tuning. Routers that"
+        " train an encoder run with the preset `quick`, a sketch of the method that a CPU trains in a minute (see"
+        " [routers.md](routers.md))."
     )
     page = "\n\n".join([head, checks(RUNS / JOBS[0].source), *sections]) + "\n"
     PAGE.write_text(page, encoding="utf-8")

@@ -53,10 +53,11 @@ def train_network(
 ) -> int:
     """Train every weight that wants a gradient on `rows`; returns the epoch whose weights were kept.
 
-    With a `judge` the weights of its best epoch are kept; a single epoch is not judged. `length` (n,) of all rows puts rows of like length into
-    one batch, which saves padding. A `checkpoint` folder is written after every epoch and gone on from. `watch` is
-    called after every epoch, while the weights stand as that epoch left them; training then goes on to the last epoch
-    and starts at the first one, whatever the checkpoint, and keeps the weights that it keeps without a watch.
+    With a `judge` the weights of its best epoch are kept; a single epoch is not judged. `length` (n,) of all rows puts
+    rows of like length into one batch, which saves padding. A `checkpoint` folder is written after every epoch and gone
+    on from. `watch` is called after every epoch, while the weights stand as that epoch left them; training then goes on
+    to the last epoch and starts at the first one, whatever the checkpoint, and keeps the weights that it keeps without
+    a watch.
     """
     recipe = network.recipe
     weights = {name: weight for name, weight in network.modules.named_parameters() if weight.requires_grad}

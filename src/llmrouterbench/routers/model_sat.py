@@ -49,8 +49,8 @@ class ModelSAT(FineTuned):
     projector_steps  optimizer steps of the first stage; None: the preset's
 
     The preset "minilm" is a stand-in that a CPU can train: the first two layers of MiniLM with a "head" play the
-    language model, and at most 600 steps are made ("quick": one layer, 24 tokens, 100 steps). Only "paper" (gte-Qwen2-7B-instruct and
-    Qwen2.5-7B-Instruct) is the method as published.
+    language model, and at most 600 steps are made ("quick": one layer, 24 tokens, 100 steps). Only "paper"
+    (gte-Qwen2-7B-instruct and Qwen2.5-7B-Instruct) is the method as published.
 
     Source: Zhang et al. 2025 (arXiv 2502.17282), section 3; sizes and stages as re-implemented by LLMRouterBench
     (arXiv 2601.07206, section B.3).
