@@ -1,7 +1,7 @@
 """`make bench`: run every benchmark and write docs/benchmarks.md.
 
-What each benchmark gave is kept in the ignored folder runs/benchmarks, so that the page always holds the last run of
-each: name some to run those alone.
+What each benchmark gave is kept in benchmarks/kept, with its day and machine, so that the page always holds the last
+run of each: name some to run those alone.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from llmrouterbench.files import read_json, write_json
 from llmrouterbench.naming import did_you_mean
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE, KEPT = ROOT / "docs" / "benchmarks.md", ROOT / "runs" / "benchmarks"
+PAGE, KEPT = ROOT / "docs" / "benchmarks.md", ROOT / "benchmarks" / "kept"
 ROWS = (
     "importing", "reloading", "avengers_pro", "whole_table", "collecting", "scoring", "scoring_code", "fitting",
     "serving", "reporting_page",

@@ -1,7 +1,8 @@
 """`make parity`: our routers beside independent derivations of the official rules; writes docs/parity.md.
 
-The derivations are those of the tests (tests/official_*.py, which must be on PYTHONPATH). What is done is kept in the
-ignored folder runs/parity, so that a run that was stopped goes on; remove the folder to compare anew.
+The derivations are those of the tests (tests/official_*.py, which must be on PYTHONPATH). What is done is kept in
+benchmarks/kept/parity, so that a run that was stopped goes on, on another machine too; remove files there to compare
+anew.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -31,8 +31,10 @@ from official_neural import official_embedllm, official_graphrouter, official_ro
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
 RUNS = ROOT / "runs" / "parity"
+KEPT = ROOT / "benchmarks" / "kept" / "parity"
 PAGE = ROOT / "docs" / "parity.md"
 TEMPLATE = Path(__file__).with_name("parity_page.md")
+MACHINE = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
 K = 64
 ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -127,19 +129,40 @@ def trained(table: str, train: Outcomes, test: Outcomes, seed: int) -> Iterator[
     theirs = official_graphrouter(train, test, 2000, 1, seed)
     yield row("graphrouter with the official settings", ours("graphrouter", train, test, **same), theirs)
     yield row("graphrouter", ours("graphrouter", train, test), theirs)
+    again = official_graphrouter(train, test, 2000, 1, seed + 1)
+    yield row("(graphrouter: the official rules from another random start, in the place of ours)", again, theirs)
 
 
-def compare(kind: str, table: Table, seed: int, one: Callable[..., Iterator[Picked | Trained]]) -> list[dict[str, Any]]:
-    """The rows of one table and seed, from the folder or worked out now."""
-    path = RUNS / f"{kind}-{table.name.split()[0]}-{seed}.json"
-    if not path.is_file():
-        started = time.perf_counter()
-        with one_thread():
-            rows = [asdict(row) for row in one(table.name, *parts(table.load(), seed), seed)]
-        write_json(path, rows)
-        print(f"{kind}: {table.name}, seed {seed}: {time.perf_counter() - started:.0f} s", flush=True)
-    found: list[dict[str, Any]] = read_json(path)
-    return found
+COMPARISONS: dict[str, Callable[[str, Outcomes, Outcomes, int], Iterator[Picked | Trained]]] = {
+    "picks": picks,
+    "trained": trained,
+}
+
+
+def steps() -> list[tuple[str, Table, int]]:
+    """Kind of comparison, table and seed: real data first, one seed of everything before the next."""
+    wanted = [
+        (turn, "SIMULATED" in table.name, table.name, kind, seed)
+        for table in TABLES
+        for kind, seeds in (("picks", table.picks), ("trained", table.trained))
+        for turn, seed in enumerate(seeds)
+    ]
+    tables = {table.name: table for table in TABLES}
+    return [(kind, tables[name], seed) for _, _, name, kind, seed in sorted(wanted)]
+
+
+def kept(kind: str, table: Table, seed: int) -> Path:
+    """Where the rows of one comparison are."""
+    return KEPT / f"{kind}-{table.name.split()[0]}-{seed}.json"
+
+
+def compare(kind: str, table: Table, seed: int) -> None:
+    """Work out the rows of one comparison and keep them."""
+    started = time.perf_counter()
+    with one_thread():
+        rows = [asdict(row) for row in COMPARISONS[kind](table.name, *parts(table.load(), seed), seed)]
+    write_json(kept(kind, table, seed), {"machine": MACHINE, "rows": rows})
+    print(f"{kind}: {table.name}, seed {seed}: {time.perf_counter() - started:.0f} s", flush=True)
 
 
 def picked_lines(rows: list[Picked]) -> list[str]:
@@ -169,26 +192,23 @@ def trained_lines(rows: list[Trained]) -> list[str]:
     return lines
 
 
-def write_page(picked: list[Picked], scored: list[Trained]) -> None:
-    """The page of what has been compared so far."""
-    machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+def write_page() -> None:
+    """The page of everything that is kept."""
+    done = [(kind, read_json(path)) for kind, table, seed in steps() if (path := kept(kind, table, seed)).is_file()]
+    picked = [Picked(**row) for kind, found in done if kind == "picks" for row in found["rows"]]
+    scored = [Trained(**row) for kind, found in done if kind == "trained" for row in found["rows"]]
     tables = {"picks": "\n".join(picked_lines(picked)), "points": "\n".join(trained_lines(scored))}
-    text = TEMPLATE.read_text(encoding="utf-8").format(machine=machine, k=K, **tables)
+    machines = " / ".join(sorted({found["machine"] for _, found in done}))
+    text = TEMPLATE.read_text(encoding="utf-8").format(machine=machines, k=K, **tables)
     PAGE.write_text(text, encoding="utf-8")
 
 
 def main() -> None:
-    """Compare what has not been compared, one seed of every table first; the page is written after each step."""
-    here = [table for table in TABLES if "SIMULATED" in table.name or DATA.is_dir()]
-    picked, scored = list[Picked](), list[Trained]()
-    for turn in range(max(len(table.picks) for table in here)):
-        for table in here:
-            for seed in table.picks[turn : turn + 1]:
-                picked += [Picked(**row) for row in compare("picks", table, seed, picks)]
-                write_page(picked, scored)
-            for seed in table.trained[turn : turn + 1]:
-                scored += [Trained(**row) for row in compare("trained", table, seed, trained)]
-                write_page(picked, scored)
+    """Compare what has not been compared; the page is written after each step."""
+    for kind, table, seed in steps():
+        if not kept(kind, table, seed).is_file() and ("SIMULATED" in table.name or DATA.is_dir()):
+            compare(kind, table, seed)
+        write_page()
 
 
 if __name__ == "__main__":
