@@ -18,7 +18,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from benchmarks import collecting, deciding, serving, whole_table
+from benchmarks import collecting, deciding, fine_tuned, serving, whole_table
 from benchmarks.measure import Measured, Row, table
 from llmrouterbench.files import read_json, write_json
 from llmrouterbench.naming import did_you_mean
@@ -26,13 +26,14 @@ from llmrouterbench.naming import did_you_mean
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, KEPT = ROOT / "docs" / "benchmarks.md", ROOT / "benchmarks" / "kept"
 ROWS = (
-    "importing", "reloading", "avengers_pro", "whole_table", "collecting", "scoring", "scoring_code", "fitting",
-    "serving", "reporting_page",
+    "importing", "reloading", "avengers_pro", "whole_table", "fine_tuned", "collecting", "scoring", "scoring_code",
+    "fitting", "serving", "reporting_page",
 )  # fmt: skip
 """Modules with a function `rows`."""
 TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "deciding": ("Decisions", deciding.table),
     "routers": ("Every router at the paper's scale", whole_table.table),
+    "trained": ("Every fine-tuned router at the paper's scale", fine_tuned.table),
     "memory": ("Memory of a long collection", collecting.table),
     "load": ("The server under load", serving.table),
 }

@@ -11,6 +11,7 @@ import resource
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -41,9 +42,8 @@ def rows() -> list[Row]:
     ours, theirs = Measured(0.0, 0), Measured(0.0, 0)
     for setting in SETTINGS:
         outcomes = apply_setting(simulate(setting), load_setting(setting))
-        _warm(setting, outcomes)
-        ours = _added(ours, _bench(setting, outcomes))
-        theirs = _added(theirs, _reference(setting, outcomes))
+        ours = added(ours, timed_bench(setting, outcomes, ROUTERS, RUNS))
+        theirs = added(theirs, _reference(setting, outcomes))
     fits, done = len(SETTINGS) * len(PAPER_SEEDS), len(SETTINGS) * len(PAPER_SEEDS) * len(ROUTERS)
     return [
         Row(
@@ -60,34 +60,47 @@ def rows() -> list[Row]:
 
 def table() -> str:
     """Markdown: seconds to fit and to decide, of every router in both settings; medians over seeds."""
-    lines = [
+    return seconds_table(RUNS, ROUTERS)
+
+
+def seconds_table(folder: Path, routers: Sequence[str]) -> str:
+    """The same of what `timed_bench` left in a folder."""
+    loaded = [load_runs(folder / setting) for setting in SETTINGS]
+    head = [
         "Seconds of one seed, one thread: fitted on train, then test decided at every point of the dial.",
         "",
         f"| router | {' | '.join(f'{setting}: fit | decide' for setting in SETTINGS)} |",
         f"|---|{'---:|---:|' * len(SETTINGS)}",
     ]
-    loaded = [load_runs(RUNS / setting) for setting in SETTINGS]
-    for name in ROUTERS:
-        cells = " | ".join(f"{_median(one, name, 'fit'):.2f} | {_median(one, name, 'decide'):.2f}" for one in loaded)
-        lines.append(f"| {name} | {cells} |")
-    return "\n".join(lines)
+    cells = {
+        name: " | ".join(f"{_median(one, name, 'fit'):.2f} | {_median(one, name, 'decide'):.2f}" for one in loaded)
+        for name in routers
+    }
+    return "\n".join([*head, *(f"| {name} | {cell} |" for name, cell in cells.items())])
 
 
 def _median(runs: Runs, name: str, what: str) -> float:
     return statistics.median(float(runs.decisions[name, seed].facts[f"{what}_seconds"]) for seed in runs.seeds)
 
 
-def _added(one: Measured, other: Measured) -> Measured:
+def added(one: Measured, other: Measured) -> Measured:
     return Measured(one.seconds + other.seconds, max(one.peak, other.peak))
 
 
-def _warm(setting: str, outcomes: Outcomes) -> None:
-    """Fill the cache of embeddings."""
+def timed_bench(setting: str, outcomes: Outcomes, routers: Sequence[str], folder: Path) -> Measured:
+    """Bench what is not done yet in a folder, embeddings from the cache; seconds of all there is."""
+    path = folder / f"seconds-{setting}.json"
     _run(setting, outcomes, ["best_single"], RUNS / f"warm-{setting}")
+    clock = _Clock(path)
+    _run(setting, outcomes, routers, folder / setting, clock)
+    if clock.used:
+        get_reusable_executor().shutdown(wait=True)
+        clock("ended", 1, 1)
+    return Measured(**read_json(path))
 
 
-def _run(setting: str, outcomes: Outcomes, routers: list[str], out: Path, tell: _Clock | None = None) -> None:
-    bench(outcomes, out, routers=routers, setting=setting, split="paper", cache=RUNS / "cache", progress=tell)
+def _run(setting: str, outcomes: Outcomes, routers: Sequence[str], out: Path, tell: _Clock | None = None) -> None:
+    bench(outcomes, out, routers=list(routers), setting=setting, split="paper", cache=RUNS / "cache", progress=tell)
 
 
 class _Clock:
@@ -109,17 +122,6 @@ def _peak() -> int:
     """Peak bytes of this process and of the largest worker that has ended."""
     scale = 1024 if sys.platform != "darwin" else 1
     return scale * max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-
-
-def _bench(setting: str, outcomes: Outcomes) -> Measured:
-    """Run what is not done yet; seconds of all there is."""
-    path = RUNS / f"seconds-{setting}.json"
-    clock = _Clock(path)
-    _run(setting, outcomes, ROUTERS, RUNS / setting, clock)
-    if clock.used:
-        get_reusable_executor().shutdown(wait=True)
-        clock("ended", 1, 1)
-    return Measured(**read_json(path))
 
 
 def _reference(setting: str, outcomes: Outcomes) -> Measured:
