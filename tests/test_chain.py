@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 import pytest
 import yaml
@@ -19,6 +20,7 @@ from llmrouterbench.chain import Stage, collect_missing, cut_short, run_after_co
 from llmrouterbench.collecting.config import CollectConfig, read_config
 from llmrouterbench.collecting.replies_store import read_replies
 from llmrouterbench.files import read_json
+from llmrouterbench.runs import load_runs
 from llmrouterbench.table import Outcomes
 from provider import INPUT_PRICE, OUTPUT_PRICE, Provider
 
@@ -131,6 +133,25 @@ def test_only_what_depends_on_a_change_is_redone(providers: tuple[Provider, Prov
     assert done(run(changed(path, "failed_calls", "zero"))) == ["score"]  # no call failed: the same outcomes
     (tmp_path / "runs" / "report" / "report.json").unlink()
     assert done(run(changed(path, "endpoints.careful.concurrency", 3))) == []
+
+
+def test_openrouter_is_asked_live_and_replayed(providers: tuple[Provider, Provider], tmp_path: Path) -> None:
+    """Another router, on its own endpoint: collected like a model, then a router that others are compared with."""
+    with Provider(reply=careful) as third:
+        path = write_config(tmp_path, providers)
+        raw = yaml.safe_load(path.read_text())
+        endpoints = {**raw["endpoints"], "openrouter": {"url": third.url}}
+        asked = {"name": "openrouter", "endpoint": "openrouter", "api_model": "openrouter/auto"}
+        changed(changed(path, "endpoints", endpoints), "models", [*raw["models"], asked])
+        run(changed(path, "bench.routers", ["best_single", "knn", "openrouter"]))
+        assert {body["model"] for body in third.bodies} == {"openrouter/auto"}
+        assert len(third.books) == QUERIES
+    (report,) = (tmp_path / "runs").rglob("report.json")
+    rows = {row["name"]: row for row in read_json(report)["rows"]}
+    assert rows["openrouter"]["avg_acc"]["value"] == 1.0
+    (stored,) = (tmp_path / "runs").rglob("runs.json")
+    assert load_runs(stored.parent).outcomes.pool.models == ("careful", "hasty")
+    assert np.isfinite(rows["openrouter"]["cost"]["value"])  # what OpenRouter billed
 
 
 def test_a_new_model_is_collected_scored_and_benched(providers: tuple[Provider, Provider], tmp_path: Path) -> None:

@@ -347,3 +347,5 @@ def test_a_router_outside_is_replayed_and_never_chosen(tmp_path: Path) -> None:
     assert board["Oracle"].avg_acc.value < 1.0  # it may not serve openrouter either
     with pytest.raises(ValueError, match="router 'openrouter' is replayed from stored outcomes"):
         bench(table.pool, tmp_path / "q", routers=["openrouter"], seeds=[1], jobs=1)
+    in_pool = bench(replace(table, outside=()), tmp_path / "p", routers=["openrouter", "knn:k=3"], seeds=[1], jobs=1)
+    assert in_pool.outcomes.outside == ("openrouter",)  # asked for as a router, it is no model to choose

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -84,7 +84,8 @@ def bench(
         setting = setting if isinstance(setting, Setting) else load_setting(setting)
         outcomes = apply_setting(outcomes, setting)
         reference = setting.reference if setting.reference in outcomes.models else None
-    entries, outside = router_entries(routers), outside_entries(routers, outcomes)
+    entries, outside = router_entries(routers), outside_names(routers)
+    outcomes = put_outside(outcomes, outside)
     split = split_of(protocol, split)
     rules: dict[str, Any] = {
         "protocol": protocol,
@@ -154,19 +155,27 @@ def router_entries(routers: Sequence[str] | Mapping[str, Router]) -> dict[str, R
     return entries
 
 
-def outside_entries(routers: Sequence[str] | Mapping[str, Router], outcomes: Outcomes) -> list[str]:
-    """Routers outside that were asked for; their choices were made when the outcomes were collected.
+def outside_names(routers: Sequence[str] | Mapping[str, Router]) -> list[str]:
+    """Routers outside that were asked for; their choices were made when the outcomes were collected."""
+    return [] if isinstance(routers, Mapping) else [spec for spec in routers if spec in OUTSIDE]
 
-    Raises ValueError where the outcomes hold no replies of such a router.
+
+def put_outside(outcomes: Outcomes, names: Sequence[str]) -> Outcomes:
+    """The outcomes with these models outside the pool, for a router of others is no model to choose.
+
+    Raises ValueError where one of them was not measured.
     """
-    wanted = [spec for spec in routers if spec in OUTSIDE and not isinstance(routers, Mapping)]
-    for name in wanted:
-        if name not in outcomes.outside:
+    for name in names:
+        if name not in outcomes.models:
             raise ValueError(
-                f"router {name!r} is replayed from stored outcomes of a model of that name outside the pool, got none;"
-                " collect its replies and name it under `outside` in the setting"
+                f"router {name!r} is replayed from stored outcomes of a model of that name, got none;"
+                f" collect a model named {name} first"
             )
-    return wanted
+    if set(names) <= set(outcomes.outside):
+        return outcomes
+    outside = tuple(dict.fromkeys([*outcomes.outside, *names]))
+    pool = [model for model in outcomes.models if model not in outside]
+    return replace(outcomes.select([*pool, *outside]), outside=outside)
 
 
 def _replay_outside(folder: Path, outcomes: Outcomes, label: str, splits: dict[int, Split]) -> None:
