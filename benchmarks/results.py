@@ -16,6 +16,7 @@ from typing import Any
 
 import orjson
 
+from llmrouterbench.reporting.leaderboard import leaderboard
 from llmrouterbench.routers import REGISTRY
 from llmrouterbench.runs import load_runs
 
@@ -114,10 +115,10 @@ def section(job: Job, folder: Path) -> str:
 
 def against_avengers(runs: Path) -> str:
     """The difference of the house default to Avengers, paired, in one sentence."""
-    board = cli("report", str(runs), "--to", str(runs / "against-avengers"), "--baseline", "avengers")
-    row = next(row for row in board["rows"] if row["name"] == "task_soft")
-    value, low, high = (100 * row["difference"][key] for key in ("value", "low", "high"))
-    return f"task_soft minus avengers, points of AvgAcc: {value:+.2f} [{low:+.2f}, {high:+.2f}]; {row['verdict']}."
+    board = leaderboard(load_runs(runs), baseline="avengers")
+    (row,) = (row for row in board.rows if row.name == "task_soft")
+    value, low, high = (100 * getattr(row.difference, key) for key in ("value", "low", "high"))
+    return f"task_soft minus avengers, points of AvgAcc: {value:+.2f} [{low:+.2f}, {high:+.2f}]; {row.verdict}."
 
 
 def timings(runs: Path) -> str:
