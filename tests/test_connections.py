@@ -9,7 +9,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import trustme
+import uvloop
 
 from llmrouterbench.collecting._connections import proxy_of
 from llmrouterbench.collecting.calls import Endpoint, Request
@@ -83,7 +84,12 @@ class ForwardProxy:
                 client.sendall(piece)
 
 
-def ask(endpoint: Endpoint, *waits: float) -> list[str]:
+Runner = Callable[[Coroutine[Any, Any, Any]], Any]
+LOOPS = pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+"""The loops that collections and the server run on."""
+
+
+def ask(endpoint: Endpoint, *waits: float, run: Runner = asyncio.run) -> Any:
     """The texts of one call before each wait and one after the last, all by one client."""
 
     async def all_of_them() -> list[str]:
@@ -94,7 +100,7 @@ def ask(endpoint: Endpoint, *waits: float) -> list[str]:
                 texts.append((await client.complete(endpoint, _request())).text)
             return texts
 
-    return asyncio.run(all_of_them())
+    return run(all_of_them())
 
 
 def _request() -> Request:
@@ -142,7 +148,8 @@ def test_a_proxy_of_another_protocol_is_refused_without_its_password(monkeypatch
     assert "secret" not in str(caught.value)
 
 
-def test_a_connection_that_the_server_closed_is_opened_anew(provider: Provider) -> None:
+@LOOPS
+def test_a_connection_that_the_server_closed_is_opened_anew(run: Runner, provider: Provider) -> None:
     async def two() -> list[str]:
         async with Client() as client:
             endpoint = Endpoint("fake", provider.url)
@@ -152,7 +159,7 @@ def test_a_connection_that_the_server_closed_is_opened_anew(provider: Provider) 
             await asyncio.sleep(0.1)
             return [first.text, (await client.complete(endpoint, _request())).text]
 
-    assert asyncio.run(two()) == ["The reply to hello"] * 2
+    assert run(two()) == ["The reply to hello"] * 2
 
 
 def test_headers_that_are_no_plain_text_are_refused(provider: Provider) -> None:
@@ -209,16 +216,18 @@ def tls_server(authority: trustme.CA) -> Iterator[tuple[str, set[Any]]]:
             thread.join()
 
 
-def test_long_replies_over_tls_on_one_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@LOOPS
+def test_long_replies_over_tls_on_one_connection(run: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "authority.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
     with tls_server(authority) as (url, peers):
-        assert ask(Endpoint("secure", url), 0.0, 0.0) == [LONG] * 3
+        assert ask(Endpoint("secure", url), 0.0, 0.0, run=run) == [LONG] * 3
         assert len(peers) == 1
 
 
-def test_a_stalled_tls_reply_ends_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@LOOPS
+def test_a_stalled_tls_reply_ends_in_time(run: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "authority.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
@@ -230,12 +239,13 @@ def test_a_stalled_tls_reply_ends_in_time(tmp_path: Path, monkeypatch: pytest.Mo
     with tls_server(authority) as (url, _):
         started = time.monotonic()
         with pytest.raises(CallError, match="did not finish within 1 seconds"):
-            asyncio.run(stalled(url))
+            run(stalled(url))
         assert time.monotonic() - started < 10.0
 
 
-def test_a_certificate_of_nobody_known_is_refused() -> None:
+@LOOPS
+def test_a_certificate_of_nobody_known_is_refused(run: Runner) -> None:
     with tls_server(trustme.CA()) as (url, peers):
         with pytest.raises(CallError, match="secure cannot be reached .*certificate"):
-            ask(Endpoint("secure", url))
+            ask(Endpoint("secure", url), run=run)
         assert not peers

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, Self
 
 import httpcore2
+from aiohappyeyeballs import start_connection
 
 _NEXT_ADDRESS_SECONDS = 0.25
-"""A host's next address is tried when one has not answered for so long: RFC 8305."""
+"""A host's next address is tried when one has not answered for so long: RFC 8305, which uvloop leaves to others."""
 
 
 class AsyncioBackend(httpcore2.AsyncNetworkBackend):
@@ -28,8 +30,9 @@ class AsyncioBackend(httpcore2.AsyncNetworkBackend):
         """A connection. Raises httpcore2.ConnectError, ConnectTimeout."""
         with _connecting():
             async with asyncio.timeout(timeout):
-                streams = await asyncio.open_connection(host, port, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS)
-        return AsyncioStream(*streams)
+                addresses = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                connected = await start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS)
+                return AsyncioStream(*await asyncio.open_connection(sock=connected))
 
 
 class AsyncioStream(httpcore2.AsyncNetworkStream):
@@ -59,8 +62,6 @@ class AsyncioStream(httpcore2.AsyncNetworkStream):
     async def aclose(self) -> None:
         """Close it at once, whatever state it is in: nothing is waiting to be sent."""
         self._writer.transport.abort()
-        with suppress(OSError):
-            await self._writer.wait_closed()
 
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None

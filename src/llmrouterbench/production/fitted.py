@@ -90,10 +90,18 @@ class FittedRouter:
         allowed: Collection[str] | None = None,
     ) -> list[Decision]:
         """Decide queries, each as if alone. Raises ValueError for unknown models or a policy beyond reach."""
+        return self.route_and_estimate(queries, policy, allowed=allowed)[0] if len(queries) else []
+
+    def route_and_estimate(
+        self,
+        queries: Sequence[str],
+        policy: ServingPolicy | str | None = None,
+        *,
+        allowed: Collection[str] | None = None,
+    ) -> tuple[list[Decision], Estimate]:
+        """What `route_many` and `estimate` give for at least one query, which is embedded once."""
         chosen = self.default_policy if policy is None else as_policy(policy)
         columns = self._allowed(allowed)
-        if not len(queries):
-            return []
         asked = self.embedded(queries)
         belief = self.dial.believed(self.router.predict(asked))
         order, met = self.dial.order(chosen, belief, asked)
@@ -103,11 +111,13 @@ class FittedRouter:
         ]
         with self._lock:
             self.counted.update(decision.reason for decision in decided)
-        return decided
+        return decided, self._estimate(belief)
 
     def estimate(self, queries: Sequence[str]) -> Estimate:
         """Calibrated scores and costs (n, m) of the models that serve."""
-        belief = self.dial.believed(self.router.predict(self.embedded(queries)))
+        return self._estimate(self.dial.believed(self.router.predict(self.embedded(queries))))
+
+    def _estimate(self, belief: Belief) -> Estimate:
         columns = [self._column[model] for model in self.models]
         return Estimate(self.models, belief.quality[:, columns], belief.usd[:, columns])
 

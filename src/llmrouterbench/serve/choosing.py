@@ -17,6 +17,7 @@ from llmrouterbench.serve.refusals import RefusedError
 
 if TYPE_CHECKING:
     from llmrouterbench.production.fitted import Decision, FittedRouter
+    from llmrouterbench.table import Estimate
 
 _POLICIES = 1000
 NAN = float("nan")
@@ -82,18 +83,14 @@ class Chooser:
 
     shadow   a model that serves every `auto` request, while the log says what the router would have done; "" for none
     explore  share of queries that a random model serves, for policies that do not say one themselves
-    believe  whether to look up the estimates of all models, as the log wants them
     """
 
-    def __init__(
-        self, router: FittedRouter, config: ServeConfig, *, shadow: str = "", explore: float = 0.0, believe: bool = True
-    ) -> None:
+    def __init__(self, router: FittedRouter, config: ServeConfig, *, shadow: str = "", explore: float = 0.0) -> None:
         self._router = router
         self._models = {model.name: model for model in config.models}
         self._context = config.conversation.context_characters
         self._shadow = shadow
         self._explore = explore
-        self._believe = believe
         self._policies: OrderedDict[str, ServingPolicy] = OrderedDict()
         self.pool = tuple(model for model in router.models if model in self._models)
         if not self.pool:
@@ -158,29 +155,29 @@ class Chooser:
             ) from None
         text = body.deciding_text(self._context)
         allowed = self._allowed(body)
+        all_serve = allowed == self._router.models
         try:
-            decision = self._router.route(text, policy, allowed=None if allowed == self._router.models else allowed)
+            (decision,), estimate = self._router.route_and_estimate(
+                [text], policy, allowed=None if all_serve else allowed
+            )
         except ValueError as error:
             raise RefusedError(400, f"policy {str(policy)!r} cannot be followed: {error}", "invalid_policy") from None
-        choice = self._believed(decision, policy, text)
+        choice = self._believed(decision, estimate, policy, text)
         if self._shadow:
             return replace(
                 choice, chain=(self._shadow,), reason="shadow", propensities={self._shadow: 1.0}, shadow=True
             )
         return self._sticking(choice, conversation, body.follow_up)
 
-    def _believed(self, decision: Decision, policy: ServingPolicy, text: str) -> Choice:
-        """The router's decision with its probabilities and, for the log, what it expects of every model."""
+    def _believed(self, decision: Decision, estimate: Estimate, policy: ServingPolicy, text: str) -> Choice:
+        """The router's decision with its probabilities and what it expects of every model."""
         novel = decision.reason == "out of distribution"
         own = decision.model if novel else decision.ranking[0]
         share = 0.0 if novel else policy.explore
         chain = (decision.model, *(model for model in decision.ranking if model != decision.model))
         propensities = {model: share / len(chain) + (1.0 - share) * (model == own) for model in chain}
-        scores, costs = {decision.model: decision.score}, {decision.model: decision.cost}
-        if self._believe:
-            estimate = self._router.estimate([text])
-            scores = dict(zip(self._router.models, estimate.score[0].tolist(), strict=True))
-            costs = dict(zip(self._router.models, estimate.cost[0].tolist(), strict=True))
+        scores = dict(zip(self._router.models, estimate.score[0].tolist(), strict=True))
+        costs = dict(zip(self._router.models, estimate.cost[0].tolist(), strict=True))
         return Choice(
             chain, decision.reason, str(policy), text, own, propensities, scores, costs, decision.seconds,
             ood=novel,

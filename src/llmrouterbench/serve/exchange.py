@@ -22,7 +22,7 @@ class Exchange:
     """One request; for its fields see `decision_log.Logged`.
 
     tries  calls to providers so far
-    begun  whether the client has seen the head of the reply
+    begun  whether the client has seen the head of the reply; whole: the end of it
     """
 
     path: str
@@ -43,6 +43,7 @@ class Exchange:
     attempts: list[dict[str, Any]] = field(default_factory=list)
     tries: int = 0
     begun: bool = False
+    whole: bool = False
 
     @property
     def seconds(self) -> float:

@@ -75,7 +75,7 @@ class Gateway:
         self.log = log
         self.lines = lines or LogLines()
         self.meters = Meters()
-        self.chooser = Chooser(router, config, shadow=shadow, explore=explore, believe=log is not None)
+        self.chooser = Chooser(router, config, shadow=shadow, explore=explore)
         self.keyring = Keyring(config.keys, _spent(config, log))
         self.upstreams = {
             name: Upstream(name, provider, config.endpoint(name), config.fallback)
@@ -172,7 +172,8 @@ class Gateway:
         try:
             yield
         except ClientLeftError:
-            exchange.status, exchange.http_status = "cancelled", 499
+            if not exchange.whole:  # many clients leave at [DONE], before the last bytes
+                exchange.status, exchange.http_status = "cancelled", 499
         except asyncio.CancelledError:
             exchange.status, exchange.http_status = "cancelled", 503
             raise
@@ -276,6 +277,7 @@ class Gateway:
             _bill(exchange, reply.usage, price)
             exchange.status, exchange.http_status = "ok", 200
             await send_whole(send, 200, reply.body, exchange.headers().items(), reply.content_type)
+            exchange.whole = True
             return
         exchange.first_token_seconds, exchange.http_status = exchange.seconds, 200
         headers = {**exchange.headers(), "cache-control": "no-cache"}
@@ -286,7 +288,7 @@ class Gateway:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
         finally:
             _bill(exchange, reply.usage, price)
-        exchange.status = "ok"
+        exchange.status, exchange.whole = "ok", True
         await send({"type": "http.response.body", "body": b""})
 
 
