@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -152,6 +155,17 @@ def test_openrouter_is_asked_live_and_replayed(providers: tuple[Provider, Provid
     (stored,) = (tmp_path / "runs").rglob("runs.json")
     assert load_runs(stored.parent).outcomes.pool.models == ("careful", "hasty")
     assert np.isfinite(rows["openrouter"]["cost"]["value"])  # what OpenRouter billed
+
+
+def test_texts_that_may_not_be_shown_stay_out_of_the_page(providers: tuple[Provider, Provider], tmp_path: Path) -> None:
+    path = write_config(tmp_path, providers, report={"samples": 20})
+    changed(tmp_path / "sums.yaml", "shown", False)
+    run(path)
+    (page,) = (tmp_path / "runs").rglob("index.html")
+    html = page.read_text(encoding="utf-8")
+    assert "Items of sums may not be shown" in html
+    (packed,) = re.findall(r'id="texts">([^<]*)<', html)
+    assert set(orjson.loads(gzip.decompress(base64.b64decode(packed)))) == {""}
 
 
 def test_a_new_model_is_collected_scored_and_benched(providers: tuple[Provider, Provider], tmp_path: Path) -> None:

@@ -87,7 +87,8 @@ def score_folder(
     models = tuple(manifest["models"])
     parts = [_score_part(job, datasets[name], items[name], model) for name in names for model in models]
     scorers = {name: scorer_of(one, compat) for name, one in datasets.items()}
-    facts = {**source, "scorers": scorers, "failed_calls": failed, "compat": compat}
+    hidden = sorted(name for name, one in datasets.items() if not one.shown)
+    facts = {**source, "scorers": scorers, "failed_calls": failed, "compat": compat, "not_shown": hidden}
     report = write_scored(to, items, parts, models, facts, failed)
     shutil.rmtree(work, ignore_errors=True)
     return report

@@ -51,7 +51,7 @@ def explorer(runs: Runs, played: Replay, texts: Texts, budget: int) -> Explorer:
     Long texts are cut before any query is left out.
     """
     tested = np.unique(np.concatenate([runs.splits[seed].test for seed in runs.seeds]))
-    masked = tuple(name for name in played.datasets if not may_show(name))
+    masked = tuple(name for name in played.datasets if not may_show(name, runs.outcomes))
     rows, table = tested, _Table.of(runs, played, masked)
     made = _packed(table, rows, texts, budget, len(tested))
     for _ in range(_TRIES):

@@ -13,6 +13,7 @@ import numpy as np
 from llmrouterbench.datasets import DATASETS, dataset, dataset_names
 from llmrouterbench.runs import Runs
 from llmrouterbench.store import read_outcomes
+from llmrouterbench.table import Outcomes
 
 
 @dataclass(frozen=True)
@@ -31,13 +32,14 @@ NOT_THERE = Texts(
 )
 
 
-def may_show(name: str) -> bool:
-    """Whether items of a dataset may be shown. A dataset that is called after a masked one is masked as well.
+def may_show(name: str, outcomes: Outcomes) -> bool:
+    """Whether items of a dataset may be shown: its file says no, or it is called after one that is masked.
 
-    >>> [may_show(name) for name in ("aime", "gpqa", "GPQA_diamond", "my own")]
-    [True, False, False, True]
+    >>> table = replace(Outcomes.of(["q"], ["m"], [[1.0]]), source={"not_shown": ["my exam"]})
+    >>> [may_show(name, table) for name in ("aime", "gpqa", "GPQA_diamond", "my own", "my exam")]
+    [True, False, False, True, False]
     """
-    if name in dataset_names() and not dataset(name).shown:
+    if name in outcomes.source.get("not_shown", ()) or (name in dataset_names() and not dataset(name).shown):
         return False
     words = re.split(r"[^a-z0-9]+", name.casefold())
     return not _masked_names().intersection(words)
