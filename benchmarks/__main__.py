@@ -80,7 +80,7 @@ def page() -> str:
     """The page out of everything that was kept; what was never run on this machine is named."""
     kept = {name: read_json(KEPT / f"{name}.json") for name in (*ROWS, *TABLES) if (KEPT / f"{name}.json").is_file()}
     machines = sorted({f"{one['machine']}; {one['day']}" for one in kept.values()})
-    rows = [_row(raw) for name in ROWS for raw in kept.get(name, {}).get("rows", [])]
+    rows = [_row(raw, kept[name]["day"]) for name in ROWS if name in kept for raw in kept[name]["rows"]]
     parts = [
         "# Benchmarks",
         "Written by `make bench`; do not edit. Data are SIMULATED at the paper's full scale. Seconds belong to one"
@@ -93,8 +93,9 @@ def page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _row(raw: dict[str, Any]) -> Row:
-    return Row(raw["what"], Measured(**raw["ours"]), raw["reference"], Measured(**raw["theirs"]), raw["target"])
+def _row(raw: dict[str, Any], day: str) -> Row:
+    ours, theirs = Measured(**raw["ours"]), Measured(**raw["theirs"])
+    return Row(raw["what"], ours, raw["reference"], theirs, raw["target"], day)
 
 
 if __name__ == "__main__":

@@ -30,13 +30,14 @@ class Measured:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the page: what was done, by us and by the reference."""
+    """One line of the page: what was done, by us and by the reference, and on which day."""
 
     what: str
     ours: Measured
     reference: str
     theirs: Measured
     target: str
+    day: str = ""
 
 
 def measure(code: str, setup: str = "", repeat: int = 1) -> Measured:
@@ -51,10 +52,11 @@ def measure(code: str, setup: str = "", repeat: int = 1) -> Measured:
 
 def table(rows: list[Row]) -> str:
     """Markdown of all rows."""
-    lines = ["| what | ours | peak memory | reference | its time | ratio | target |", "|---|---|---|---|---|---|---|"]
+    lines = ["| what | ours | peak memory | reference | its time | ratio | target | run on |"]
+    lines += ["|---|---|---|---|---|---|---|---|"]
     lines += [
         f"| {r.what} | {r.ours.seconds:.2f} s | {r.ours.peak / 2**20:,.0f} MiB | {r.reference}"
-        f" | {r.theirs.seconds:.2f} s | {r.theirs.seconds / r.ours.seconds:.1f}x | {r.target} |"
+        f" | {r.theirs.seconds:.2f} s | {r.theirs.seconds / r.ours.seconds:.1f}x | {r.target} | {r.day} |"
         for r in rows
     ]
     return "\n".join(lines)
