@@ -83,10 +83,10 @@ def page() -> str:
     rows = [_row(raw, kept[name]["day"]) for name in ROWS if name in kept for raw in kept[name]["rows"]]
     parts = [
         "# Benchmarks",
-        "Written by `make bench`; do not edit. Data are SIMULATED at the paper's full scale. Seconds belong to one"
-        f" machine ({' / '.join(machines)}); the ratio to the reference, timed in the same run, is what carries over.",
+        "Written by `make bench`; do not edit. Data are SIMULATED at the paper's full scale. Seconds belong to the"
+        f" machine of their day ({' / '.join(machines)}); the ratio to the reference, timed in the same run, is what carries over.",
         table(rows),
-        *(f"## {TABLES[name][0]}\n\n{kept[name]['text']}" for name in TABLES if name in kept),
+        *(f"## {TABLES[name][0]}\n\nRun on {kept[name]['day']}. {kept[name]['text']}" for name in TABLES if name in kept),
     ]
     if missing := [name for name in (*ROWS, *TABLES) if name not in kept]:
         parts.append(f"Not run here yet: {', '.join(missing)}.")
