@@ -84,13 +84,18 @@ def page() -> str:
     parts = [
         "# Benchmarks",
         "Written by `make bench`; do not edit. Data are SIMULATED at the paper's full scale. Seconds belong to the"
-        f" machine of their day ({' / '.join(machines)}); the ratio to the reference, timed in the same run, is what carries over.",
+        f" machine of their day ({' / '.join(machines)}); the ratio to the reference, timed in the same"
+        " run, is what carries over.",
         table(rows),
-        *(f"## {TABLES[name][0]}\n\nRun on {kept[name]['day']}. {kept[name]['text']}" for name in TABLES if name in kept),
+        *(_section(name, kept[name]) for name in TABLES if name in kept),
     ]
     if missing := [name for name in (*ROWS, *TABLES) if name not in kept]:
         parts.append(f"Not run here yet: {', '.join(missing)}.")
     return "\n\n".join(parts) + "\n"
+
+
+def _section(name: str, kept: dict[str, Any]) -> str:
+    return f"## {TABLES[name][0]}\n\nRun on {kept['day']}.\n\n{kept['text']}"
 
 
 def _row(raw: dict[str, Any], day: str) -> Row:
