@@ -10,7 +10,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -249,3 +249,41 @@ def test_a_certificate_of_nobody_known_is_refused(run: Runner) -> None:
         with pytest.raises(CallError, match="secure cannot be reached .*certificate"):
             ask(Endpoint("secure", url), run=run)
         assert not peers
+
+
+class TunnelProxy(ForwardProxy):
+    """A proxy that opens a tunnel to wherever it is asked to (CONNECT)."""
+
+    def _forward(self, client: socket.socket) -> None:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += client.recv(65536)
+        self.heads.append(head.decode())
+        host, _, port = head.split(b" ")[1].decode().partition(":")
+        with socket.create_connection((host, int(port))) as server:
+            client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            back = threading.Thread(target=_pipe, args=(server, client))
+            back.start()
+            _pipe(client, server)
+            back.join()
+
+
+def _pipe(source: socket.socket, target: socket.socket) -> None:
+    """Pass everything on until one side is gone."""
+    with suppress(OSError):
+        while piece := source.recv(65536):
+            target.sendall(piece)
+        target.shutdown(socket.SHUT_WR)
+
+
+@LOOPS
+def test_tls_goes_through_the_tunnel_of_a_proxy(run: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+    with tls_server(authority) as (url, peers), TunnelProxy() as proxy:
+        monkeypatch.setenv("https_proxy", f"http://me:p%40ss@{proxy.address}")
+        assert ask(Endpoint("secure", url), 0.0, run=run) == [LONG] * 2
+        assert len(peers) == len(proxy.heads) == 1
+    assert proxy.heads[0].startswith(f"CONNECT localhost:{urlsplit(url).port} HTTP/1.1")
+    assert base64.b64encode(b"me:p@ss").decode() in proxy.heads[0]
