@@ -15,8 +15,11 @@ started = time.perf_counter()
 {code}
 seconds = time.perf_counter() - started
 scale = 1024 if sys.platform != "darwin" else 1
-used = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-print("\\n" + json.dumps({{"seconds": seconds, "peak": scale * max(used)}}))
+used = [scale * resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+if sys.platform == "linux":  # where ru_maxrss begins at what the parent had
+    with open("/proc/self/status") as status:
+        used[0] = 1024 * next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+print("\\n" + json.dumps({{"seconds": seconds, "peak": max(used)}}))
 """
 
 
