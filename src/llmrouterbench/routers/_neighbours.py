@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -42,19 +43,25 @@ class Plane:
             never,
         )
 
+    @cached_property
+    def complete(self) -> bool:
+        """Whether every value was measured."""
+        return bool(self.known.all())
+
     def values(self) -> FloatArray:
         """The values (n, m) again, NaN where not measured."""
         return np.where(self.known > 0, self.filled.astype(np.float64), np.nan)
 
-    def mean(self, near: Single) -> FloatArray:
-        """Mean (q, m) over the rows that `near` (q, n) marks with 1."""
-        count = self.count(near)
+    def mean(self, near: Single, count: FloatArray | None = None) -> FloatArray:
+        """Mean (q, m) over the rows that `near` (q, n) marks with 1; `count` is theirs, where it is known already."""
+        count = self.count(near) if count is None else count
         return np.where(count > 0, (near @ self.filled).astype(np.float64) / np.maximum(count, 1.0), self.never)
 
     def count(self, near: Single) -> FloatArray:
         """Number (q, m) of marked rows on which a model was measured."""
-        if self.known.all():
-            return np.broadcast_to(near.sum(axis=1, dtype=np.float64)[:, None], (len(near), self.known.shape[1]))
+        if self.complete:
+            marked = near.sum(axis=1).astype(np.float64)  # whole numbers: exact in float32
+            return np.broadcast_to(marked[:, None], (len(near), self.known.shape[1]))
         return (near @ self.known).astype(np.float64)
 
 
@@ -62,15 +69,21 @@ def near_rows(training: Single, embedding: NDArray[Any], sizes: Sequence[int]) -
     """Blocks of queries, and for each k of `sizes` a matrix (block, n) with 1 for the k nearest training rows.
 
     Rows as similar as the k-th are in as well, so that no decision hangs on the order of the training rows.
-    A k beyond the training set means all of it.
+    A k beyond the training set means all of it. The matrices are written over by the next block.
     """
     n = len(training)
     place = [n - min(k, n) for k in sizes]
+    memory = np.empty((2 + len(sizes), min(_BLOCK, len(embedding)), n), dtype=np.float32)
     for start in range(0, len(embedding), _BLOCK):
         block = slice(start, start + _BLOCK)
-        similarity = embedding[block].astype(np.float32) @ training.T
-        bound = np.partition(similarity, sorted(set(place)), axis=1)[:, place]
-        yield block, [(similarity >= bound[:, [i]]).astype(np.float32) for i in range(len(sizes))]
+        single = embedding[block].astype(np.float32)
+        similarity, in_order, *near = memory[:, : len(single)]
+        np.matmul(single, training.T, out=similarity)
+        in_order[:] = similarity
+        in_order.partition(sorted(set(place)), axis=1)
+        for at, marks in zip(place, near, strict=True):
+            np.greater_equal(similarity, in_order[:, [at]], out=marks)
+        yield block, near
 
 
 def with_model(
