@@ -26,10 +26,10 @@ from llmrouterbench.naming import did_you_mean
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, KEPT = ROOT / "docs" / "benchmarks.md", ROOT / "benchmarks" / "kept"
 ROWS = (
-    "importing", "reloading", "avengers_pro", "whole_table", "fine_tuned", "collecting", "scoring", "scoring_code",
-    "fitting", "serving", "reporting_page",
+    "importing", "reloading", "avengers_pro", "whole_table", "fine_tuned:performance", "fine_tuned:performance-cost",
+    "collecting", "scoring", "scoring_code", "fitting", "serving", "reporting_page",
 )  # fmt: skip
-"""Modules with a function `rows`."""
+"""Modules with a function `rows`, and what it takes."""
 TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "deciding": ("Decisions", deciding.table),
     "routers": ("Every router at the paper's scale", whole_table.table),
@@ -56,7 +56,7 @@ def main() -> None:
         return
     for name in names:
         print(f"running {name}", flush=True)
-        write_json(KEPT / f"{name}.json", {**_measured(name), "day": date.today().isoformat(), "machine": _machine()})
+        write_json(_kept(name), {**_measured(name), "day": date.today().isoformat(), "machine": _machine()})
         PAGE.write_text(page(), encoding="utf-8")
 
 
@@ -68,7 +68,8 @@ def _groups(names: Sequence[str]) -> list[list[str]]:
 
 def _measured(name: str) -> dict[str, Any]:
     if name in ROWS:
-        return {"rows": [asdict(row) for row in import_module(f"benchmarks.{name}").rows()]}
+        module, *given = name.split(":")
+        return {"rows": [asdict(row) for row in import_module(f"benchmarks.{module}").rows(*given)]}
     return {"text": TABLES[name][1]()}
 
 
@@ -78,7 +79,7 @@ def _machine() -> str:
 
 def page() -> str:
     """The page out of everything that was kept; what was never run on this machine is named."""
-    kept = {name: read_json(KEPT / f"{name}.json") for name in (*ROWS, *TABLES) if (KEPT / f"{name}.json").is_file()}
+    kept = {name: read_json(_kept(name)) for name in (*ROWS, *TABLES) if _kept(name).is_file()}
     machines = sorted({f"{one['machine']}; {one['day']}" for one in kept.values()})
     rows = [_row(raw, kept[name]["day"]) for name in ROWS if name in kept for raw in kept[name]["rows"]]
     parts = [
@@ -92,6 +93,10 @@ def page() -> str:
     if missing := [name for name in (*ROWS, *TABLES) if name not in kept]:
         parts.append(f"Not run here yet: {', '.join(missing)}.")
     return "\n\n".join(parts) + "\n"
+
+
+def _kept(name: str) -> Path:
+    return KEPT / f"{name.replace(':', '-')}.json"
 
 
 def _section(name: str, kept: dict[str, Any]) -> str:

@@ -65,12 +65,13 @@ def table() -> str:
 
 def seconds_table(folder: Path, routers: Sequence[str]) -> str:
     """The same of what `timed_bench` left in a folder."""
-    loaded = [load_runs(folder / setting) for setting in SETTINGS]
+    settings = [setting for setting in SETTINGS if (folder / setting).is_dir()]
+    loaded = [load_runs(folder / setting) for setting in settings]
     head = [
         "Seconds of one seed, one thread: fitted on train, then test decided at every point of the dial.",
         "",
-        f"| router | {' | '.join(f'{setting}: fit | decide' for setting in SETTINGS)} |",
-        f"|---|{'---:|---:|' * len(SETTINGS)}",
+        f"| router | {' | '.join(f'{setting}: fit | decide' for setting in settings)} |",
+        f"|---|{'---:|---:|' * len(settings)}",
     ]
     cells = {
         name: " | ".join(f"{_median(one, name, 'fit'):.2f} | {_median(one, name, 'decide'):.2f}" for one in loaded)
