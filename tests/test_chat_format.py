@@ -53,6 +53,10 @@ ENDPOINT = Endpoint("mine", "http://localhost:1/v1", key="sk-canary")
         ({"prompt_tokens": True, "completion_tokens": "7"}, Usage(), "prompt_tokens was True; completion_tokens was 7"),
         ({"prompt_tokens": 1.5, "cost": -1}, Usage(), "prompt_tokens was 1.5; cost was -1"),
         ({"cost": float("nan")}, Usage(), "cost was nan"),
+        ({"cost": 10**400}, Usage(), "cost was 10000000000000000000"),
+        ({"prompt_tokens": float("nan")}, Usage(), "prompt_tokens was nan"),
+        ({"prompt_tokens": float("inf")}, Usage(), "prompt_tokens was inf"),
+        ({"completion_tokens": 1e30}, Usage(), "completion_tokens was 1e+30"),
         ({"prompt_tokens_details": None, "completion_tokens_details": 3}, Usage(), ""),
     ],
 )  # fmt: skip
@@ -60,7 +64,7 @@ def test_usage(said: Any, usage: Usage, note: str) -> None:
     assert read_usage(said) == (usage, note)
 
 
-numbers = st.none() | st.booleans() | st.integers(-5, 10**12) | st.floats() | st.text(max_size=5)
+numbers = st.none() | st.booleans() | st.integers(-5, 10**30) | st.floats() | st.text(max_size=5)
 
 
 @given(

@@ -17,6 +17,8 @@ from llmrouterbench.collecting.calls import Answer, CallError, Endpoint, Request
 
 _OWN_FIELDS = frozenset({"model", "messages", "stream", "stream_options"})
 _SHOWN = 200
+_MOST_USD, _MOST_TOKENS = 1e9, 10**15
+"""What one call is billed at most; more cannot be true."""
 
 
 # --- what is sent ----------------------------------------------------------------------------------------------------
@@ -200,7 +202,8 @@ def _count(usage: Mapping[str, Any], name: str, notes: list[str]) -> int | None:
     value = usage.get(name)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0 or value != math.floor(value):
+    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())  # NaN and infinity are not
+    if isinstance(value, bool) or not whole or not 0 <= value <= _MOST_TOKENS:
         notes.append(f"{name} was {str(value)[:20]}")
         return None
     return int(value)
@@ -214,7 +217,7 @@ def _cost(usage: Mapping[str, Any], notes: list[str]) -> float | None:
         return None
     upstream = _table(usage, "cost_details").get("upstream_inference_cost") if usage.get("is_byok") else None
     parts = [value] if upstream is None else [value, upstream]
-    if any(isinstance(part, bool) or not isinstance(part, int | float) or not 0 <= part < math.inf for part in parts):
+    if any(isinstance(part, bool) or not isinstance(part, int | float) or not 0 <= part <= _MOST_USD for part in parts):
         notes.append(f"cost was {' and '.join(str(part)[:20] for part in parts)}")
         return None
     return float(sum(parts))
