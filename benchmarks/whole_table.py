@@ -64,8 +64,10 @@ def table() -> str:
 
 
 def seconds_table(folder: Path, routers: Sequence[str]) -> str:
-    """The same of what `timed_bench` left in a folder."""
+    """The same of what `timed_bench` left in a folder. Raises FileNotFoundError where it left nothing."""
     settings = [setting for setting in SETTINGS if (folder / setting).is_dir()]
+    if not settings:
+        raise FileNotFoundError(f"{folder} must hold runs of {' or '.join(SETTINGS)}; run the rows of this table first")
     loaded = [load_runs(folder / setting) for setting in settings]
     head = [
         "Seconds of one seed, one thread: fitted on train, then test decided at every point of the dial.",

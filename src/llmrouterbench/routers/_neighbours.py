@@ -8,14 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from llmrouterbench.table import FloatArray
+from llmrouterbench.table import BoolArray, FloatArray
 
 Single = NDArray[np.float32]
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
 _BLOCK = 128
 _SAME = 1e-6
 
@@ -52,38 +55,50 @@ class Plane:
         """The values (n, m) again, NaN where not measured."""
         return np.where(self.known > 0, self.filled.astype(np.float64), np.nan)
 
-    def mean(self, near: Single, count: FloatArray | None = None) -> FloatArray:
-        """Mean (q, m) over the rows that `near` (q, n) marks with 1; `count` is theirs, where it is known already."""
+    def mean(self, near: csr_array, count: FloatArray | None = None) -> FloatArray:
+        """Mean (q, m) over the rows near each query; `count` is theirs, where it is known already."""
         count = self.count(near) if count is None else count
         return np.where(count > 0, (near @ self.filled).astype(np.float64) / np.maximum(count, 1.0), self.never)
 
-    def count(self, near: Single) -> FloatArray:
-        """Number (q, m) of marked rows on which a model was measured."""
+    def count(self, near: csr_array) -> FloatArray:
+        """Number (q, m) of near rows on which a model was measured."""
         if self.complete:
-            marked = near.sum(axis=1).astype(np.float64)  # whole numbers: exact in float32
-            return np.broadcast_to(marked[:, None], (len(near), self.known.shape[1]))
+            marked = np.diff(near.indptr).astype(np.float64)
+            return np.broadcast_to(marked[:, None], (len(marked), self.known.shape[1]))
         return (near @ self.known).astype(np.float64)
 
 
-def near_rows(training: Single, embedding: NDArray[Any], sizes: Sequence[int]) -> Iterator[tuple[slice, list[Single]]]:
-    """Blocks of queries, and for each k of `sizes` a matrix (block, n) with 1 for the k nearest training rows.
+def near_rows(
+    training: Single, embedding: NDArray[Any], sizes: Sequence[int]
+) -> Iterator[tuple[slice, list[csr_array]]]:
+    """Blocks of queries, and for each k of `sizes` a sparse matrix (block, n) with 1 for the k nearest training rows.
 
     Rows as similar as the k-th are in as well, so that no decision hangs on the order of the training rows.
-    A k beyond the training set means all of it. The matrices are written over by the next block.
+    A k beyond the training set means all of it.
     """
     n = len(training)
     place = [n - min(k, n) for k in sizes]
-    memory = np.empty((2 + len(sizes), min(_BLOCK, len(embedding)), n), dtype=np.float32)
+    memory = np.empty((2, min(_BLOCK, len(embedding)), n), dtype=np.float32)
     for start in range(0, len(embedding), _BLOCK):
         block = slice(start, start + _BLOCK)
         single = embedding[block].astype(np.float32)
-        similarity, in_order, *near = memory[:, : len(single)]
+        similarity, in_order = memory[:, : len(single)]
         np.matmul(single, training.T, out=similarity)
         in_order[:] = similarity
         in_order.partition(sorted(set(place)), axis=1)
-        for at, marks in zip(place, near, strict=True):
-            np.greater_equal(similarity, in_order[:, [at]], out=marks)
-        yield block, near
+        yield block, [_marked(similarity >= in_order[:, [at]]) for at in place]
+
+
+def _marked(mask: BoolArray) -> csr_array:
+    """Sparse (q, n), 1 where true."""
+    from scipy.sparse import csr_array
+
+    rows, n = mask.shape
+    at = np.flatnonzero(mask)
+    starts = np.arange(rows + 1) * n
+    until = np.searchsorted(at, starts)
+    column = (at - np.repeat(starts[:-1], np.diff(until))).astype(np.int32)
+    return csr_array((np.ones(len(at), dtype=np.float32), column, until.astype(np.int32)), shape=mask.shape)
 
 
 def with_model(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from llmrouterbench.routers._gate import capped, train_best_single
-from llmrouterbench.routers._neighbours import Plane, Single, near_rows, with_model
+from llmrouterbench.routers._neighbours import Plane, near_rows, with_model
 from llmrouterbench.routers._probes import newcomer
 from llmrouterbench.table import BoolArray, Estimate, Outcomes, Queries
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 WHO = "router 'knn_guard'"
 
@@ -73,7 +76,7 @@ class KNNGuard:
             cost[block] = self.cost_.mean(near)
         return Estimate(self.models_, score, cost)
 
-    def _clear(self, near: Single) -> BoolArray:
+    def _clear(self, near: csr_array) -> BoolArray:
         """Whether (n, m) the mean gain is above z standard errors of it."""
         count = self.lead_.count(near)
         gain = self.lead_.mean(near, count)
