@@ -150,7 +150,8 @@ def test_simulated_says_so_everywhere(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_ctrl_c_leaves_a_state_that_goes_on(store: Path, tmp_path: Path) -> None:
-    assert cli("simulate", "--to", str(tmp_path / "s"), "--setting", "performance-cost").returncode == 0
+    small = ["--setting", "performance-cost", "--scale", "0.2"]
+    assert cli("simulate", "--to", str(tmp_path / "s"), *small).returncode == 0
     words = [*COMMAND, "bench", str(tmp_path / "s"), "--out", str(tmp_path / "r"), "--routers", "best_single,knn"]
     env = {**os.environ, "LLMROUTERBENCH_CACHE": str(tmp_path / "cache")}
     process = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)

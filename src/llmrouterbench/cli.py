@@ -115,6 +115,7 @@ def simulate(
     to: Annotated[Path | None, typer.Option("--to", help="Folder for the outcomes of one setting.")] = None,
     setting: Annotated[str, typer.Option("--setting", help=" or ".join(BUILT_IN))] = "performance-cost",
     seed: Annotated[int, typer.Option("--seed", help="Equal seeds give equal data.")] = 0,
+    scale: Annotated[float, typer.Option("--scale", help="Share of every dataset that --to gets, up to 1.")] = 1.0,
     release: Annotated[
         Path | None, typer.Option("--write-release", help="Also write the official layout: a folder or a .tar.gz.")
     ] = None,
@@ -130,7 +131,7 @@ def simulate(
         raise typer.BadParameter("say where to write: --to DIR, --write-release DIR, or both")
     said: dict[str, Any] = {"simulated": True, "seed": seed}
     if to is not None:
-        outcomes = make(setting, seed)
+        outcomes = usage(lambda: make(setting, seed, scale=scale))
         write_outcomes(outcomes, to, overwrite=overwrite)
         said |= {"folder": str(to), "queries": len(outcomes), "models": len(outcomes.models)}
     if release is not None:
