@@ -186,7 +186,8 @@ def defaults() -> str:
         "Defaults of gbm, carrot, equirouter and irt, and the clusters of task_soft, were chosen while test numbers of"
         " these data were in sight, and task_soft grew out of a probe of them. Old is the default, new is the same"
         " router with settings of its grid chosen on the validation part of train (`bench --tune`), which never saw"
-        " test: where new is not worse, the default owes nothing to that sight.",
+        " test. Where the verdict is not worse, nothing shows that the sight helped that default; a grid holds a few"
+        " settings, not all.",
     ]
     for job in (job for job in JOBS if job.title in TUNED):
         store, pair = stored(job), []

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,7 +12,7 @@ import polars as pl
 import pytest
 
 from gateways import MODELS, REAL_COST, config_of, fitted, outcomes, running, total
-from llmrouterbench.decision_log import FILE, read_decisions
+from llmrouterbench.decision_log import FILE, DecisionLog, read_decisions
 from llmrouterbench.embed import text_hash
 from llmrouterbench.production.fitted import FittedRouter
 from upstream import Upstream
@@ -191,3 +194,18 @@ def test_a_folder_without_a_log_is_said(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b"no database, but long enough to be one" * 100)
     with pytest.raises(ValueError, match="must be a decision log"):
         read_decisions(tmp_path)
+    (tmp_path / FILE).unlink()
+    (tmp_path / FILE).mkdir()
+    with pytest.raises(ValueError, match="must be writable"):
+        DecisionLog(tmp_path, lambda rows, why: None)
+
+
+def test_a_log_on_a_read_only_disk_is_read(tmp_path: Path) -> None:
+    if (bubblewrap := shutil.which("bwrap")) is None:
+        pytest.skip("bubblewrap (bwrap) is not installed")
+    DecisionLog(tmp_path, lambda rows, why: None)
+    read = "import sys, pathlib, llmrouterbench.decision_log as log; log.read_decisions(pathlib.Path(sys.argv[1]))"
+    sealed = [bubblewrap, "--ro-bind", "/", "/", "--dev", "/dev"]
+    done = subprocess.run([*sealed, sys.executable, "-c", read, str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == [FILE]

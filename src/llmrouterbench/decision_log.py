@@ -226,17 +226,24 @@ def _plain(name: str, value: Any) -> Any:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    """A connection to a log of this schema. Raises ValueError for a file that is none."""
+    """A connection to a log of this schema. Raises ValueError for a file that is none or cannot be written."""
     try:
-        connection = sqlite3.connect(path, timeout=30.0, check_same_thread=False)
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, SCHEMA):
-            raise ValueError(f"{path} must be a decision log of schema {SCHEMA}, got {version}; use a newer version")
+        connection = _checked(sqlite3.connect(path, timeout=30.0, check_same_thread=False), path, also=0)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.executescript(f"{_CREATE}PRAGMA user_version = {SCHEMA};")
-    except sqlite3.Error as error:
+    except sqlite3.OperationalError as error:
+        raise ValueError(f"{path} must be writable, got {error}; choose another --log folder") from error
+    except sqlite3.DatabaseError as error:
         raise ValueError(f"{path} must be a decision log, got {error}; choose another --log folder") from error
+    return connection
+
+
+def _checked(connection: sqlite3.Connection, path: Path, also: int = SCHEMA) -> sqlite3.Connection:
+    """The connection, if its schema is ours, or another one that is said."""
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version not in (SCHEMA, also):
+        raise ValueError(f"{path} must be a decision log of schema {SCHEMA}, got {version}; use a newer version")
     return connection
 
 
@@ -263,13 +270,25 @@ def read_decisions(folder: Path) -> DecisionFrames:
     path = folder / FILE
     if not path.is_file():
         raise FileNotFoundError(f"{folder} must hold a {FILE}, got none; `llmrouterbench serve --log` makes one")
-    connection = _open(path)
+    connection = _reading(path)
     try:
         rows = connection.execute(f"SELECT {', '.join(_COLUMNS)} FROM decisions ORDER BY time, id").fetchall()
         scores = connection.execute("SELECT decision, time, score FROM feedback ORDER BY time, rowid").fetchall()
     finally:
         connection.close()
     return DecisionFrames(_decisions(rows), _models(rows), _feedback(scores))
+
+
+def _reading(path: Path) -> sqlite3.Connection:
+    """A connection that reads only. Raises ValueError for a file that is no log."""
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    try:
+        try:
+            return _checked(sqlite3.connect(uri, uri=True, timeout=30.0), path)
+        except sqlite3.OperationalError:  # on a read-only disk nobody writes, and SQLite can do without lock files
+            return _checked(sqlite3.connect(f"{uri}&immutable=1", uri=True), path)
+    except sqlite3.Error as error:
+        raise ValueError(f"{path} must be a decision log, got {error}; choose another --log folder") from error
 
 
 def _decisions(rows: list[tuple[Any, ...]]) -> DataFrame:
