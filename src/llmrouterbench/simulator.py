@@ -7,6 +7,10 @@ is simulated: a model solves the queries with its highest latent value
     -sqrt(d) * difficulty[query] + sqrt(t) * skill[model, topic of the query] + sqrt(1 - d - t) * noise
 
 where d, the share of difficulty, is bisected per dataset until the oracle fits, and t is `TOPIC_SHARE`.
+
+Because a dataset's accuracies are fixed, what lies above them in a train part lies below them in its test part.
+Independent queries do not do that: in small datasets, and with a small `scale`, routers look worse here than they would
+on real outcomes.
 """
 
 from __future__ import annotations
@@ -74,7 +78,8 @@ class Cells:
 def simulate(setting: str = "performance-cost", seed: int = 0, *, scale: float = 1.0) -> Outcomes:
     """Simulate one of the paper's two settings: "performance" (11,481 x 20) or "performance-cost" (12,446 x 13).
 
-    `scale` below 1 shrinks every dataset; the tables are then met up to rounding. Raises ValueError for another
+    `scale` below 1 shrinks every dataset; the tables are then met up to rounding, and routers that learn from few
+    queries look worse than on real outcomes (see the module). Raises ValueError for another
     setting, a negative seed or a scale outside (0, 1].
 
     >>> outcomes = simulate("performance", scale=0.01)
