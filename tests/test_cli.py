@@ -148,6 +148,19 @@ def test_simulated_says_so_everywhere(tmp_path: Path) -> None:
     assert "GPT-5" in shown
 
 
+def test_a_share_of_the_simulated_data(tmp_path: Path) -> None:
+    made = cli("simulate", "--to", str(tmp_path / "s"), "--scale", "0.01", "--json")
+    assert 100 < json.loads(made.stdout)["queries"] < 150  # of 12,446
+    for words in (
+        ["--to", str(tmp_path / "t"), "--scale", "2"],
+        ["--write-release", str(tmp_path / "r"), "--scale", "0.1"],
+    ):
+        refused = cli("simulate", *words)
+        assert refused.returncode == 2
+        assert "scale" in refused.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]
+
+
 @pytest.mark.slow
 def test_ctrl_c_leaves_a_state_that_goes_on(store: Path, tmp_path: Path) -> None:
     small = ["--setting", "performance-cost", "--scale", "0.2"]

@@ -209,3 +209,6 @@ def test_a_log_on_a_read_only_disk_is_read(tmp_path: Path) -> None:
     done = subprocess.run([*sealed, sys.executable, "-c", read, str(tmp_path)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert [path.name for path in tmp_path.iterdir()] == [FILE]
+    (tmp_path / f"{FILE}-wal").write_bytes(b"of a server that was killed")
+    done = subprocess.run([*sealed, sys.executable, "-c", read, str(tmp_path)], capture_output=True, text=True)
+    assert "-wal holds rows that cannot be read on a read-only disk" in done.stderr

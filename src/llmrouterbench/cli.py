@@ -129,6 +129,8 @@ def simulate(
     usage(lambda: known("setting", setting, list(BUILT_IN)))
     if to is None and release is None:
         raise typer.BadParameter("say where to write: --to DIR, --write-release DIR, or both")
+    if to is None and scale != 1.0:
+        raise typer.BadParameter("--scale shrinks what --to gets, and --write-release is always whole; say --to DIR")
     said: dict[str, Any] = {"simulated": True, "seed": seed}
     if to is not None:
         outcomes = usage(lambda: make(setting, seed, scale=scale))

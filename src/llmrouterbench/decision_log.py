@@ -240,10 +240,14 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _checked(connection: sqlite3.Connection, path: Path, also: int = SCHEMA) -> sqlite3.Connection:
-    """The connection, if its schema is ours, or another one that is said."""
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version not in (SCHEMA, also):
-        raise ValueError(f"{path} must be a decision log of schema {SCHEMA}, got {version}; use a newer version")
+    """The connection, if its schema is ours, or another one that is said; closed where it is not."""
+    try:
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version not in (SCHEMA, also):
+            raise ValueError(f"{path} must be a decision log of schema {SCHEMA}, got {version}; use a newer version")
+    except (sqlite3.Error, ValueError):
+        connection.close()
+        raise
     return connection
 
 
@@ -280,15 +284,22 @@ def read_decisions(folder: Path) -> DecisionFrames:
 
 
 def _reading(path: Path) -> sqlite3.Connection:
-    """A connection that reads only. Raises ValueError for a file that is no log."""
-    uri = f"{path.absolute().as_uri()}?mode=ro"
+    """A connection that reads only. Raises ValueError for a file that is no log, or not a whole one."""
+    uri, newest = f"{path.absolute().as_uri()}?mode=ro", path.with_name(f"{path.name}-wal")
     try:
         try:
             return _checked(sqlite3.connect(uri, uri=True, timeout=30.0), path)
-        except sqlite3.OperationalError:  # on a read-only disk nobody writes, and SQLite can do without lock files
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_CANTOPEN:
+                raise
+            if newest.exists():
+                raise ValueError(
+                    f"{newest} holds rows that cannot be read on a read-only disk; copy the folder to another place"
+                ) from error
+            # SQLite wants to write lock files; where it cannot, nobody writes, and it can do without
             return _checked(sqlite3.connect(f"{uri}&immutable=1", uri=True), path)
     except sqlite3.Error as error:
-        raise ValueError(f"{path} must be a decision log, got {error}; choose another --log folder") from error
+        raise ValueError(f"{path} must be a decision log, got {error}") from error
 
 
 def _decisions(rows: list[tuple[Any, ...]]) -> DataFrame:

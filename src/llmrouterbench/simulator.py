@@ -79,8 +79,8 @@ def simulate(setting: str = "performance-cost", seed: int = 0, *, scale: float =
     """Simulate one of the paper's two settings: "performance" (11,481 x 20) or "performance-cost" (12,446 x 13).
 
     `scale` below 1 shrinks every dataset; the tables are then met up to rounding, and routers that learn from few
-    queries look worse than on real outcomes (see the module). Raises ValueError for another
-    setting, a negative seed or a scale outside (0, 1].
+    queries look worse than on real outcomes (see the module). Raises ValueError for another setting, a negative seed
+    or a scale outside (0, 1].
 
     >>> outcomes = simulate("performance", scale=0.01)
     >>> outcomes.simulated, len(outcomes.models), len(outcomes.datasets)

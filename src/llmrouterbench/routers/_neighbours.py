@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,10 +14,10 @@ from numpy.typing import NDArray
 
 from llmrouterbench.table import BoolArray, FloatArray
 
-Single = NDArray[np.float32]
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
+Single = NDArray[np.float32]
 _BLOCK = 128
 _SAME = 1e-6
 
@@ -46,25 +45,17 @@ class Plane:
             never,
         )
 
-    @cached_property
-    def complete(self) -> bool:
-        """Whether every value was measured."""
-        return bool(self.known.all())
-
     def values(self) -> FloatArray:
         """The values (n, m) again, NaN where not measured."""
         return np.where(self.known > 0, self.filled.astype(np.float64), np.nan)
 
-    def mean(self, near: csr_array, count: FloatArray | None = None) -> FloatArray:
-        """Mean (q, m) over the rows near each query; `count` is theirs, where it is known already."""
-        count = self.count(near) if count is None else count
+    def mean(self, near: csr_array) -> FloatArray:
+        """Mean (q, m) over the rows that `near` (q, n) marks with 1."""
+        count = self.count(near)
         return np.where(count > 0, (near @ self.filled).astype(np.float64) / np.maximum(count, 1.0), self.never)
 
     def count(self, near: csr_array) -> FloatArray:
-        """Number (q, m) of near rows on which a model was measured."""
-        if self.complete:
-            marked = np.diff(near.indptr).astype(np.float64)
-            return np.broadcast_to(marked[:, None], (len(marked), self.known.shape[1]))
+        """Number (q, m) of marked rows on which a model was measured."""
         return (near @ self.known).astype(np.float64)
 
 

@@ -79,6 +79,6 @@ class KNNGuard:
     def _clear(self, near: csr_array) -> BoolArray:
         """Whether (n, m) the mean gain is above z standard errors of it."""
         count = self.lead_.count(near)
-        gain = self.lead_.mean(near, count)
-        variance = np.maximum(self.square_.mean(near, count) - gain**2, 0.0) / np.maximum(count - 1.0, 1.0)
+        gain = self.lead_.mean(near)
+        variance = np.maximum(self.square_.mean(near) - gain**2, 0.0) / np.maximum(count - 1.0, 1.0)
         return np.asarray((count > 1) & (gain > self.z * np.sqrt(variance) + 1e-6))
