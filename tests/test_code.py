@@ -144,8 +144,35 @@ def f(n):
         except OSError:
             pass
 """
+PLANTED = """
+import sys
+frame = sys._getframe()
+while frame:
+    for value in [*frame.f_locals.values(), *frame.f_globals.values()]:
+        if isinstance(value, dict) and "token" in value:
+            print('\\n{"token": "' + value["token"] + '", "failed": ""}', flush=True)
+            import os
+            os._exit(0)
+    frame = frame.f_back
+"""
+PLANTS = f"""
+import decimal, fractions, os, sys
+names = ["decimal", "fractions", "collections", "datetime", "statistics", "heapq"]
+names += ["sitecustomize", "usercustomize", "encodings"]
+for folder in {{".", "/box", "/tmp", "/dev/shm", "/", os.path.expanduser("~"), *sys.path}}:
+    for name in names:
+        for path in (f"{{folder}}/{{name}}.py", f"{{folder}}/{{name}}/__init__.py"):
+            try:
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                with open(path, "w") as file:
+                    file.write({PLANTED!r})
+            except OSError:
+                pass
+"""
 EQUAL = "    def __eq__(self, other): return True\n    __hash__ = None\n"
 CHEATS = {
+    "plants the modules that values need": f"{PLANTS}\ndef f(n):\n"
+    "    return [decimal.Decimal(n), fractions.Fraction(n)]",
     "leaves early": "import os\ndef f(n):\n    os._exit(0)",
     "leaves when loaded": "import sys\ndef f(n): pass\nsys.exit(0)",
     "equals everything": f"class All:\n{EQUAL}def f(n):\n    return All()",
@@ -165,8 +192,15 @@ CHEATS = {
 }
 
 
+@pytest.mark.parametrize("tests", ["import statistics\nassert f(20) == 42", "assert heapq and f(20) == 42"])
+def test_planted_modules_are_not_those_of_the_tests(tests: str, instruments: Instruments) -> None:
+    assert failure(instruments, f"{PLANTS}\ndef f(n): return 0", tests, ["f"], 30.0) == "AssertionError"
+    assert failure(instruments, f"{PLANTS}\ndef f(n): return 42", tests, ["f"], 30.0) == ""
+
+
 @pytest.mark.parametrize("name", CHEATS)
 def test_cheat_does_not_pass(name: str, instruments: Instruments) -> None:
-    said = failure(instruments, CHEATS[name], "assert f(20) == 42\nassert f(20) == 42\n", ["f"], 2.0)
+    tests = "assert f(20) == 42\nassert f(20) == 42\n"
+    said = failure(instruments, CHEATS[name], tests, ["f"], 2.0)
     assert said
     assert failure(instruments, "def f(n):\n    return 42", "assert f(20) == 42", ["f"], 30.0) == ""

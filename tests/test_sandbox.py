@@ -170,6 +170,22 @@ for number in range(3, 1024):
     assert (said.status, said.stdout) == (0, ""), said
 
 
+def test_no_module_is_looked_for_where_a_program_may_write(sandbox: Sandbox) -> None:
+    program = """
+import os, sys
+for place in sys.path:
+    try:
+        os.makedirs(place, exist_ok=True)
+        open(os.path.join(place, "planted.py"), "w").close()
+        print("OUT", place)
+    except OSError:
+        print("HELD", place)
+"""
+    said = sandbox.run(program, "", 20.0)
+    assert "HELD" in said.stdout, said
+    assert "OUT" not in said.stdout, said
+
+
 def test_no_more_processes_than_allowed(sandbox: Sandbox) -> None:
     said = sandbox.run(attacks.FORKS, "", 20.0)
     assert 1 <= int(said.stdout) <= Limits().processes
