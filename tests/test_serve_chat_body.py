@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llmrouterbench.collecting._chat_format import decode_json
+from llmrouterbench.serve import chat_body
 from llmrouterbench.serve.chat_body import parse_chat, with_model
 from llmrouterbench.serve.refusals import RefusedError
 
@@ -62,6 +64,43 @@ def test_no_second_model_is_smuggled_past(raw: bytes) -> None:
         return dict(found)
 
     assert json.loads(with_model(raw, "cheap"), object_pairs_hook=pairs)["model"] == "cheap"
+
+
+MANY = b", ".join([b'{"model": "a"}'] * 20_000)
+"""320 kB that name a model 20,000 times."""
+
+
+@pytest.mark.parametrize("key", [b"model", b"mod\\u0065l"])
+def test_a_body_is_read_once_however_many_models_it_holds(key: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = list[int]()
+
+    def counted(raw: bytes) -> Any:
+        read.append(len(raw))
+        return decode_json(raw)
+
+    monkeypatch.setattr(chat_body, "decode_json", counted)
+    raw = b'{"metadata": [%b], "%b": "auto", "messages": [{"role": "user"}]}' % (MANY, key)
+    place = raw.index(b'"auto"')
+    assert parse_chat(raw).sent("cheap", ask_usage=False) == raw[:place] + b'"cheap"' + raw[place + 6 :]
+    assert read == [len(raw)]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_a_body_of_another_encoding_goes_on_in_utf_8(encoding: str) -> None:
+    body = {"x": [{"model": "a"}, {"model": "ü"}], "model": "auto"}
+    assert json.loads(with_model(json.dumps(body).encode(encoding), "cheap")) == {**body, "model": "cheap"}
+
+
+@pytest.mark.parametrize("depth", [300, 980, 1020])
+@pytest.mark.parametrize("twice", [b"", b'"model": "dear", '])
+def test_a_deeply_nested_body_is_sent_or_refused(depth: int, twice: bytes) -> None:
+    deep = b'{"model":' * depth + b'"x"' + b"}" * depth
+    raw = b'{%b"metadata": %b, "model": "auto", "messages": [{"role": "user"}]}' % (twice, deep)
+    try:
+        changed = parse_chat(raw).sent("cheap", ask_usage=False)
+    except RefusedError as refused:
+        changed = b"%d" % refused.status
+    assert changed == b"400" or (b'"model": "cheap"' in changed and b"dear" not in changed)
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,21 @@ def test_a_stopped_server_finishes_its_streams_and_its_log(router: Path, tmp_pat
     assert rows["status"].to_list() == ["ok"]
 
 
+def test_a_body_of_many_models_holds_nobody_up(router: Path, tmp_path: Path) -> None:
+    with Upstream() as upstream, serving(router, config_of({"one": upstream.url}), tmp_path) as (process, url):
+        wait_until_there(url)
+        body = BODY | {"metadata": [{"model": "a"}] * 20_000, "stream": False}
+        asked = threading.Thread(target=httpx2.post, args=(f"{url}/chat/completions",), kwargs={"json": body})
+        asked.start()
+        time.sleep(0.1)
+        assert httpx2.get(f"{url.removesuffix('/v1')}/healthz", timeout=10).status_code == 200
+        asked.join(10)
+        assert not asked.is_alive()
+        assert upstream.sent()["metadata"] == body["metadata"]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+
+
 def wait_until_there(url: str) -> None:
     for _ in range(600):
         try:

@@ -18,9 +18,9 @@ from llmrouterbench.serve.refusals import RefusedError
 _MODEL = re.compile(rb'"model"\s*:\s*("[^"\\]*(?:\\.[^"\\]*)*")')
 _ESCAPED = re.compile(rb'"(?!model)(?:m|\\u006[dD])(?:o|\\u006[fF])(?:d|\\u0064)(?:e|\\u0065)(?:l|\\u006[cC])"\s*:')
 """The key "model" with an escape in it."""
-_OPEN = re.compile(rb"^\s*\{")
-_PROBE = "auto\n"
-"""A name that no model has."""
+_OPEN = re.compile(rb"^[ \t\r\n]*\{")
+_BLANKS = re.compile(r"[ \t\r\n]*")
+_scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 _SHOWN = 60
 
 
@@ -126,7 +126,8 @@ def named_model(data: Mapping[str, Any]) -> str:
 def with_model(raw: bytes, model: str) -> bytes:
     """A JSON object's bytes with another top-level model; every other byte stays.
 
-    Only where a key of the object is written twice, so that servers could read it differently, is it written anew.
+    Only where its model is written twice, so that servers could read it differently, is the object written anew.
+    Raises RefusedError (400) where the object is nested too deeply for that.
 
     >>> with_model(b'{ "seed": 1e400, "model":"auto", "x": {"model": "y"} }', "gpt-5")
     b'{ "seed": 1e400, "model":"gpt-5", "x": {"model": "y"} }'
@@ -134,19 +135,37 @@ def with_model(raw: bytes, model: str) -> bytes:
     b'{"model": "cheap"}'
     """
     spans = [match.span(1) for match in _MODEL.finditer(raw) if raw[match.start() - 1] in b"{, \t\r\n"]
-    escaped = b"\\u00" in raw and _ESCAPED.search(raw) is not None
-    if len(spans) == 1 and not escaped:
+    if len(spans) == 1 and not (b"\\u00" in raw and _ESCAPED.search(raw)):
         return _spliced(raw, spans[0], model)
-    data = decode_json(raw)
-    mine = None
-    for span in () if escaped else spans:
-        changed = decode_json(_spliced(raw, span, _PROBE))
-        if changed == data:
-            mine = None
-            break
-        if changed == {**data, "model": _PROBE}:
-            mine = span
-    return json.dumps({**data, "model": model}).encode() if mine is None else _spliced(raw, mine, model)
+    try:
+        mine = [span for name, span in _members(raw) if name == "model"]
+        if len(mine) == 1:
+            return _spliced(raw, mine[0], model)
+        return json.dumps({**decode_json(raw), "model": model}).encode()
+    except RecursionError:
+        raise RefusedError(400, f"the body must not be nested so deeply, got {len(raw)} bytes of brackets") from None
+
+
+def _members(raw: bytes) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Every key of a JSON object with the place of its value, in one pass; none where its bytes are not plain UTF-8."""
+    if json.detect_encoding(raw) != "utf-8":
+        return
+    text = raw.decode("utf-8", "surrogatepass")
+    at, passed, count = _past_blanks(text, text.index("{") + 1), 0, 0
+    while text[at] != "}":
+        name, at = _scan(text, at)
+        start = _past_blanks(text, text.index(":", at) + 1)
+        _, end = _scan(text, start)
+        first = count + len(text[passed:start].encode("utf-8", "surrogatepass"))
+        passed, count = end, first + len(text[start:end].encode("utf-8", "surrogatepass"))
+        yield name, (first, count)
+        at = _past_blanks(text, end)
+        at = _past_blanks(text, at + 1) if text[at] == "," else at
+
+
+def _past_blanks(text: str, at: int) -> int:
+    found = _BLANKS.match(text, at)
+    return found.end() if found else at
 
 
 def _spliced(raw: bytes, span: tuple[int, int], text: str) -> bytes:
