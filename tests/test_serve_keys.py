@@ -12,7 +12,7 @@ from gateways import REAL_COST, Running, config_of, running
 from llmrouterbench.serve.config import KeyConfig
 from llmrouterbench.serve.keys import Account, Keyring, hash_key, new_key, period_start
 from llmrouterbench.serve.refusals import RefusedError
-from upstream import Upstream
+from upstream import TELLING, Upstream
 
 PROVIDER_KEY = "sk-canary-provider-0123456789"
 
@@ -90,14 +90,16 @@ def test_no_key_and_no_client_header_goes_where_it_does_not_belong(
     config["providers"]["one"]["key_env"] = "CANARY_KEY"
     said = []
     with running(config, tmp_path, log_text=True) as server:
-        for fault in ("", "400", "401", "500", "429", "html"):
+        faults = ("", "400", "401", "500", "429", "html", *TELLING)
+        for fault in faults:
             upstream.fault = lambda body, fault=fault: fault  # type: ignore[misc]
             headers = {**bearer(key), "cookie": "secret=1", "x-forwarded-host": "elsewhere"}
-            said.append(server.ask(headers=headers))
+            said.append(server.ask(headers=headers, stream=fault.endswith("event")))
+            assert b"***" in said[-1].content or fault not in TELLING, fault
         said.append(server.ask(headers=bearer("lrb-wrong-canary")))
         said.append(server.http.get(f"{server.root}/metrics", headers=bearer(key)))
         said.append(server.http.get(f"{server.root}/openapi.json"))
-        server.frames(6)
+        server.frames(len(faults))
         written = server.stream.getvalue()
     upstream.fault = lambda body: ""
     assert upstream.headers[-1]["authorization"] == f"Bearer {PROVIDER_KEY}"
@@ -105,7 +107,9 @@ def test_no_key_and_no_client_header_goes_where_it_does_not_belong(
     files = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     everything = written + files + b"".join(bytes(str(reply.headers), "utf8") + reply.content for reply in said)
     for secret in (PROVIDER_KEY, key, "lrb-wrong-canary"):
-        assert secret.encode() not in everything
+        assert secret[:12].encode() not in everything
+        for form in ("\\u%04X", "%%%02x"):
+            assert "".join(form % ord(one) for one in secret[:12]).encode() not in everything
 
 
 def test_a_request_cannot_name_a_provider(upstream: Upstream) -> None:

@@ -29,6 +29,10 @@ FAULTS = (
 """Faults by name; those after "array" need a stream. "cut", "error-event" and "stall-later" come after first tokens."""
 
 
+TELLING = ("told", "spelled", "spelled-200", "error-event", "spelled-event")
+"""Faults that repeat the key they were given, spelled in many ways; the last two need a stream."""
+
+
 @dataclass
 class Upstream:
     """The server; use it as a context manager.
@@ -148,10 +152,20 @@ def _refusal(fault: str, given: str) -> Response | None:
         "error-200": JSONResponse({"error": {"message": "upstream broke", "code": 502}}),
         "array": JSONResponse([1, 2, 3]),
         "half": Response(b'{"id": "chatcmpl-1", "choices": [{"ind', media_type="application/json"),
+        "told": Response("x" * 180 + given, 400, media_type="text/plain"),
+        "spelled": Response(_spelled(given), 400, media_type=f"application/json; of={given.removeprefix('Bearer ')}"),
+        "spelled-200": Response(_spelled(given), 200, media_type="application/json"),
     }
     if fault.isdigit() and fault not in made:
         return _error(int(fault), f"scripted status {fault} for {given}")
     return made.get(fault)
+
+
+def _spelled(given: str) -> str:
+    """An error that spells what it was given with JSON escapes, of JSON within JSON too, and as in an address."""
+    escaped = "".join(f"\\u{ord(one):04X}" for one in given)
+    inner = json.dumps({"said": f'"{given}"', "url": "?key=" + "".join(f"%{ord(one):02x}" for one in given)})
+    return f'{{"error": {{"message": "for {escaped}", "code": 400, "metadata": {{"raw": {json.dumps(inner)}}}}}}}'
 
 
 async def _answer(upstream: Upstream, body: dict[str, Any], fault: str, given: str) -> Response:
@@ -166,7 +180,7 @@ async def _answer(upstream: Upstream, body: dict[str, Any], fault: str, given: s
     if fault == "drop":
         return StreamingResponse(_breaking(), headers={"content-length": "1000"}, media_type="application/json")
     if body.get("stream"):
-        return StreamingResponse(_events(upstream, body, fault), media_type="text/event-stream")
+        return StreamingResponse(_events(upstream, body, fault, given), media_type="text/event-stream")
     upstream.finished += 1
     return JSONResponse(completion(upstream, body))
 
@@ -218,7 +232,7 @@ def usage() -> dict[str, int]:
     return {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
 
 
-async def _events(upstream: Upstream, body: dict[str, Any], fault: str) -> AsyncIterator[bytes]:
+async def _events(upstream: Upstream, body: dict[str, Any], fault: str, given: str) -> AsyncIterator[bytes]:
     """A streamed reply, a word a chunk."""
 
     def event(choices: list[dict[str, Any]], **more: Any) -> bytes:
@@ -237,7 +251,10 @@ async def _events(upstream: Upstream, body: dict[str, Any], fault: str) -> Async
             if number == 2 and fault == "cut":
                 raise ConnectionAbortedError("scripted")
             if number == 2 and fault == "error-event":
-                yield event([], error={"message": "upstream broke", "code": 502})
+                yield event([], error={"message": f"upstream broke for {given}", "code": 502})
+                return
+            if number == 2 and fault == "spelled-event":
+                yield b"event: error\ndata: " + _spelled(given).encode() + b"\n\n"
                 return
             if number == 2 and fault == "stall-later":
                 await asyncio.sleep(30)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -45,15 +47,31 @@ class Endpoint:
             raise ValueError(f"endpoint {self.name!r}: the key must be printable ASCII without blanks around it")
 
     def hide(self, text: str) -> str:
-        """The text without this endpoint's key and header values.
+        r"""The text without this endpoint's key and header values, however JSON or an address spell them.
 
-        >>> Endpoint("mine", "http://localhost:1/v1", key="sk-secret").hide("bad key sk-secret")
-        'bad key ***'
+        >>> Endpoint("mine", "http://localhost:1/v1", key="sk-secret").hide(r'bad key sk-secret, "\u0073k-secret"')
+        'bad key ***, "***"'
         """
-        for secret in (self.key, *self.headers.values()):
-            if len(secret) > 3:
-                text = text.replace(secret, "***")
-        return text
+        return hide(text, (self.key, *self.headers.values()))
+
+
+def hide(text: str, secrets: Iterable[str]) -> str:
+    """The text with *** in the place of every secret of more than three characters, escaped ones too."""
+    for secret in secrets:
+        if len(secret) > 3:
+            text = _spellings(secret).sub("***", text)
+    return text
+
+
+@cache
+def _spellings(secret: str) -> re.Pattern[str]:
+    r"""A secret with each character as it is, as \u0073 in JSON (in JSON within JSON too), %73 or &#115;."""
+    return re.compile("".join(map(_spelled, secret)))
+
+
+def _spelled(one: str) -> str:
+    code = ord(one)
+    return rf"(?:\\*{re.escape(one)}|(?i:\\+u{code:04x}|%(?:25)*{code:02x}|&#0*{code};|&#x0*{code:x};))"
 
 
 def _check_url(url: str, name: str) -> None:

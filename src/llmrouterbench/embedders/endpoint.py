@@ -16,6 +16,7 @@ import numpy as np
 import orjson
 import stamina
 
+from llmrouterbench.collecting.calls import hide
 from llmrouterbench.embed import unit_rows
 from llmrouterbench.table import BoolArray, FloatArray
 
@@ -133,7 +134,7 @@ class EndpointEmbedder:
             return ValueError(f"{self.url} must serve model {self.model!r}, got status 404; check the URL and the name")
         if status in _RETRIED:
             return ConnectionError(f"{self.url} must answer, got status {status} after retries; try again later")
-        said = response.text[:200].replace(os.environ.get(self.api_key_env) or "\0", "***")
+        said = hide(response.text, [os.environ.get(self.api_key_env, "")])[:200]
         return ValueError(f"{self.url} refused the request with status {status}: {said!r}; a text may be too long,"
                           " see max_chars")  # fmt: skip
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from llmrouterbench.collecting._chat_format import decode_json, read_usage
@@ -20,7 +20,7 @@ class EventReader:
     begun       whether a token has come: anything in a delta beyond its role, or a finish_reason
     done        whether [DONE] has come; complete: that, or a finish_reason
     usage       what the provider said; with `drop_usage` the chunk that holds nothing else is not passed on
-    error       the error object of the stream, None where there was none
+    error       the error object of the stream, None where there was none; `masked` takes secrets out of its event
 
     >>> reader = EventReader()
     >>> reader.feed(b'data: {"choices":[{"delta":{"role":"assistant"}}]}\n\ndata: {"ch'), reader.begun
@@ -31,13 +31,14 @@ class EventReader:
     (True, False)
     """
 
-    def __init__(self, drop_usage: bool = False) -> None:
+    def __init__(self, drop_usage: bool = False, masked: Callable[[bytes], bytes] = bytes) -> None:
         self.begun = False
         self.done = False
         self.usage = Usage()
         self.error: Mapping[str, Any] | None = None
         self._finished = False
         self._drop_usage = drop_usage
+        self._masked = masked
         self._rest = b""
 
     @property
@@ -53,17 +54,20 @@ class EventReader:
             event = data[start : boundary.end()]
             start = boundary.end()
             if self._keep(event):
-                out.append(event)
+                out.append(self._shown(event))
         self._rest = data[start:]
         if len(self._rest) > _LARGEST_EVENT:
-            out.append(self._rest)
+            out.append(self._shown(self._rest))
             self._rest = b""
         return b"".join(out)
 
     def close(self) -> bytes:
         """The bytes after the last whole event."""
         last, self._rest = self._rest, b""
-        return last if last and self._keep(last) else b""
+        return self._shown(last) if last and self._keep(last) else b""
+
+    def _shown(self, event: bytes) -> bytes:
+        return self._masked(event) if b"error" in event else event
 
     def _keep(self, event: bytes) -> bool:
         keep = True

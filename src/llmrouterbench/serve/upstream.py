@@ -85,7 +85,7 @@ class Streamed:
     """A stream whose first token has come: `begun` holds all bytes up to it, `rest` gives the others."""
 
     def __init__(self, provider: Upstream, response: httpcore2.Response, ends: float, drop_usage: bool) -> None:
-        self.events = EventReader(drop_usage)
+        self.events = EventReader(drop_usage, provider.masked)
         self.begun = b""
         self._provider = provider
         self._pieces = response.aiter_stream()
@@ -176,6 +176,10 @@ class Upstream:
         """An error's text without secrets."""
         return self._endpoint.hide(str(error) or type(error).__name__)[:100]
 
+    def masked(self, body: bytes) -> bytes:
+        """What a provider says of an error, without secrets; without any, byte for byte as it came."""
+        return self._endpoint.hide(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+
     def refused(self, status: int, data: Any, text: str, wait: float | None) -> UpstreamError:
         """The error for a status of 400 and above, or for an error body with such a code."""
         said = self._endpoint.hide(error_text(data) or text).strip()[:_SHOWN]
@@ -249,11 +253,11 @@ class Upstream:
             data = None
         wait = retry_after_seconds(_header(response, b"retry-after"))
         status = response.status
-        error = self.refused(status, data, "" if data is not None else body[:_SHOWN].decode(errors="replace"), wait)
+        error = self.refused(status, data, "" if data is not None else body.decode(errors="replace"), wait)
         tells = isinstance(data, Mapping) and 400 <= status < 500 and status not in (401, 402, 404, 407)
         if tells and (error.final or status != 403):
-            error.body = self._endpoint.hide(body.decode(errors="replace")).encode()
-            error.content_type = content_type
+            error.body = self.masked(body)
+            error.content_type = self._endpoint.hide(content_type)
         return error
 
 
