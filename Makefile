@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check lint types unit bench results exhibits production parity agreement clean
+.PHONY: demo test check lint types unit bench results exhibits production parity agreement same clean
 
 demo: $(VENV)/demo.stamp  ## install, run the main job on SIMULATED data at paper scale, print the leaderboard
 	$(BIN)/llmrouterbench demo --out demo
@@ -34,6 +34,9 @@ parity: $(VENV)/dev.stamp  ## our routers beside the official rules, into docs/p
 
 agreement: $(VENV)/dev.stamp  ## our scorers against labels that others recorded, into docs/scoring.md
 	$(BIN)/python -m benchmarks.agreement
+
+same: $(VENV)/dev.stamp  ## BASE=REV: the decisions and numbers of two commits, on real and simulated data
+	$(BIN)/python -m benchmarks.same_numbers $(BASE)
 
 exhibits: $(VENV)/dev.stamp  ## tables and figures of the real data sets, into docs/real-data.md and docs/figures
 	$(BIN)/python -m benchmarks.exhibits

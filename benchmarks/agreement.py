@@ -20,10 +20,10 @@ import orjson
 
 from llmrouterbench.datasets import Dataset, Instruments, dataset
 from llmrouterbench.datasets._code import find_code
-from llmrouterbench.datasets._code_runs import failure
 from llmrouterbench.datasets._own_scorers import close_number, exact
 from llmrouterbench.replies import Item, Score
-from llmrouterbench.scoring import Bench, score_replies
+from llmrouterbench.sandbox.code_runs import failure
+from llmrouterbench.scoring.scores import Bench, score_replies
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
@@ -124,7 +124,7 @@ def can_be_tested(item: Item, reply: str, instruments: Instruments) -> Score:
     name, code = next(((name, code) for name, code in found if code), ("", ""))
     if not code:
         return Score(0.0, "", "no Python that defines a function")
-    why = failure(instruments, code, f"assert callable({name})", [name], 10.0)
+    why = failure(instruments.run, code, f"assert callable({name})", [name], 10.0)
     return Score(float(not why), code, why)
 
 

@@ -21,8 +21,8 @@ bench(outcomes, {out!r}, routers=["best_single"], split="paper", setting="perfor
 """
 _REFIT_SETUP = """
 import numpy as np
-from llmrouterbench.embed import embed_queries, make_embedder
-from llmrouterbench.policies import decide_sweep
+from llmrouterbench.embedders.vectors import embed_queries, make_embedder
+from llmrouterbench.benching.policies import decide_sweep
 from llmrouterbench.routers import make_router
 from llmrouterbench.splits import make_split
 split = make_split(outcomes, 42, kind="paper")

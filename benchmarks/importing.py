@@ -31,7 +31,7 @@ def rows() -> list[Row]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         archive, unpacked = str(folder / "bench-release.tar.gz"), str(folder / "unpacked")
-        write = "from pathlib import Path\nfrom llmrouterbench.release_writer import write_release"
+        write = "from pathlib import Path\nfrom llmrouterbench.simulation.release import write_release"
         measure(f"write_release(Path({archive!r}), 0)", write)
         unpack = f"subprocess.run(['tar', '-xzf', {archive!r}, '-C', {unpacked!r}], check=True)"
         measure(unpack, f"import os, subprocess\nos.mkdir({unpacked!r})")

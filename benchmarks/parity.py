@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from llmrouterbench import import_outcomes, make_router, simulate
-from llmrouterbench.embed import embed_queries, make_embedder
+from llmrouterbench.benching.policies import decide_sweep
+from llmrouterbench.embedders.vectors import embed_queries, make_embedder
 from llmrouterbench.files import read_json, write_json
-from llmrouterbench.policies import decide_sweep
 from llmrouterbench.routers._pairs import choose_pair
 from llmrouterbench.routers._torch import one_thread
 from llmrouterbench.splits import make_split

@@ -158,7 +158,7 @@ def novelty_line(fitted: FittedRouter, later: Outcomes, folder: Path) -> str:
 
 def same_choices_line(fitted: FittedRouter, later: Outcomes) -> str:
     """Whether server and bench choose identically at every setting of the dial."""
-    from llmrouterbench.policies import decide_sweep
+    from llmrouterbench.benching.policies import decide_sweep
 
     texts = list(later.queries.prompt)
     bench = decide_sweep(fitted.router, fitted.embedded(texts), fitted.learned.settings)

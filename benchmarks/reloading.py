@@ -63,7 +63,8 @@ def rows() -> list[Row]:
         store, file = str(Path(name) / "store"), str(Path(name) / "cells.csv")
         measure(_WRITE.format(store=store, table=file), _PREPARE)
         setup = (
-            "import numpy as np\nfrom llmrouterbench import Outcomes\nfrom llmrouterbench.describe import describe\n"
+            "import numpy as np\nfrom llmrouterbench import Outcomes\n"
+            "from llmrouterbench.reporting.describe import describe\n"
             "from llmrouterbench.metrics import *\nfrom llmrouterbench.settings import load_setting"
         )
         ours = measure(_OURS.format(store=store), setup, repeat=3)

@@ -19,12 +19,12 @@ from typing import Any
 
 import orjson
 
+from llmrouterbench.benching.folder import load_runs
+from llmrouterbench.benching.tuning import grid_of
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.reporting.leaderboard import leaderboard
 from llmrouterbench.routers import REGISTRY, make_router
-from llmrouterbench.runs import load_runs
 from llmrouterbench.studies.comparing import compare_runs, summary
-from llmrouterbench.tuning import grid_of
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"

@@ -35,7 +35,7 @@ for number in range({count}):
 """
 OUR_LETTERS = """
 from llmrouterbench.datasets import dataset
-from llmrouterbench.scoring import Bench, score_replies
+from llmrouterbench.scoring.scores import Bench, score_replies
 bench, medqa = Bench(), dataset("medqa")
 """
 THEIR_LETTERS = """
@@ -61,7 +61,7 @@ for number in range({count}):
 """
 OUR_MATHS = """
 from llmrouterbench.datasets import dataset
-from llmrouterbench.scoring import Bench, score_replies
+from llmrouterbench.scoring.scores import Bench, score_replies
 bench, math500 = Bench(), dataset("math500")
 bench.instruments(math500).equal("\\\\sqrt{{12}}", "2\\\\sqrt{{3}}")  # the workers are up
 """

@@ -13,7 +13,7 @@ SETUP = """
 import subprocess, tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from llmrouterbench.datasets._sandbox import open_sandbox
+from llmrouterbench.sandbox.run import open_sandbox
 programs = [
     '''def between(numbers, low, high):
     return [n for n in sorted(numbers) if low <= n < high]

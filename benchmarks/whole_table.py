@@ -23,10 +23,10 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from benchmarks.measure import Measured, Row
 from benchmarks.measure import table as as_table
 from llmrouterbench import bench, simulate
-from llmrouterbench.embed import embed_queries, make_embedder
+from llmrouterbench.benching.folder import Runs, load_runs
+from llmrouterbench.embedders.vectors import embed_queries, make_embedder
 from llmrouterbench.files import read_json, write_json
 from llmrouterbench.routers import REGISTRY
-from llmrouterbench.runs import Runs, load_runs
 from llmrouterbench.settings import PAPER_SEEDS, apply_setting, load_setting
 from llmrouterbench.splits import make_split
 from llmrouterbench.table import Outcomes

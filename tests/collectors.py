@@ -8,8 +8,8 @@ import signal
 from typing import Any
 from uuid import uuid4
 
-from llmrouterbench.collecting.cache import Cache, hold_lease, open_cache, record_of, record_or_claim
-from llmrouterbench.collecting.calls import Answer
+from llmrouterbench.calling.cache import Cache, hold_lease, open_cache, record_of, record_or_claim
+from llmrouterbench.calling.calls import Answer
 
 
 def pay_for_all(address: str, count: int, out: Any) -> None:

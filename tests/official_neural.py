@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from llmrouterbench.benching.policies import decide_sweep
 from llmrouterbench.metrics import avg_acc, dataset_means
-from llmrouterbench.policies import decide_sweep
 from llmrouterbench.routers import make_router
 from llmrouterbench.table import BoolArray, FloatArray, IntArray, Outcomes
 

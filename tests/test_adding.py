@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from llmrouterbench.commands import fit as _commands  # noqa: F401
-from llmrouterbench.commands._app import app
+from llmrouterbench.commands.app import app
 from llmrouterbench.production.adding import CAN_ADD, add_models, drop_models, joining_curve
 from llmrouterbench.production.fitted import FittedRouter
 from llmrouterbench.production.fitting import FitSettings, fit

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmrouterbench.datasets._answers import (
+from llmrouterbench.datasets._numbers import last_number, number, parts, plain, rows
+from llmrouterbench.datasets.answers import (
     SEVERAL,
     boxed,
     final,
@@ -21,7 +22,6 @@ from llmrouterbench.datasets._answers import (
     stated,
     visible,
 )
-from llmrouterbench.datasets._numbers import last_number, number, parts, plain, rows
 
 OPTIONS = {"A": "red", "B": "green", "C": "blue", "D": "grey"}
 LATIN = st.text(st.characters(codec="utf-8", exclude_characters="<>[]|◁▷"), max_size=200)

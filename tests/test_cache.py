@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from collectors import claim_and_die, pay_for_all
-from llmrouterbench.collecting.cache import (
+from llmrouterbench.calling.cache import (
     Cache,
     Record,
     answer_of,
@@ -32,7 +32,7 @@ from llmrouterbench.collecting.cache import (
     record_or_claim,
     unpack,
 )
-from llmrouterbench.collecting.calls import Answer, Request
+from llmrouterbench.calling.calls import Answer, Request
 from llmrouterbench.commands.cache import cache as app
 from servers import postgres_server, redis_server
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from llmrouterbench.embed import embed_queries
 from llmrouterbench.embedders.tfidf import TfidfSvd
+from llmrouterbench.embedders.vectors import embed_queries
 from llmrouterbench.importers import import_outcomes
 from llmrouterbench.production.calibration import (
     ScoreMap,
@@ -20,9 +20,9 @@ from llmrouterbench.production.calibration import (
     reliability,
 )
 from llmrouterbench.routers import make_router
-from llmrouterbench.routers._gate import folds_of
 from llmrouterbench.splits import validation_split
 from llmrouterbench.table import FloatArray, IntArray, Outcomes
+from llmrouterbench.worth import folds_of
 
 ROUTERBENCH = Path(__file__).resolve().parents[2] / "shared" / "data" / "routerbench" / "routerbench_zs"
 

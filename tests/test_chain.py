@@ -19,11 +19,11 @@ import orjson
 import pytest
 import yaml
 
+from llmrouterbench.benching.folder import load_runs
 from llmrouterbench.chain import Stage, collect_missing, cut_short, run_after_collecting
 from llmrouterbench.collecting.config import CollectConfig, read_config
 from llmrouterbench.collecting.replies_store import read_replies
 from llmrouterbench.files import read_json
-from llmrouterbench.runs import load_runs
 from llmrouterbench.table import Outcomes
 from provider import INPUT_PRICE, OUTPUT_PRICE, Provider
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from llmrouterbench.collecting.client import Answer, CallError, Client, Endpoint, Request
+from llmrouterbench.calling.client import Answer, CallError, Client, Endpoint, Request
 from provider import Provider
 
 CANARY = "sk-canary-0123456789"

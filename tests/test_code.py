@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from llmrouterbench.datasets import Instruments
-from llmrouterbench.datasets._code import LONGEST, find_code
-from llmrouterbench.datasets._code_runs import failure
-from llmrouterbench.datasets._sandbox import open_sandbox
+from llmrouterbench.datasets._code import find_code
 from llmrouterbench.replies import Reply
+from llmrouterbench.sandbox.code_runs import failure
+from llmrouterbench.sandbox.programs import LONGEST
+from llmrouterbench.sandbox.run import open_sandbox
 
 
 @pytest.fixture(scope="module")
@@ -194,13 +195,13 @@ CHEATS = {
 
 @pytest.mark.parametrize("tests", ["import statistics\nassert f(20) == 42", "assert heapq and f(20) == 42"])
 def test_planted_modules_are_not_those_of_the_tests(tests: str, instruments: Instruments) -> None:
-    assert failure(instruments, f"{PLANTS}\ndef f(n): return 0", tests, ["f"], 30.0) == "AssertionError"
-    assert failure(instruments, f"{PLANTS}\ndef f(n): return 42", tests, ["f"], 30.0) == ""
+    assert failure(instruments.run, f"{PLANTS}\ndef f(n): return 0", tests, ["f"], 30.0) == "AssertionError"
+    assert failure(instruments.run, f"{PLANTS}\ndef f(n): return 42", tests, ["f"], 30.0) == ""
 
 
 @pytest.mark.parametrize("name", CHEATS)
 def test_cheat_does_not_pass(name: str, instruments: Instruments) -> None:
     tests = "assert f(20) == 42\nassert f(20) == 42\n"
-    said = failure(instruments, CHEATS[name], tests, ["f"], 2.0)
+    said = failure(instruments.run, CHEATS[name], tests, ["f"], 2.0)
     assert said
-    assert failure(instruments, "def f(n):\n    return 42", "assert f(20) == 42", ["f"], 30.0) == ""
+    assert failure(instruments.run, "def f(n):\n    return 42", "assert f(20) == 42", ["f"], 30.0) == ""

@@ -18,8 +18,8 @@ import orjson
 import pytest
 
 from llmrouterbench.datasets import Dataset, Instruments, dataset, humaneval, livecodebench, load, mbpp
-from llmrouterbench.datasets._sandbox import open_sandbox
 from llmrouterbench.replies import Item, Reply, Score
+from llmrouterbench.sandbox.run import open_sandbox
 
 
 @pytest.fixture(scope="module")

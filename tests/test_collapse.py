@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from llmrouterbench.runs import Decisions, Runs, Served
+from llmrouterbench.benching.folder import Decisions, Runs, Served
 from llmrouterbench.splits import Split
 from llmrouterbench.studies.collapse import oracle_shares, routing_collapse
 from llmrouterbench.table import Outcomes

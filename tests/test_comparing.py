@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from llmrouterbench.evaluate import bench
-from llmrouterbench.runs import Decisions, Runs, Served, load_runs
-from llmrouterbench.simulator import simulate
+from llmrouterbench.benching.bench import bench
+from llmrouterbench.benching.folder import Decisions, Runs, Served, load_runs
+from llmrouterbench.simulation.simulate import simulate
 from llmrouterbench.splits import Split
 from llmrouterbench.studies.comparing import compare_runs, summary
 from llmrouterbench.table import Outcomes

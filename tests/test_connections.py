@@ -21,9 +21,9 @@ import pytest
 import trustme
 import uvloop
 
-from llmrouterbench.collecting._connections import proxy_of
-from llmrouterbench.collecting.calls import Endpoint, Request
-from llmrouterbench.collecting.client import CallError, Client
+from llmrouterbench.calling.calls import Endpoint, Request
+from llmrouterbench.calling.client import CallError, Client
+from llmrouterbench.calling.connections import proxy_of
 from provider import Provider
 
 NAMES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")

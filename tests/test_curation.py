@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from llmrouterbench.simulator import simulate
+from llmrouterbench.simulation.simulate import simulate
 from llmrouterbench.studies.curation import (
     Coverage,
     curate,

@@ -21,9 +21,10 @@ import polars as pl
 import pytest
 
 import llmrouterbench.datasets as registry
-from llmrouterbench.datasets import DATASETS, Dataset, Execution, Instruments, Source, dataset, dataset_names, load
+from llmrouterbench.datasets import DATASETS, Dataset, Instruments, Source, dataset, dataset_names, load
 from llmrouterbench.datasets._files import RECORD, local_files
 from llmrouterbench.replies import Item, Reply
+from llmrouterbench.sandbox.run import Execution
 
 OPTIONS = {"A": "red", "B": "green", "C": "blue", "D": "grey"}
 CHOICE = {"question": "Which colour?", "options": list(OPTIONS.values()), "answer": "B"}

@@ -16,8 +16,9 @@ from typing import Any
 import orjson
 import pytest
 
-from llmrouterbench.datasets import DATASETS, Dataset, Execution, Instruments, dataset
+from llmrouterbench.datasets import DATASETS, Dataset, Instruments, dataset
 from llmrouterbench.replies import Item, Reply, Score
+from llmrouterbench.sandbox.run import Execution
 
 CASES = Path(__file__).parent / "cases"
 
@@ -37,7 +38,7 @@ def cases() -> list[Any]:
 @pytest.fixture(scope="module")
 def equal() -> Iterator[Callable[[str, str], bool]]:
     pytest.importorskip("math_verify", reason="needs the extra llmrouterbench[score]")
-    from llmrouterbench.datasets._math import MathPool
+    from llmrouterbench.datasets.equality import MathPool
 
     with MathPool(workers=1, limit=10.0) as pool:
         yield pool.equal
@@ -47,7 +48,7 @@ def equal() -> Iterator[Callable[[str, str], bool]]:
 def run() -> Callable[[str, str, float], Execution]:
     @cache
     def sandbox() -> Any:  # only the code datasets need it
-        from llmrouterbench.datasets._sandbox import open_sandbox
+        from llmrouterbench.sandbox.run import open_sandbox
 
         return open_sandbox(workers=1)
 

@@ -10,7 +10,7 @@ import orjson
 import polars
 import pytest
 
-from llmrouterbench.dataset_checks import check_dataset, plain_instruments
+from llmrouterbench.checks.dataset import check_dataset, plain_instruments
 from llmrouterbench.datasets import Dataset, Instruments, Source, dataset
 from llmrouterbench.datasets._korbench_puzzles import RULES, same_puzzle, value
 from llmrouterbench.datasets.bbh import TASKS

@@ -32,7 +32,7 @@ def commands(page: Path) -> list[list[str]]:
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.name)
 def test_commands_run(page: Path, tmp_path: Path) -> None:
     """On stand-ins with the names that the page uses: a small simulated release and a small log."""
-    from llmrouterbench.release_writer import release_files, write_release
+    from llmrouterbench.simulation.release import release_files, write_release
 
     small = [file for file in release_files() if file.dataset in ("aime", "gpqa")]
     write_release(tmp_path / "bench-release.tar.gz", reply_bytes=50, files=small)

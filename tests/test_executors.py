@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from llmrouterbench.evaluate import bench
-from llmrouterbench.executors import executor, known_backend
-from llmrouterbench.simulator import simulate
+from llmrouterbench.benching.bench import bench
+from llmrouterbench.benching.executors import executor, known_backend
+from llmrouterbench.simulation.simulate import simulate
 
 ROUTERS = ["best_single", "knn:k=9", "avengers_pro:k=6"]
 
@@ -43,8 +43,8 @@ def test_names_are_checked() -> None:
 
 def test_tuning_chooses_on_validation(tmp_path: Path) -> None:
     """One cluster cannot route; a grid that offers more must not keep it."""
-    from llmrouterbench.checks import planted_table
-    from llmrouterbench.deciding import decide
+    from llmrouterbench.benching.deciding import decide
+    from llmrouterbench.checks.router import planted_table
     from llmrouterbench.routers.avengers import Avengers
     from llmrouterbench.splits import make_split
 

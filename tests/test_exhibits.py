@@ -14,12 +14,12 @@ import pytest
 
 pytest.importorskip("matplotlib", reason="figures need matplotlib")
 
-from llmrouterbench.evaluate import bench
+from llmrouterbench.benching.bench import bench
+from llmrouterbench.benching.folder import Decisions, Runs, Served, load_runs
 from llmrouterbench.reporting.catalogue import WHAT, markdown, write_exhibits
 from llmrouterbench.reporting.exhibits import Exhibits, exhibits
 from llmrouterbench.reporting.report import full_report, outcomes_report
-from llmrouterbench.runs import Decisions, Runs, Served, load_runs
-from llmrouterbench.simulator import simulate
+from llmrouterbench.simulation.simulate import simulate
 from llmrouterbench.splits import Split
 from llmrouterbench.store import write_outcomes
 from llmrouterbench.studies.latency import Serving, ServingTable

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from llmrouterbench.fetch import OFFICIAL, Bundle, fetch
+from llmrouterbench.importers.fetch import OFFICIAL, Bundle, fetch
 
 pytest.importorskip("huggingface_hub", reason="needs the extra llmrouterbench[hub]")
 
@@ -291,7 +291,7 @@ def test_no_server_gives_the_manual_way(tmp_path: Path, hub: Hub) -> None:
 
 
 def test_offline_mode_of_the_hub_is_named(tmp_path: Path) -> None:
-    code = f"from llmrouterbench.fetch import fetch\nfrom pathlib import Path\nfetch(Path({str(tmp_path)!r}))"
+    code = f"from llmrouterbench.importers.fetch import fetch\nfrom pathlib import Path\nfetch(Path({str(tmp_path)!r}))"
     run = subprocess.run(
         [sys.executable, "-c", code], env=os.environ | {"HF_HUB_OFFLINE": "1"}, capture_output=True, text=True
     )

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from llmrouterbench.benching.policies import decide_sweep
 from llmrouterbench.commands import fit as _commands  # noqa: F401
-from llmrouterbench.commands._app import app
-from llmrouterbench.embed import embed_queries, make_embedder
-from llmrouterbench.policies import decide_sweep
+from llmrouterbench.commands.app import app
+from llmrouterbench.embedders.vectors import embed_queries, make_embedder
 from llmrouterbench.production.choosing import Chosen, Trial, choose_policy, choose_router
 from llmrouterbench.production.fitted import FittedRouter
 from llmrouterbench.production.fitted_store import write_fitted

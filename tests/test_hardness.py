@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from llmrouterbench.runs import Decisions, Runs, Served
-from llmrouterbench.simulator import simulate
+from llmrouterbench.benching.folder import Decisions, Runs, Served
+from llmrouterbench.simulation.simulate import simulate
 from llmrouterbench.splits import Split
 from llmrouterbench.studies.hardness import hardness, missed_queries, recall_failures, solvers
 from llmrouterbench.table import Outcomes

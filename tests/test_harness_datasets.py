@@ -8,7 +8,7 @@ import orjson
 import polars
 import pytest
 
-from llmrouterbench.dataset_checks import check_dataset, plain_instruments
+from llmrouterbench.checks.dataset import check_dataset, plain_instruments
 from llmrouterbench.datasets import dataset
 from llmrouterbench.datasets.swebench import patch_of, read_report, write_predictions
 from llmrouterbench.datasets.tau2 import DOMAINS, read_replies, read_user_costs

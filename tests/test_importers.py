@@ -19,6 +19,7 @@ import pytest
 
 from llmrouterbench import importers
 from llmrouterbench.files import read_json
+from llmrouterbench.findings import Options
 from llmrouterbench.importers import (
     FORMATS,
     Finding,
@@ -30,7 +31,6 @@ from llmrouterbench.importers import (
     read_source,
     report_lines,
 )
-from llmrouterbench.importers.report import Options
 from llmrouterbench.store import read_manifest
 from llmrouterbench.table import Outcomes
 
@@ -216,7 +216,7 @@ KILLED_AT = ("tell", "fill_folder", "write_json", "_swap")
 CHILD = """
 import os, signal, sys
 from llmrouterbench import files, importers, store
-from llmrouterbench.importers import report
+from llmrouterbench import findings as report
 at, source, to = sys.argv[1:]
 def die(*args, **kwargs): os.kill(os.getpid(), signal.SIGKILL)
 if at == "tell": report.Options.tell = die

@@ -204,7 +204,7 @@ def test_broken_files_are_one_sentence(tmp_path: Path, name: str, data: bytes, m
 
 
 def test_a_character_cut_by_a_read_is_still_utf8_and_a_cut_one_at_the_end_is_not(tmp_path: Path) -> None:
-    from llmrouterbench.importers._text_files import check_text
+    from llmrouterbench.records import check_text
 
     (tmp_path / "log.csv").write_bytes(b"x" * ((1 << 20) - 1) + "é\n".encode())
     check_text(tmp_path / "log.csv")

@@ -16,10 +16,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from llmrouterbench.findings import Findings
 from llmrouterbench.importers import ImportReport, Options, import_outcomes, read_source
 from llmrouterbench.importers._release_json import read_result_file
 from llmrouterbench.importers._release_rows import _alike
-from llmrouterbench.importers.report import Findings
 from llmrouterbench.store import scan_replies
 from llmrouterbench.table import Outcomes
 

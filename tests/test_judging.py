@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmrouterbench.dataset_checks import plain_instruments
-from llmrouterbench.datasets import Instruments, dataset
-from llmrouterbench.datasets._judging import SHOWN_LIMIT, fill, identity, judged, verdict
+from llmrouterbench.checks.dataset import plain_instruments
+from llmrouterbench.datasets import Instruments, dataset, identity
+from llmrouterbench.datasets._judging import SHOWN_LIMIT, fill, judged, verdict
 from llmrouterbench.replies import Item, Reply
 
 JUDGED = {

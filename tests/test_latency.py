@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmrouterbench.policies import run
+from llmrouterbench.benching.policies import run
 from llmrouterbench.studies.latency import (
     LatencyPolicy,
     choose,

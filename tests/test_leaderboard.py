@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from llmrouterbench.benching.folder import FORMAT, SCHEMA, Decisions, Runs, Served, load_runs
 from llmrouterbench.files import read_json, write_json
 from llmrouterbench.metrics import perf_gain
 from llmrouterbench.reporting.board import Leaderboard
 from llmrouterbench.reporting.leaderboard import leaderboard, verdict
 from llmrouterbench.reporting.render import leaderboard_csv, markdown, render
 from llmrouterbench.reporting.report import report
-from llmrouterbench.runs import FORMAT, SCHEMA, Decisions, Runs, Served, load_runs
 from llmrouterbench.splits import Split, save_split
 from llmrouterbench.stats import Interval
 from llmrouterbench.store import write_outcomes

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from llmrouterbench import Outcomes, simulate
 from llmrouterbench.commands import logs  # noqa: F401
-from llmrouterbench.commands._app import app
+from llmrouterbench.commands.app import app
 from llmrouterbench.decision_log import DecisionLog, Logged, read_decisions
 from llmrouterbench.importers import import_outcomes
 from llmrouterbench.production.fitted import FittedRouter

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("math_verify", reason="needs the extra llmrouterbench[score]")
 
-from llmrouterbench.datasets._math import MathPool, decided, normal, plain_number, tuples
+from llmrouterbench.datasets.equality import MathPool, decided, normal, plain_number, tuples
 
 BOMB = "9^{9^{9^9}}"
 
@@ -126,7 +126,7 @@ def test_no_process_outlives_its_pool() -> None:
 @pytest.mark.skipif(not Path("/proc").exists(), reason="reads /proc")
 def test_no_worker_outlives_a_killed_parent() -> None:
     code = (
-        "from llmrouterbench.datasets._math import MathPool\n"
+        "from llmrouterbench.datasets.equality import MathPool\n"
         "with MathPool(1, 2.0) as pool:\n"
         "    pool.equal('2x', 'x+x')\n"
         f"    print('ready', flush=True)\n    pool.equal('{BOMB}', '3z')\n"
@@ -161,6 +161,6 @@ def test_settings_are_checked() -> None:
 
 
 def test_without_math_verify_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llmrouterbench.datasets._math.find_spec", lambda _: None)
+    monkeypatch.setattr("llmrouterbench.datasets.equality.find_spec", lambda _: None)
     with pytest.raises(ImportError, match=r"llmrouterbench\[score\]"):
         MathPool()

@@ -10,12 +10,12 @@ import polars as pl
 import pytest
 from sklearn.cluster import KMeans
 
-from llmrouterbench.evaluate import bench
+from llmrouterbench.benching.bench import bench
+from llmrouterbench.benching.folder import Runs, load_runs, meter
+from llmrouterbench.benching.outside import judge_choices
 from llmrouterbench.exporters import export_inputs
 from llmrouterbench.files import read_json
-from llmrouterbench.outside import judge_choices
 from llmrouterbench.reporting.leaderboard import leaderboard
-from llmrouterbench.runs import Runs, load_runs, meter
 from llmrouterbench.table import FloatArray, Outcomes
 
 MODELS = ("ant", "bee", "cat")

@@ -9,10 +9,9 @@ import orjson
 import polars
 import pytest
 
-from llmrouterbench.dataset_checks import check_dataset, plain_instruments
-from llmrouterbench.datasets import Dataset, Instruments, load
-from llmrouterbench.datasets._judging import identity
-from llmrouterbench.datasets._own import own_dataset, parse_own
+from llmrouterbench.checks.dataset import check_dataset, plain_instruments
+from llmrouterbench.datasets import Dataset, Instruments, identity, load
+from llmrouterbench.datasets.own import own_dataset, parse_own
 
 CAPITALS = "question,city\nCapital of Tinland?,Port Quill\nCapital of Marsh?,Reed\n"
 YAML = """
@@ -138,7 +137,7 @@ def test_an_unreadable_judgement_is_not_scored(tmp_path: Path) -> None:
 def sandboxed() -> Instruments:
     if shutil.which("bwrap") is None:
         pytest.skip("bubblewrap (bwrap) is not installed")
-    from llmrouterbench.datasets._sandbox import open_sandbox
+    from llmrouterbench.sandbox.run import open_sandbox
 
     return replace(plain_instruments(), run=open_sandbox(workers=1).run)
 

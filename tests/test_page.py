@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from llmrouterbench.evaluate import bench
-from llmrouterbench.replay import replay
+from llmrouterbench.benching.bench import bench
+from llmrouterbench.benching.folder import Runs, load_runs
+from llmrouterbench.benching.replay import replay
 from llmrouterbench.reporting.board import Leaderboard
 from llmrouterbench.reporting.page import write_page
 from llmrouterbench.reporting.page.masking import Texts
 from llmrouterbench.reporting.report import full_report
 from llmrouterbench.routers.knn import KNN
-from llmrouterbench.runs import Runs, load_runs
-from llmrouterbench.simulator import simulate
+from llmrouterbench.simulation.simulate import simulate
 from llmrouterbench.store import write_outcomes
 from llmrouterbench.table import Outcomes
 

@@ -16,8 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmrouterbench.evaluate import bench
-from llmrouterbench.replay import replay
+from llmrouterbench.benching.bench import bench
+from llmrouterbench.benching.folder import Decisions, Runs, Served, load_runs
+from llmrouterbench.benching.replay import replay
 from llmrouterbench.reporting.leaderboard import leaderboard
 from llmrouterbench.reporting.page import NAME, write_page
 from llmrouterbench.reporting.page.explorer import Explorer, explorer
@@ -26,8 +27,7 @@ from llmrouterbench.reporting.page.masking import LEFT_OUT, NOT_THERE, Texts, te
 from llmrouterbench.reporting.page.packing import cost_codes, json_in_html, score_codes
 from llmrouterbench.reporting.page.words import sentences, verdict
 from llmrouterbench.reporting.report import report
-from llmrouterbench.runs import Decisions, Runs, Served, load_runs
-from llmrouterbench.simulator import simulate
+from llmrouterbench.simulation.simulate import simulate
 from llmrouterbench.splits import Split
 from llmrouterbench.store import write_outcomes
 from llmrouterbench.studies.comparisons import compare_routers
@@ -245,7 +245,7 @@ def test_the_commands_leave_texts_out_on_request(stored: Path, tmp_path: Path) -
     pytest.importorskip("jinja2", reason="the page needs jinja2")
     from typer.testing import CliRunner
 
-    from llmrouterbench.commands._app import app
+    from llmrouterbench.commands.app import app
 
     import_module("llmrouterbench.cli")  # every command joins the app
     words = ["bench", str(stored / "data"), "--out", str(tmp_path / "runs"), "--routers", "best_single", "--seeds", "1"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from llmrouterbench.checks import planted_table
+from llmrouterbench.checks.router import planted_table
 from llmrouterbench.routers._graph_network import Message, received
 from llmrouterbench.routers._torch import one_thread
 from official_neural import official_embedllm, official_graphrouter, official_routellm, ours, points, standard_error

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from llmrouterbench.policies import DatasetOracle, Oracle, Random, RouterPolicy, best_utility, default_weights, run
+from llmrouterbench.benching.policies import (
+    DatasetOracle,
+    Oracle,
+    Random,
+    RouterPolicy,
+    best_utility,
+    default_weights,
+    run,
+)
 from llmrouterbench.routers import make_router
 from llmrouterbench.table import Ask, Estimate, IntArray, Outcomes, Queries
 

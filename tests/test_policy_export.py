@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from llmrouterbench import Outcomes, simulate
 from llmrouterbench.commands import export_policy as _command  # noqa: F401
-from llmrouterbench.commands._app import app
+from llmrouterbench.commands.app import app
 from llmrouterbench.production.fitted import FittedRouter
 from llmrouterbench.production.fitting import FitSettings, fit
 from llmrouterbench.production.policy_export import export_policy

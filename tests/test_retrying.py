@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmrouterbench.collecting.calls import Answer, CallError, Endpoint, Request, Usage
-from llmrouterbench.collecting.client import Client
-from llmrouterbench.collecting.retrying import complete_with_retries, failed_cost, wait_seconds
-from llmrouterbench.models import Price
+from llmrouterbench.calling.calls import Answer, CallError, Endpoint, Request, Usage
+from llmrouterbench.calling.client import Client
+from llmrouterbench.calling.prices import Price
+from llmrouterbench.calling.retrying import complete_with_retries, failed_cost, wait_seconds
 from provider import Provider
 
 PRICE = Price(input=1.0, output=4.0)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from llmrouterbench.policies import decide_sweep, weights_of
+from llmrouterbench.benching.policies import decide_sweep, weights_of
 from llmrouterbench.routers import make_router, parse_router, registry, router_names
 from llmrouterbench.table import FloatArray, Outcomes, Queries, TradeOffRouter
 from official_avengers import official_picks

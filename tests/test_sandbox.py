@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 
 import attacks
-from llmrouterbench.datasets import Execution, _sandbox
-from llmrouterbench.datasets._sandbox import Kind, Limits, Sandbox, open_sandbox
-from llmrouterbench.datasets._uids import UIDS_A_PROCESS, free_uid
+from llmrouterbench.sandbox import run as _sandbox
+from llmrouterbench.sandbox._uids import UIDS_A_PROCESS, free_uid
+from llmrouterbench.sandbox.run import Execution, Kind, Limits, Sandbox, open_sandbox
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="bubblewrap and Landlock are Linux")
 
@@ -296,7 +296,7 @@ def test_runs_leave_no_open_file(sandbox: Sandbox) -> None:
 
 ORDINARY = """
 import json, os, subprocess, sys
-from llmrouterbench.datasets._sandbox import open_sandbox
+from llmrouterbench.sandbox.run import open_sandbox
 kind, uid, programs = json.loads(sys.stdin.read())
 os.setgroups([])
 os.setresgid(uid, uid, uid)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmrouterbench.collecting._chat_format import decode_json
+from llmrouterbench.calling.wire import decode_json
 from llmrouterbench.serve import chat_body
 from llmrouterbench.serve.chat_body import parse_chat, with_model
 from llmrouterbench.serve.refusals import RefusedError

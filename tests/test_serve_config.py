@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from llmrouterbench.models import Price
+from llmrouterbench.calling.prices import Price
 from llmrouterbench.serve.config import ServeConfig, parse_serve_config, read_serve_config
 
 ROOT = Path(__file__).resolve().parents[1]

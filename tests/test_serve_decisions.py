@@ -13,7 +13,7 @@ import pytest
 
 from gateways import MODELS, REAL_COST, config_of, fitted, outcomes, running, total
 from llmrouterbench.decision_log import FILE, DecisionLog, read_decisions
-from llmrouterbench.embed import text_hash
+from llmrouterbench.embedders.vectors import text_hash
 from llmrouterbench.production.fitted import FittedRouter
 from upstream import Upstream
 

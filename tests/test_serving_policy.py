@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmrouterbench.policies import best_utility
+from llmrouterbench.benching.policies import best_utility
 from llmrouterbench.production.serving_policy import (
     FORMS,
     Belief,

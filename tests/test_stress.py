@@ -9,8 +9,8 @@ import numpy as np
 import orjson
 import pytest
 
+from llmrouterbench.benching.bench import bench
 from llmrouterbench.commands.robustness import stress_lines
-from llmrouterbench.evaluate import bench
 from llmrouterbench.store import write_outcomes
 from llmrouterbench.studies.noise import Noise
 from llmrouterbench.studies.robustness import Setup, noisy_queries, trials, without_model

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from llmrouterbench.moved import find_old_names
+from llmrouterbench.version import __version__
 
 _PUBLIC = {
     "Estimate": "table",
@@ -15,22 +18,24 @@ _PUBLIC = {
     "Queries": "table",
     "Router": "table",
     "Run": "table",
-    "bench": "evaluate",
+    "bench": "benching.bench",
     "import_outcomes": "importers",
+    "load_outcomes": "settings",
     "make_router": "routers",
     "make_split": "splits",
     "report": "reporting.report",
     "router_names": "routers",
-    "simulate": "simulator",
+    "simulate": "simulation.simulate",
 }
 
 if TYPE_CHECKING:
-    from llmrouterbench.evaluate import bench
+    from llmrouterbench.benching.bench import bench
     from llmrouterbench.importers import import_outcomes
     from llmrouterbench.production.fitted import FittedRouter
     from llmrouterbench.reporting.report import report
     from llmrouterbench.routers import make_router, router_names
-    from llmrouterbench.simulator import simulate
+    from llmrouterbench.settings import load_outcomes
+    from llmrouterbench.simulation.simulate import simulate
     from llmrouterbench.splits import make_split
     from llmrouterbench.table import Estimate, Outcomes, Policy, Queries, Router, Run
 
@@ -45,6 +50,7 @@ __all__ = [
     "__version__",
     "bench",
     "import_outcomes",
+    "load_outcomes",
     "make_router",
     "make_split",
     "report",
@@ -57,3 +63,19 @@ def __getattr__(name: str) -> Any:
     if name in _PUBLIC:
         return getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+class _Front(ModuleType):
+    """The package; a module of its own that has the name of a public function does not hide it."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _PUBLIC and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Front
+find_old_names()

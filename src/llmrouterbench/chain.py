@@ -15,12 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
-from llmrouterbench import __version__
-from llmrouterbench.collecting._run import Summary, Tell
-from llmrouterbench.collecting._work import load_all_questions
-from llmrouterbench.collecting.collect import collect, up_to_date
+from llmrouterbench.collecting.collect import Summary, Tell, collect, load_all_questions, up_to_date
 from llmrouterbench.collecting.config import BenchConfig, CollectConfig
 from llmrouterbench.files import read_json, write_json
+from llmrouterbench.version import __version__
 
 if TYPE_CHECKING:
     from llmrouterbench.reporting.board import Leaderboard
@@ -43,8 +41,8 @@ class Stage:
 
 def check_chain(config: CollectConfig) -> None:
     """Raise ValueError for what a later stage would refuse, before anything is paid for."""
-    from llmrouterbench.embed import make_embedder
-    from llmrouterbench.evaluate import DEFAULT_ROUTERS, router_entries, split_of
+    from llmrouterbench.benching.bench import DEFAULT_ROUTERS, router_entries, split_of
+    from llmrouterbench.embedders.vectors import make_embedder
     from llmrouterbench.settings import load_setting
 
     if not config.outcomes or config.bench is None:
@@ -131,10 +129,10 @@ def _files(folder: Path, *patterns: str) -> list[tuple[str, int, int]]:
 
 
 def _score(config: CollectConfig, stamps: _Stamps, unsafe: bool, workers: int | None, tell: Progress) -> Stage:
-    from llmrouterbench.datasets._judging import identity
-    from llmrouterbench.score import needed_judges, score_folder, stored_datasets
-    from llmrouterbench.score_config import open_judges, resolver
-    from llmrouterbench.scoring import Bench
+    from llmrouterbench.datasets import identity
+    from llmrouterbench.scoring.config import open_judges, resolver
+    from llmrouterbench.scoring.folder import needed_judges, score_folder, stored_datasets
+    from llmrouterbench.scoring.scores import Bench
 
     replies, outcomes = Path(config.out), Path(config.outcomes)
     resolve = resolver(config)
@@ -157,7 +155,7 @@ def _unscored(outcomes: Path) -> int:
 
 
 def _bench(config: BenchConfig, outcomes: Path, stamps: _Stamps, jobs: int, tell: Progress) -> Stage:
-    from llmrouterbench.evaluate import bench
+    from llmrouterbench.benching.bench import bench
     from llmrouterbench.settings import load_setting
     from llmrouterbench.store import read_manifest, replies_hash
 

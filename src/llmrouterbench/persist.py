@@ -19,6 +19,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from llmrouterbench.files import new_folder, read_json, sha256_of, write_json
+from llmrouterbench.moved import todays
 from llmrouterbench.table import Router
 
 FORMAT = "llmrouterbench/router"
@@ -163,7 +164,7 @@ def _decode(value: Any, arrays: Arrays) -> Any:
 def _class(name: str, kind: str) -> type[Any]:
     """The class behind "module:Name", if it is a dataclass or a router: a saved folder can name nothing else."""
     module, _, qualname = name.partition(":")
-    found = getattr(import_module(module), qualname, None)
+    found = getattr(import_module(todays(module)), qualname, None)
     right = (
         dataclasses.is_dataclass(found) if kind == "dataclass" else hasattr(found, "fit") and hasattr(found, "predict")
     )

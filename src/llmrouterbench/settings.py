@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from llmrouterbench.naming import did_you_mean
+from llmrouterbench.store import read_outcomes
 from llmrouterbench.table import Outcomes
 
 BUILT_IN = ("performance", "performance-cost")
@@ -132,6 +133,12 @@ def _entry(kind: type[Entry], row: Any, where: str) -> Entry:
     if not row.get(required):
         raise ValueError(f"{where}: {required} is missing")
     return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in row.items()})
+
+
+def load_outcomes(folder: str | Path, setting: Setting | str | Path | None = None) -> Outcomes:
+    """Read a stored folder, whole or as one setting of it ("performance", "performance-cost", a TOML file)."""
+    outcomes = read_outcomes(Path(folder))
+    return outcomes if setting is None else apply_setting(outcomes, setting)
 
 
 def apply_setting(outcomes: Outcomes, setting: Setting | str | Path) -> Outcomes:

@@ -13,7 +13,7 @@ The manifest is written last and the folder takes its name when it is complete: 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from llmrouterbench.files import new_folder, read_json, sha256_of, write_json, write_parquet
 from llmrouterbench.table import FloatArray, Outcomes, Queries, Text
@@ -251,3 +252,22 @@ def replies_hash(folder: Path) -> str:
     """A hash of all stored replies; "" where there are none."""
     files = {name: facts["sha256"] for name, facts in read_manifest(folder)["files"].items() if "replies/" in name}
     return hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest() if files else ""
+
+
+def write_replies(
+    folder: Path, part: int, query: NDArray[Any], model: str | Sequence[str] | pl.Series, reply: pl.Series
+) -> None:
+    """Write one part of the replies: query (n,), the model of all or of each, reply (n,). Empty ones are left out."""
+    some = (reply != "").fill_null(value=False)
+    if not some.any():
+        return
+    models = pl.lit(model) if isinstance(model, str) else pl.Series(model, dtype=pl.String)
+    frame = pl.DataFrame({"query": query.astype(np.uint32)}).with_columns(model=models, reply=reply)
+    frame = frame if some.all() else frame.filter(some)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_parquet(frame, part_path(folder, part))
+
+
+def part_path(folder: Path, part: int) -> Path:
+    """Where a part of the replies is."""
+    return folder / f"{part:05d}.parquet"

@@ -11,13 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self, overload, runtime_checkable
+from typing import Any, Protocol, Self, overload, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-
-if TYPE_CHECKING:
-    from llmrouterbench.settings import Setting
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -249,13 +246,11 @@ class Outcomes:
         )
 
     @classmethod
-    def load(cls, folder: str | Path, setting: Setting | str | None = None) -> Outcomes:
-        """Read a stored folder, whole or as one setting of it ("performance", "performance-cost", a TOML file)."""
-        from llmrouterbench.settings import apply_setting
-        from llmrouterbench.store import read_outcomes
+    def load(cls, folder: str | Path, setting: Any = None) -> Outcomes:
+        """Read a stored folder, whole or as one `Setting` of it ("performance", "performance-cost", a TOML file)."""
+        import llmrouterbench  # the front knows who reads folders; the noun does not
 
-        outcomes = read_outcomes(Path(folder))
-        return outcomes if setting is None else apply_setting(outcomes, setting)
+        return llmrouterbench.load_outcomes(folder, setting)
 
     def __len__(self) -> int:
         return len(self.queries)

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
+from llmrouterbench.calling.calls import Answer, CallError, Endpoint, Request
+from llmrouterbench.calling.client import Client
 from llmrouterbench.collecting._work import ModelWork
 from llmrouterbench.collecting.budget import Budget
-from llmrouterbench.collecting.calls import Answer, CallError, Endpoint, Request
-from llmrouterbench.collecting.client import Client
 from llmrouterbench.collecting.config import CollectConfig
 from llmrouterbench.collecting.limits import Rate
 

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
+from llmrouterbench.calling.cache import Cache, answer_of, key, record_of
+from llmrouterbench.calling.calls import Answer, CallError, Request
+from llmrouterbench.calling.client import Client
+from llmrouterbench.calling.prices import cost
+from llmrouterbench.calling.retrying import complete_with_retries
 from llmrouterbench.collecting._calls import BreakOffError, PacedClient, PaidCall, add_cost
 from llmrouterbench.collecting._work import Job, ModelWork, Progress
 from llmrouterbench.collecting.budget import Budget
-from llmrouterbench.collecting.cache import Cache, answer_of, key, record_of
-from llmrouterbench.collecting.calls import Answer, CallError, Request
-from llmrouterbench.collecting.client import Client
 from llmrouterbench.collecting.config import CollectConfig
 from llmrouterbench.collecting.replies_writer import RepliesWriter
-from llmrouterbench.collecting.retrying import complete_with_retries
-from llmrouterbench.models import cost
 from llmrouterbench.replies import Reply
 
 LEASE_SECONDS = 60.0

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from llmrouterbench.collecting.calls import Endpoint, Request, Usage
+from llmrouterbench.calling.calls import Endpoint, Request, Usage
+from llmrouterbench.calling.prices import Price, cost, price
 from llmrouterbench.collecting.config import CollectConfig, DatasetConfig, EndpointConfig, PoolModel
 from llmrouterbench.collecting.limits import Window
 from llmrouterbench.collecting.replies_store import Prompted, Tally, reply_lines, tally_lines
-from llmrouterbench.models import Price, cost, price
 from llmrouterbench.replies import Reply
 from llmrouterbench.table import IntArray
 
@@ -219,7 +219,7 @@ def load_questions(config: DatasetConfig) -> tuple[str, list[Prompted]]:
 
     folder = config.folder
     if config.name.endswith((".yaml", ".yml")):
-        from llmrouterbench.datasets._own import own_dataset
+        from llmrouterbench.datasets.own import own_dataset
 
         found, folder = own_dataset(config.name), folder or str(Path(config.name).parent)
     else:

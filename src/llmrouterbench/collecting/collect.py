@@ -12,15 +12,15 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from llmrouterbench.calling.cache import open_cache
 from llmrouterbench.collecting._run import Run, Summary, Tell
 from llmrouterbench.collecting._work import Entrant, Progress, Questions, load_all_questions, load_pool, load_work
 from llmrouterbench.collecting.budget import Budget
-from llmrouterbench.collecting.cache import open_cache
 from llmrouterbench.collecting.config import CollectConfig
 from llmrouterbench.collecting.replies_store import Prompted, items_path, paid_in, read_items, read_replies_manifest
 from llmrouterbench.collecting.replies_writer import RepliesWriter
 
-__all__ = ["Progress", "Summary", "cache_address", "collect", "up_to_date"]
+__all__ = ["Progress", "Summary", "Tell", "cache_address", "collect", "load_all_questions", "up_to_date"]
 
 
 def collect(

@@ -18,7 +18,7 @@ import orjson
 from pydantic import Field, model_validator
 
 from llmrouterbench.naming import did_you_mean
-from llmrouterbench.strict_yaml import Count, Name, Positive, Strict, each_once, parse_strict, read_yaml
+from llmrouterbench.strict import Count, Name, Positive, Strict, each_once, parse_strict, read_yaml
 
 
 class EndpointConfig(Strict):

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from llmrouterbench.calling.cache import Cache, key, open_cache
+from llmrouterbench.calling.calls import Usage
+from llmrouterbench.calling.prices import cost
 from llmrouterbench.collecting._work import (
     CHARACTERS_PER_TOKEN,
     IMAGE_TOKENS,
@@ -15,11 +18,8 @@ from llmrouterbench.collecting._work import (
     load_pool,
     load_work,
 )
-from llmrouterbench.collecting.cache import Cache, key, open_cache
-from llmrouterbench.collecting.calls import Usage
 from llmrouterbench.collecting.collect import cache_address
 from llmrouterbench.collecting.config import CollectConfig
-from llmrouterbench.models import cost
 
 
 @dataclass(frozen=True)

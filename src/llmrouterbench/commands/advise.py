@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llmrouterbench.commands._app import Json, SettingName, app, load
+from llmrouterbench.commands._terminal import print_json, say, show_lines
+from llmrouterbench.commands.app import Json, SettingName, app, load
 from llmrouterbench.naming import markdown_safe
-from llmrouterbench.terminal import print_json, say, show_lines
 
 if TYPE_CHECKING:
     from llmrouterbench.stats import Interval

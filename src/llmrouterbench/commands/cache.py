@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llmrouterbench.commands._app import Json, app, usage
-from llmrouterbench.terminal import print_json, say, show_pairs
+from llmrouterbench.commands._terminal import print_json, say, show_pairs
+from llmrouterbench.commands.app import Json, app, usage
 
 if TYPE_CHECKING:
-    from llmrouterbench.collecting.cache import Cache
+    from llmrouterbench.calling.cache import Cache
 
 cache = typer.Typer(help="Look into the cache of paid replies.", no_args_is_help=True)
 app.add_typer(cache, name="cache")
@@ -22,7 +22,7 @@ Address = Annotated[str, typer.Argument(help="Path of a SQLite file, redis://...
 
 def _open(address: str) -> Cache:
     """A cache that is already there: a mistyped path makes no new file."""
-    from llmrouterbench.collecting.cache import open_cache
+    from llmrouterbench.calling.cache import open_cache
 
     if "://" not in address and not Path(address).is_file():
         raise FileNotFoundError(f"no cache at {address}; `llmrouterbench collect` makes one")

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from llmrouterbench.commands._app import Json, app
-from llmrouterbench.terminal import messages, print_json, say, show_rows
+from llmrouterbench.commands._terminal import messages, print_json, say, show_rows
+from llmrouterbench.commands.app import Json, app
 
 if TYPE_CHECKING:
     from llmrouterbench.collecting.collect import Progress, Summary
@@ -133,7 +133,7 @@ def release(
 ) -> None:
     """Write the replies, with their scores, in the official record format, so that others can import them."""
     from llmrouterbench.collecting.replies_release import scores_in, write_replies_release
-    from llmrouterbench.score import scores_of
+    from llmrouterbench.scoring.folder import scores_of
 
     scores = None if scored is None else scores_in(scores_of(scored))
     facts = write_replies_release(folder, to, scores=scores, overwrite=overwrite)

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from llmrouterbench.commands._app import Json, SettingName, app, known, load, usage
-from llmrouterbench.terminal import print_json, say
+from llmrouterbench.commands._terminal import print_json, say
+from llmrouterbench.commands.app import Json, SettingName, app, known, load, usage
 
 FORMATS = ["vllm-sr"]
 

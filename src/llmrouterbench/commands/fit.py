@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from llmrouterbench.commands._app import Json, SettingName, app, load, usage
-from llmrouterbench.terminal import print_json, say, show_lines, tables
+from llmrouterbench.commands._terminal import print_json, say, show_lines, tables
+from llmrouterbench.commands.app import Json, SettingName, app, load, usage
 
 if TYPE_CHECKING:
     from llmrouterbench.production.fitted import FittedRouter

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from llmrouterbench.commands._app import Json, app, usage
-from llmrouterbench.terminal import print_json, say, show_rows
+from llmrouterbench.commands._terminal import print_json, say, show_rows
+from llmrouterbench.commands.app import Json, app, usage
 
 if TYPE_CHECKING:
     from llmrouterbench.production.log_study import PolicyValue, Studied

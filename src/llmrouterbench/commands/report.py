@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from llmrouterbench.commands._app import Json, PageText, SettingName, app, load, usage
-from llmrouterbench.terminal import print_json, say, show_lines, tables
+from llmrouterbench.commands._terminal import print_json, say, show_lines, tables
+from llmrouterbench.commands.app import Json, PageText, SettingName, app, load, usage
 
 if TYPE_CHECKING:
     from llmrouterbench.reporting.exhibits import Exhibits
@@ -149,8 +149,8 @@ def _say(made: Exhibits | None, out: Path) -> None:
 
 
 def _compare(old: Path, new: Path, to: Path | None, samples: int, json: bool) -> None:
+    from llmrouterbench.benching.folder import load_runs
     from llmrouterbench.files import write_bytes, write_json
-    from llmrouterbench.runs import load_runs
     from llmrouterbench.studies.comparing import compare_runs, summary
 
     diff = compare_runs(load_runs(old), load_runs(new), replicates=samples)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llmrouterbench.commands._app import Json, SettingName, app, load, usage
-from llmrouterbench.terminal import print_json, progress_bar, show_lines
+from llmrouterbench.commands._terminal import print_json, progress_bar, show_lines
+from llmrouterbench.commands.app import Json, SettingName, app, load, usage
 
 if TYPE_CHECKING:
     from llmrouterbench.settings import Setting
@@ -75,7 +75,7 @@ def robustness(
 
 
 def _setup(router: str, seeds: str, embedder: str, samples: int, jobs: int) -> Setup:
-    from llmrouterbench.embed import make_embedder
+    from llmrouterbench.embedders.vectors import make_embedder
     from llmrouterbench.studies.robustness import Setup
 
     try:
@@ -108,7 +108,7 @@ def _domains(setting: Setting | None) -> dict[str, str]:
 
 
 def _of_runs(folder: Path, samples: int, json: bool) -> None:
-    from llmrouterbench.runs import load_runs
+    from llmrouterbench.benching.folder import load_runs
     from llmrouterbench.studies.collapse import routing_collapse
 
     runs = load_runs(folder)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from llmrouterbench.commands._app import Json, app, usage
+from llmrouterbench.commands._terminal import print_json, progress_bar, say, show_rows, tables
+from llmrouterbench.commands.app import Json, app, usage
 from llmrouterbench.commands.collect import BudgetUsd, RetryFailed, facts_of, live, say_summary
-from llmrouterbench.terminal import print_json, progress_bar, say, show_rows, tables
 
 if TYPE_CHECKING:
     from llmrouterbench.chain import Stage

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from llmrouterbench.commands._app import Json, app, known, usage
-from llmrouterbench.terminal import print_json, progress_bar, say, show_lines, show_rows
+from llmrouterbench.commands._terminal import print_json, progress_bar, say, show_lines, show_rows
+from llmrouterbench.commands.app import Json, app, known, usage
 
 if TYPE_CHECKING:
+    from llmrouterbench.calling.asking import Asker
     from llmrouterbench.datasets import Dataset
-    from llmrouterbench.judge import Asker
 
 
 @app.command()
@@ -36,9 +36,9 @@ def score(
 ) -> None:
     """Score stored replies; no model is called but the judges, through their cache. Run it again at any time."""
     from llmrouterbench.importers import report_lines
-    from llmrouterbench.score import needed_judges, score_folder
-    from llmrouterbench.score_config import open_judges, resolver, stored_config
-    from llmrouterbench.scoring import Bench
+    from llmrouterbench.scoring.config import open_judges, resolver, stored_config
+    from llmrouterbench.scoring.folder import needed_judges, score_folder
+    from llmrouterbench.scoring.scores import Bench
 
     usage(lambda: known("compatibility", compat, ["ours", "official"]))
     usage(lambda: known("protocol", protocol, ["ours", "paper"]))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llmrouterbench.commands._app import Json, app, usage
-from llmrouterbench.terminal import print_json, say, show_lines
+from llmrouterbench.commands._terminal import print_json, say, show_lines
+from llmrouterbench.commands.app import Json, app, usage
 
 if TYPE_CHECKING:
     from llmrouterbench.serve.config import ServeConfig

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -11,19 +12,9 @@ from typing import Literal
 
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.replies import Item, Reply, Score
+from llmrouterbench.sandbox.run import Execution
 
 Kind = Literal["text", "math", "code", "judge", "harness"]
-
-
-@dataclass(frozen=True)
-class Execution:
-    """What a sandboxed program did: exit status, output, and why it was stopped ("" where it ended by itself)."""
-
-    status: int
-    stdout: str
-    stderr: str
-    seconds: float
-    stopped: str = ""
 
 
 @dataclass(frozen=True)
@@ -164,3 +155,18 @@ def load(dataset: str | Dataset, folder: str | Path | None = None, subset: str =
 
 
 _by_name = dataset
+
+
+def identity(dataset: Dataset) -> str:
+    """What a score of this dataset depends on: name and version, and for a judge its model and its template's sha256.
+
+    >>> from llmrouterbench.datasets import dataset
+    >>> identity(dataset("kandk"))
+    'kandk@1'
+    >>> identity(dataset("simpleqa")).rpartition(":")[0]
+    'simpleqa@1+o3-mini'
+    """
+    own = f"{dataset.name}@{dataset.version}"
+    if not dataset.judge:
+        return own
+    return f"{own}+{dataset.judge}:{hashlib.sha256(dataset.judge_template.encode()).hexdigest()}"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from string import ascii_uppercase
 
 from llmrouterbench.datasets import Instruments
-from llmrouterbench.datasets._answers import SEVERAL, letter, visible
+from llmrouterbench.datasets.answers import SEVERAL, letter, visible
 from llmrouterbench.replies import Item, Score
 
 _OFFICIAL_SHORT = 10

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import ast
-import builtins
 import re
 import textwrap
-import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from llmrouterbench.datasets._answers import visible
+from llmrouterbench.datasets.answers import visible
+from llmrouterbench.sandbox.programs import LONGEST, PARSING, defined, missing, parsed
 
-LONGEST = 1 << 18
-"""Characters of the longest piece that is looked at as a program."""
 _PYTHON = frozenset({"python", "py", "python3", "py3", "python2", "ipython", "pycon"})
 _FENCE = re.compile(r"^[ \t>]*(`{3,}|~{3,})[ \t]*([\w+#.-]*)(.*)$")
 _OPENS_LATE = re.compile(r"[^`](`{3,})(python3?|py3?)[ \t]*$", re.IGNORECASE)
@@ -29,7 +26,6 @@ _PRINTS = re.compile(r"\b(?:print|input|sys|stdout|open|os)\b")
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _TRIPLE = re.compile(r'"""|\'\'\'')
 _CUTS, _LOOK_AHEAD = 8, 400
-_PARSING = threading.Lock()  # catch_warnings is not made for threads
 
 
 @dataclass(frozen=True)
@@ -38,22 +34,6 @@ class Block:
 
     text: str
     language: str = ""
-
-
-def parsed(code: str) -> ast.Module | None:
-    """The program's syntax tree, None where it is no Python (or longer than any solution).
-
-    >>> parsed("x = 1") is None, parsed("x = ") is None
-    (False, True)
-    """
-    if len(code) > LONGEST:
-        return None
-    try:
-        with _PARSING, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
 
 
 def blocks(text: str) -> list[Block]:
@@ -100,49 +80,6 @@ def _block(lines: list[str], language: str) -> Block:
         lines = [line[4:] for line in lines]
     text = "\n".join(lines) + "\n"
     return Block(textwrap.dedent(text) if text[0] in " \t" else text, language)
-
-
-def defined(tree: ast.Module) -> set[str]:
-    r"""Names a program gives itself at top level: functions, classes, imports, assignments not of themselves.
-
-    >>> sorted(defined(ast.parse("import a.b as c\ndef f(): x = 1\ny = z = 2\nw = w(3)")))
-    ['c', 'f', 'y', 'z']
-    """
-    names: set[str] = set()
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            names.add(node.name)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            names |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
-        else:
-            stored = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-            names |= stored - _names(node.value) if isinstance(node, ast.Assign) else stored
-    return names
-
-
-def _names(node: ast.AST) -> set[str]:
-    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
-
-
-def missing(tree: ast.Module) -> set[str]:
-    """Names a program uses and neither defines, anywhere, nor finds among the builtins.
-
-    >>> missing(ast.parse("def f(x: List[int]): return sqrt(len(x))")) == {"List", "sqrt"}
-    True
-    """
-    used, given = set[str](), defined(tree)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name):
-            (used if isinstance(node.ctx, ast.Load) else given).add(node.id)
-        elif isinstance(node, ast.arg):
-            given.add(node.arg)
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            given.add(node.name)
-        elif isinstance(node, ast.alias):
-            given.add((node.asname or node.name).partition(".")[0])
-        elif isinstance(node, ast.ExceptHandler) and node.name:
-            given.add(node.name)
-    return used - given - set(dir(builtins))
 
 
 def find_code(reply: str, entry: str = "", stub: str = "") -> str:
@@ -258,7 +195,7 @@ def _cut(code: str) -> str:
         return ""
     for _ in range(_CUTS):
         try:
-            with _PARSING, warnings.catch_warnings():
+            with PARSING, warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 ast.parse(code)
             return code

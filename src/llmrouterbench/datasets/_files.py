@@ -11,7 +11,7 @@ import httpx2
 import stamina
 
 from llmrouterbench.datasets import Dataset, Source
-from llmrouterbench.embed import cache_folder
+from llmrouterbench.embedders.vectors import cache_folder
 from llmrouterbench.files import read_json, sha256_of, write_bytes, write_json
 
 RECORD = "sha256.json"

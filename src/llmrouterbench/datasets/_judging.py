@@ -1,4 +1,4 @@
-"""What the datasets with a judge share: the prompt to the judge, its verdict, and the identity of a judged score.
+"""What the datasets with a judge share: the prompt to the judge, and its verdict.
 
 The judge is a model like any other, reached through `Instruments.ask`. It is told to end with one line
 `VERDICT: <label>`; the last such line counts. A judgement that failed or cannot be read is "not scored", never right
@@ -13,8 +13,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from string import Template
 
-from llmrouterbench.datasets import Dataset
-from llmrouterbench.datasets._answers import visible
+from llmrouterbench.datasets.answers import visible
 from llmrouterbench.replies import Reply, Score
 
 SHOWN_LIMIT = 200_000
@@ -23,21 +22,6 @@ SHOWN_LIMIT = 200_000
 _VERDICT = re.compile(r"^[\s*_`#>(\[]*verdict[\s*_`]*:(.*)$", re.IGNORECASE)
 _TAIL = 20_000
 _DECORATION = " \t\r*_`\"'()[]$.!"
-
-
-def identity(dataset: Dataset) -> str:
-    """What a score of this dataset depends on: name and version, and for a judge its model and its template's sha256.
-
-    >>> from llmrouterbench.datasets import dataset
-    >>> identity(dataset("kandk"))
-    'kandk@1'
-    >>> identity(dataset("simpleqa")).rpartition(":")[0]
-    'simpleqa@1+o3-mini'
-    """
-    own = f"{dataset.name}@{dataset.version}"
-    if not dataset.judge:
-        return own
-    return f"{own}+{dataset.judge}:{hashlib.sha256(dataset.judge_template.encode()).hexdigest()}"
 
 
 def fill(template: str, texts: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-r"""Numbers, lists and tables as they stand in an answer; which part of a reply is the answer is read in `_answers.py`.
+r"""Numbers, lists and tables as they stand in an answer; which part of a reply is the answer is read in `answers.py`.
 
 Every reader takes time linear in the text.
 """

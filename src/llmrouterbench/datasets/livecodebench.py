@@ -29,8 +29,8 @@ import orjson
 
 from llmrouterbench.datasets import Dataset, Instruments, Source
 from llmrouterbench.datasets._code import find_code, last_fenced
-from llmrouterbench.datasets._code_runs import answers
 from llmrouterbench.replies import Item, Score
+from llmrouterbench.sandbox.code_runs import answers
 
 SECONDS = 6.0
 _FILES = tuple(f"test{number}.jsonl" for number in ("", 2, 3, 4, 5, 6))
@@ -111,7 +111,7 @@ def _scored(
         return Score(math.nan, "", str(error))
     if not code:
         return Score(0.0, "", "no program in the reply")
-    said = answers(instruments, code, item.details["func_name"], cases, SECONDS)
+    said = answers(instruments.run, code, item.details["func_name"], cases, SECONDS)
     for number, ((answer, why), (_, expected)) in enumerate(zip(said, cases, strict=False), 1):
         if why or not same(answer, expected):
             return Score(0.0, code, f"test {number} of {len(cases)}: {why or 'wrong answer'}")

@@ -18,9 +18,10 @@ from typing import Any
 import orjson
 
 from llmrouterbench.datasets import Dataset, Instruments, Source
-from llmrouterbench.datasets._code import defined, find_code, missing, official_code, parsed
-from llmrouterbench.datasets._code_runs import failure
+from llmrouterbench.datasets._code import find_code, official_code
 from llmrouterbench.replies import Item, Score
+from llmrouterbench.sandbox.code_runs import failure
+from llmrouterbench.sandbox.programs import defined, missing, parsed
 
 SECONDS = 10.0
 _FILE = "mbpp/mbpp.jsonl"
@@ -86,7 +87,7 @@ def _scored(item: Item, code: str, instruments: Instruments) -> Score:
     entries = item.details["entries"]
     if not code:
         return Score(0.0, "", f"no code that defines {entries[0]} in the reply")
-    why = failure(instruments, code, _tests(item), entries, SECONDS)
+    why = failure(instruments.run, code, _tests(item), entries, SECONDS)
     return Score(float(not why), code, why)
 
 

@@ -22,8 +22,8 @@ from pathlib import Path
 import orjson
 
 from llmrouterbench.datasets import Dataset, Instruments, Source
-from llmrouterbench.datasets._answers import visible
 from llmrouterbench.datasets._harness import await_harness, read_object
+from llmrouterbench.datasets.answers import visible
 from llmrouterbench.files import write_bytes
 from llmrouterbench.replies import Item, Reply, Score
 

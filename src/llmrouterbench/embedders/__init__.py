@@ -1,1 +1,1 @@
-"""Embedders, one file each; `llmrouterbench.embed.make_embedder` names them."""
+"""Embedders, one file each; `llmrouterbench.embedders.vectors.make_embedder` names them."""

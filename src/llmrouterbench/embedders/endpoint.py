@@ -16,8 +16,8 @@ import numpy as np
 import orjson
 import stamina
 
-from llmrouterbench.collecting.calls import hide
-from llmrouterbench.embed import unit_rows
+from llmrouterbench.calling.calls import hide
+from llmrouterbench.embedders.vectors import unit_rows
 from llmrouterbench.table import BoolArray, FloatArray
 
 _RETRIED = frozenset({408, 409, 429, *range(500, 600)})

@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 import polars as pl
 
-from llmrouterbench.embed import text_hash, unit_rows
+from llmrouterbench.embedders.vectors import text_hash, unit_rows
 from llmrouterbench.files import sha256_of
 from llmrouterbench.table import BoolArray, FloatArray
 

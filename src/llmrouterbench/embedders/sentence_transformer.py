@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from llmrouterbench.embed import unit_rows
+from llmrouterbench.embedders.vectors import unit_rows
 from llmrouterbench.files import sha256_of
 from llmrouterbench.table import BoolArray, FloatArray
 

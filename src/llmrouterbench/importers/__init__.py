@@ -14,8 +14,7 @@ from typing import cast
 import numpy as np
 
 from llmrouterbench.files import new_folder
-from llmrouterbench.importers._detect import detect_format
-from llmrouterbench.importers.report import (
+from llmrouterbench.findings import (
     Finding,
     Findings,
     Imported,
@@ -26,6 +25,7 @@ from llmrouterbench.importers.report import (
     ZeroCost,
     report_lines,
 )
+from llmrouterbench.importers._detect import detect_format
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.store import fill_folder
 

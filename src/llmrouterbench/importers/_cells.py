@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import polars as pl
-from numpy.typing import NDArray
 
-from llmrouterbench.files import write_parquet
-from llmrouterbench.importers.report import Findings, Happened, ZeroCost
+from llmrouterbench.findings import Findings, Happened, ZeroCost
 from llmrouterbench.table import BoolArray, FloatArray, Outcomes, StrArray
 
 
@@ -74,22 +69,3 @@ def note_repeated_prompts(outcomes: Outcomes, findings: Findings) -> None:
     clash = repeat & (np.abs(outcomes.score - original) > 0).any(axis=1)
     if clash.any():
         findings.add("contradictory duplicate", "kept", str(outcomes.queries.id[clash.argmax()]), int(clash.sum()))
-
-
-def write_replies(
-    folder: Path, part: int, query: NDArray[Any], model: str | Sequence[str] | pl.Series, reply: pl.Series
-) -> None:
-    """Write one part of the replies: query (n,), the model of all or of each, reply (n,). Empty ones are left out."""
-    some = (reply != "").fill_null(value=False)
-    if not some.any():
-        return
-    models = pl.lit(model) if isinstance(model, str) else pl.Series(model, dtype=pl.String)
-    frame = pl.DataFrame({"query": query.astype(np.uint32)}).with_columns(model=models, reply=reply)
-    frame = frame if some.all() else frame.filter(some)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_parquet(frame, part_path(folder, part))
-
-
-def part_path(folder: Path, part: int) -> Path:
-    """Where a part of the replies is."""
-    return folder / f"{part:05d}.parquet"

@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from llmrouterbench.findings import Findings, Happened, Options
 from llmrouterbench.importers._cells import mask_zero_cost, note_missing_cells
-from llmrouterbench.importers.report import Findings, Happened, Options
 from llmrouterbench.table import FloatArray, Outcomes
 
 NUMBERS = ("score", "cost", "tokens_in", "tokens_out", "seconds")

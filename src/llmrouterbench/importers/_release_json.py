@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 import polars as pl
 
-from llmrouterbench.importers.report import Findings
+from llmrouterbench.findings import Findings
 
 NUMBERS = ("index", "score", "cost", "prompt_tokens", "completion_tokens")
 TEXTS = ("prompt", "origin_query", "raw_output")

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from llmrouterbench.findings import Findings
 from llmrouterbench.importers._release_files import Member
 from llmrouterbench.importers._release_json import TEXTS, UnreadableFileError, read_result_file
-from llmrouterbench.importers.report import Findings
 from llmrouterbench.table import BoolArray, FloatArray, IntArray
 
 FAILED = r"^(?:Generation|Processing|Multimodal generation) failed"

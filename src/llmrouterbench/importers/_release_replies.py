@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from llmrouterbench.files import write_parquet
-from llmrouterbench.importers._cells import part_path, write_replies
+from llmrouterbench.store import part_path, write_replies
 from llmrouterbench.table import IntArray
 
 _PART_BYTES = 16 << 20

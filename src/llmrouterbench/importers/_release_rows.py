@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
+from llmrouterbench.findings import Findings
 from llmrouterbench.importers._release_records import ReleaseFile
-from llmrouterbench.importers.report import Findings
 from llmrouterbench.table import IntArray
 
 _UNSET = np.iinfo(np.int64).min

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from llmrouterbench.findings import Findings, Options
 from llmrouterbench.importers._cells import mask_zero_cost, note_missing_cells
 from llmrouterbench.importers._release_replies import ReplyParts
 from llmrouterbench.importers._release_rows import KeptFile, Slots, merge_wordings
-from llmrouterbench.importers.report import Findings, Options
 from llmrouterbench.table import BoolArray, FloatArray, IntArray, Outcomes, Queries, StrArray, Text, duplicate_groups
 
 _PLANES = ("score", "cost", "tokens_in", "tokens_out")

@@ -11,8 +11,8 @@ from pathlib import Path
 import polars as pl
 
 from llmrouterbench.decision_log import FILE, read_decisions
+from llmrouterbench.findings import Findings, Imported, Options
 from llmrouterbench.importers._long_rows import first_cells, number_queries, wide_table
-from llmrouterbench.importers.report import Findings, Imported, Options
 
 _DATASET = "served"
 

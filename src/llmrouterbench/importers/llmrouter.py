@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from llmrouterbench.findings import Findings, Imported, Options
 from llmrouterbench.importers._cells import note_missing_cells
-from llmrouterbench.importers._text_files import read_json_file, read_lines
-from llmrouterbench.importers.report import Findings, Imported, Options
+from llmrouterbench.records import read_json_file, read_lines
 from llmrouterbench.table import Outcomes
 
 _READ = ("scores_train.json", "scores_test.json", "query_train.jsonl", "query_test.jsonl", "default_llm.json")

@@ -17,11 +17,12 @@ import numpy as np
 import polars as pl
 
 from llmrouterbench.files import sha256_of
-from llmrouterbench.importers._cells import note_repeated_prompts, write_replies
+from llmrouterbench.findings import Findings, Imported, Options
+from llmrouterbench.importers._cells import note_repeated_prompts
 from llmrouterbench.importers._long_rows import NUMBERS, first_cells, number_queries, wide_table
-from llmrouterbench.importers._text_files import Place, parse_numbers, read_csv, read_lines, read_parquet
-from llmrouterbench.importers.report import Findings, Imported, Options
 from llmrouterbench.naming import did_you_mean
+from llmrouterbench.records import Place, parse_numbers, read_csv, read_lines, read_parquet
+from llmrouterbench.store import write_replies
 from llmrouterbench.table import FloatArray
 
 NEEDED = ("query", "model", "score")

@@ -20,13 +20,13 @@ from pathlib import Path
 
 import polars as pl
 
+from llmrouterbench.findings import Findings, Imported, Options
 from llmrouterbench.importers._release_files import Member, ReleaseSource
 from llmrouterbench.importers._release_json import UnreadableFileError
 from llmrouterbench.importers._release_records import ReleaseFile, parse_release_file, without_repeated_records
 from llmrouterbench.importers._release_replies import ReplyParts
 from llmrouterbench.importers._release_rows import KeptFile, Slots
 from llmrouterbench.importers._release_table import assemble
-from llmrouterbench.importers.report import Findings, Imported, Options
 from llmrouterbench.table import Outcomes
 
 _WORKERS = min(4, os.cpu_count() or 2)

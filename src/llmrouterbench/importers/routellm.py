@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from llmrouterbench.importers._cells import note_missing_cells, note_repeated_prompts, write_replies
-from llmrouterbench.importers._text_files import Place, parse_numbers, read_csv
-from llmrouterbench.importers.report import Findings, Imported, Options
+from llmrouterbench.findings import Findings, Imported, Options
+from llmrouterbench.importers._cells import note_missing_cells, note_repeated_prompts
+from llmrouterbench.records import Place, parse_numbers, read_csv
+from llmrouterbench.store import write_replies
 from llmrouterbench.table import FloatArray, Outcomes
 
 _REPLY = "_response"

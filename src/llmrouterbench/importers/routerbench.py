@@ -13,9 +13,10 @@ import numpy as np
 import polars as pl
 
 from llmrouterbench.files import sha256_of
-from llmrouterbench.importers._cells import mask_zero_cost, note_repeated_prompts, write_replies
-from llmrouterbench.importers._text_files import Place, parse_numbers, read_csv
-from llmrouterbench.importers.report import Findings, Imported, Options
+from llmrouterbench.findings import Findings, Imported, Options
+from llmrouterbench.importers._cells import mask_zero_cost, note_repeated_prompts
+from llmrouterbench.records import Place, parse_numbers, read_csv
+from llmrouterbench.store import write_replies
 from llmrouterbench.table import FloatArray, Outcomes
 
 _COST, _REPLY = "|total_cost", "|model_response"

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from llmrouterbench.benching.policies import decide_sweep, default_weights
 from llmrouterbench.metrics import known_mean
-from llmrouterbench.policies import decide_sweep, default_weights
 from llmrouterbench.production.calibration import MARGIN, mean_and_error
 from llmrouterbench.routers import make_router, parse_router
-from llmrouterbench.routers._gate import folds_of, train_best_single
 from llmrouterbench.table import FloatArray, IntArray, Outcomes, Router, TradeOffRouter
+from llmrouterbench.worth import folds_of, train_best_single
 
 CANDIDATES = ("task_soft", "linear", "knn_tuned")
 """Cheap routers that `auto` tries; the first is kept unless another is better by the margin."""

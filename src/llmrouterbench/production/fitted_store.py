@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from llmrouterbench.embed import Embedder, make_embedder
 from llmrouterbench.embedders.tfidf import TfidfSvd
+from llmrouterbench.embedders.vectors import Embedder, make_embedder
 from llmrouterbench.files import new_folder, read_json, sha256_of, write_bytes, write_json
 from llmrouterbench.persist import from_plain, load_router, save_router, to_plain
 from llmrouterbench.production.learned import Learned

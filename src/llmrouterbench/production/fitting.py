@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from llmrouterbench import __version__
-from llmrouterbench.deciding import reads_replies
-from llmrouterbench.embed import Embedder, cache_folder, embed_queries, make_embedder, text_hash
+from llmrouterbench.benching.deciding import reads_replies
+from llmrouterbench.embedders.vectors import Embedder, cache_folder, embed_queries, make_embedder, text_hash
 from llmrouterbench.metrics import known_mean
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.production.calibration import (
@@ -30,9 +29,10 @@ from llmrouterbench.production.learned import CalibrationSlice, Learned
 from llmrouterbench.production.novelty import fit_novelty
 from llmrouterbench.production.promises import promises
 from llmrouterbench.production.serving_policy import ServingPolicy
-from llmrouterbench.routers._gate import folds_of, train_best_single
 from llmrouterbench.splits import near_duplicate_groups, validation_split
 from llmrouterbench.table import FloatArray, IntArray, Outcomes, Router, TradeOffRouter
+from llmrouterbench.version import __version__
+from llmrouterbench.worth import folds_of, train_best_single
 
 FOLDS = 5
 SINGLE = "best_single"

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from llmrouterbench.replay import Replay, replay
+from llmrouterbench.benching.folder import Runs
+from llmrouterbench.benching.replay import Replay, replay
 from llmrouterbench.reporting import analysis_tables, paper_figures, paper_tables
 from llmrouterbench.reporting.board import Leaderboard
 from llmrouterbench.reporting.figures.pareto import board_picture
 from llmrouterbench.reporting.figures.picture import Picture, marked
 from llmrouterbench.reporting.leaderboard import leaderboard
-from llmrouterbench.runs import Runs
 from llmrouterbench.settings import BUILT_IN, Setting, load_setting
 from llmrouterbench.studies.collapse import routing_collapse
 from llmrouterbench.studies.comparisons import Comparisons, compare_routers

@@ -7,6 +7,17 @@ from typing import Any
 
 import numpy as np
 
+from llmrouterbench.benching.folder import Runs
+from llmrouterbench.benching.replay import (
+    DATASET_ORACLE,
+    DATASET_ORACLE_PAPER,
+    ORACLE,
+    RANDOM,
+    Key,
+    Replay,
+    complete_routers,
+    replay,
+)
 from llmrouterbench.metrics import (
     avg_acc,
     cost_save,
@@ -21,19 +32,8 @@ from llmrouterbench.metrics import (
     ties_as_wins,
 )
 from llmrouterbench.naming import did_you_mean
-from llmrouterbench.replay import (
-    DATASET_ORACLE,
-    DATASET_ORACLE_PAPER,
-    ORACLE,
-    RANDOM,
-    Key,
-    Replay,
-    complete_routers,
-    replay,
-)
 from llmrouterbench.reporting.board import Kind, Leaderboard, Point, Row
 from llmrouterbench.reporting.notes import notes
-from llmrouterbench.runs import Runs
 from llmrouterbench.stats import Interval, seed_summary
 from llmrouterbench.studies.evidence import Evidence, excess, minus, weigh
 from llmrouterbench.studies.peaks import peaks_on_test

@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from llmrouterbench.replay import ORACLE, RANDOM
+from llmrouterbench.benching.replay import ORACLE, RANDOM
 
 if TYPE_CHECKING:
+    from llmrouterbench.benching.folder import Runs
     from llmrouterbench.reporting.board import Leaderboard, Row
-    from llmrouterbench.runs import Runs
 
 SIMULATED = "SIMULATED: no real model produced these numbers; they show that the bench works, not which router is good."
 

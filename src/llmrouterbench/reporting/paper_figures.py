@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from llmrouterbench.benching.folder import Runs
+from llmrouterbench.benching.replay import DATASET_ORACLE_PAPER, ORACLE, Replay
 from llmrouterbench.metrics import dataset_means, known_mean
-from llmrouterbench.replay import DATASET_ORACLE_PAPER, ORACLE, Replay
 from llmrouterbench.reporting.board import Leaderboard
 from llmrouterbench.reporting.figures.curves import Curve
 from llmrouterbench.reporting.figures.differences import differences_picture
@@ -21,7 +22,6 @@ from llmrouterbench.reporting.figures.metrics import MetricRow, metrics_picture
 from llmrouterbench.reporting.figures.picture import Picture
 from llmrouterbench.reporting.figures.savings import Saving, savings_picture
 from llmrouterbench.reporting.figures.subsets import subsets_picture
-from llmrouterbench.runs import Runs
 from llmrouterbench.settings import Setting
 from llmrouterbench.stats import Interval
 from llmrouterbench.studies.comparisons import Comparisons

@@ -12,10 +12,10 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from llmrouterbench.describe import describe
+from llmrouterbench.benching.replay import Replay
 from llmrouterbench.metrics import avg_acc
-from llmrouterbench.replay import Replay
 from llmrouterbench.reporting.board import Leaderboard
+from llmrouterbench.reporting.describe import describe
 from llmrouterbench.reporting.frames import distinct, wide_frame
 from llmrouterbench.settings import Setting
 from llmrouterbench.stats import Interval

@@ -7,11 +7,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from llmrouterbench.benching.folder import Runs, load_runs
 from llmrouterbench.reporting.board import Leaderboard
 from llmrouterbench.reporting.leaderboard import leaderboard
 from llmrouterbench.reporting.page import noting_jinja2, write_beside
 from llmrouterbench.reporting.render import write_report
-from llmrouterbench.runs import Runs, load_runs
 
 if TYPE_CHECKING:
     from llmrouterbench.reporting.exhibits import Exhibits

@@ -8,9 +8,9 @@ from typing import Self
 
 import numpy as np
 
-from llmrouterbench.routers._gate import by_name, folds_of
 from llmrouterbench.routers._replies import ReplyJudge, fit_judge
 from llmrouterbench.table import Ask, BoolArray, Estimate, FloatArray, IntArray, Outcomes, Queries, Replies, Router
+from llmrouterbench.worth import by_name, folds_of
 
 
 class CascadeRouting:

@@ -9,8 +9,8 @@ import numpy as np
 
 from llmrouterbench.persist import SavesFiles
 from llmrouterbench.routers import make_router, parse_router
-from llmrouterbench.routers._gate import capped, out_of_fold_gain, train_best_single
 from llmrouterbench.table import Estimate, FloatArray, IntArray, Outcomes, Queries, Router, TradeOffRouter
+from llmrouterbench.worth import capped, out_of_fold_gain, train_best_single
 
 
 class Gated:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from llmrouterbench.routers._gate import capped, train_best_single
 from llmrouterbench.routers._neighbours import Plane, near_rows, with_model
 from llmrouterbench.routers._probes import newcomer
 from llmrouterbench.table import BoolArray, Estimate, Outcomes, Queries
+from llmrouterbench.worth import capped, train_best_single
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

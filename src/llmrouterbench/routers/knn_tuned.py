@@ -7,11 +7,11 @@ from typing import Self
 import numpy as np
 
 from llmrouterbench.metrics import avg_acc, dataset_means
-from llmrouterbench.routers._gate import by_name
 from llmrouterbench.routers._neighbours import Plane, near_rows, with_model
 from llmrouterbench.routers._probes import newcomer
 from llmrouterbench.splits import validation_split
 from llmrouterbench.table import Estimate, FloatArray, Outcomes, Queries
+from llmrouterbench.worth import by_name
 
 WHO = "router 'knn_tuned'"
 

@@ -6,9 +6,9 @@ from typing import Self
 
 import numpy as np
 
-from llmrouterbench.routers._gate import Gain, capped, out_of_fold_gain, train_best_single
 from llmrouterbench.routers._tasks import TaskSettings, fit_tasks
 from llmrouterbench.table import Estimate, Outcomes, Queries
+from llmrouterbench.worth import Gain, capped, out_of_fold_gain, train_best_single
 
 WHO = "router 'task_soft'"
 

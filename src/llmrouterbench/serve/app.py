@@ -13,13 +13,13 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 
-from llmrouterbench import __version__
 from llmrouterbench.serve.asgi import Receive, Scope, Send, header, read_body
 from llmrouterbench.serve.config import AUTO, LimitsConfig
 from llmrouterbench.serve.gateway import CHAT_PATH, EMBEDDINGS_PATH, Gateway
 from llmrouterbench.serve.keys import Account
 from llmrouterbench.serve.openapi import CHAT_BODY, EMBEDDINGS_BODY, errors
 from llmrouterbench.serve.refusals import RefusedError
+from llmrouterbench.version import __version__
 
 _bearer = Security(HTTPBearer(auto_error=False, description="A client key, where the server's config has any."))
 _SMALL = LimitsConfig(body_bytes=10_000)

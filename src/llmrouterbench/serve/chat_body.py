@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from llmrouterbench.collecting._chat_format import decode_json, read_text
+from llmrouterbench.calling.wire import decode_json, read_text
 from llmrouterbench.serve.config import Need
 from llmrouterbench.serve.refusals import RefusedError
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from llmrouterbench.embed import text_hash
+from llmrouterbench.embedders.vectors import text_hash
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.production.serving_policy import ServingPolicy
 from llmrouterbench.serve.chat_body import ChatBody

@@ -12,11 +12,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from llmrouterbench.collecting.calls import Endpoint
+from llmrouterbench.calling.calls import Endpoint
+from llmrouterbench.calling.prices import Price, parse_price, price
 from llmrouterbench.collecting.config import PriceConfig
-from llmrouterbench.models import Price, parse_price, price
 from llmrouterbench.naming import did_you_mean
-from llmrouterbench.strict_yaml import Count, Name, Positive, Strict, each_once, parse_strict, read_yaml
+from llmrouterbench.strict import Count, Name, Positive, Strict, each_once, parse_strict, read_yaml
 
 Need = Literal["images", "tools", "json", "logprobs"]
 """What a request can need of a model, beyond text."""

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from llmrouterbench.collecting._chat_format import decode_json, read_usage
-from llmrouterbench.collecting.calls import Usage
+from llmrouterbench.calling.calls import Usage
+from llmrouterbench.calling.wire import decode_json, read_usage
 
 _BOUNDARY = re.compile(rb"\r?\n\r?\n")
 _FINISH = re.compile(rb'"finish_reason"\s*:\s*"')

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from llmrouterbench.collecting.calls import Usage
+from llmrouterbench.calling.calls import Usage
 from llmrouterbench.decision_log import Logged
-from llmrouterbench.embed import text_hash
+from llmrouterbench.embedders.vectors import text_hash
 from llmrouterbench.serve.choosing import Choice
 
 CONVERSATION = b"x-router-conversation"

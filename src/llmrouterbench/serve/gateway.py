@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from llmrouterbench.collecting.calls import Usage
+from llmrouterbench.calling.calls import Usage
+from llmrouterbench.calling.prices import Price, cost
 from llmrouterbench.decision_log import DecisionLog
-from llmrouterbench.models import Price, cost
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.serve.asgi import (
     ClientLeftError,

@@ -14,7 +14,9 @@ from typing import Any
 
 import httpcore2
 
-from llmrouterbench.collecting._chat_format import (
+from llmrouterbench.calling.calls import Endpoint, Usage
+from llmrouterbench.calling.connections import NETWORK_ERRORS, Connection, Connections
+from llmrouterbench.calling.wire import (
     decode_json,
     error_code,
     error_text,
@@ -22,8 +24,6 @@ from llmrouterbench.collecting._chat_format import (
     read_usage,
     retry_after_seconds,
 )
-from llmrouterbench.collecting._connections import NETWORK_ERRORS, Connection, Connections
-from llmrouterbench.collecting.calls import Endpoint, Usage
 from llmrouterbench.serve.breaker import Breaker
 from llmrouterbench.serve.config import FallbackConfig, ProviderConfig
 from llmrouterbench.serve.events import EventReader

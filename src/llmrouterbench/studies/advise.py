@@ -8,20 +8,20 @@ from typing import Any, Literal
 
 import numpy as np
 
-from llmrouterbench.deciding import decide
-from llmrouterbench.embed import embed_queries
+from llmrouterbench.benching.deciding import decide
+from llmrouterbench.benching.folder import Decisions, Part, Runs, Served
+from llmrouterbench.benching.replay import replay
 from llmrouterbench.embedders.tfidf import TfidfSvd
+from llmrouterbench.embedders.vectors import embed_queries
 from llmrouterbench.metrics import dataset_means, dataset_oracle_choice
-from llmrouterbench.replay import replay
 from llmrouterbench.routers import make_router, parse_router
-from llmrouterbench.routers._gate import train_best_single
-from llmrouterbench.runs import Decisions, Part, Runs, Served
 from llmrouterbench.splits import Split, make_split, near_duplicate_groups
 from llmrouterbench.stats import Interval
 from llmrouterbench.studies.evidence import Evidence, minus, weigh
 from llmrouterbench.studies.headroom import Headroom, Needless, headroom, needless_models
 from llmrouterbench.studies.learning import Choices, Learning, learned_choices, learning_curves, sizes
 from llmrouterbench.table import IntArray, Outcomes
+from llmrouterbench.worth import train_best_single
 
 CANDIDATES = ("task_soft", "gated:router=knn")
 """Routers that are tried, in this order; the first that clears the bar is recommended."""

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from llmrouterbench.replay import Replay, replay
-from llmrouterbench.runs import Decisions, Runs
+from llmrouterbench.benching.folder import Decisions, Runs
+from llmrouterbench.benching.replay import Replay, replay
 from llmrouterbench.stats import Interval, Sample, bootstrap, interval, sample_means
 from llmrouterbench.table import FloatArray, IntArray, Outcomes
 

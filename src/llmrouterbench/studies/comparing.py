@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from llmrouterbench.benching.folder import Runs
+from llmrouterbench.benching.replay import Replay, complete_routers, replay
 from llmrouterbench.naming import markdown_safe
-from llmrouterbench.replay import Replay, complete_routers, replay
-from llmrouterbench.runs import Runs
 from llmrouterbench.stats import Interval, Sample
 from llmrouterbench.studies.paired import pair
 

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from llmrouterbench.benching.folder import Runs
+from llmrouterbench.benching.replay import Replay, replay
 from llmrouterbench.metrics import avg_acc
 from llmrouterbench.naming import did_you_mean
-from llmrouterbench.replay import Replay, replay
-from llmrouterbench.runs import Runs
 from llmrouterbench.stats import Sample
 from llmrouterbench.studies.paired import Paired, pair
 from llmrouterbench.table import FloatArray

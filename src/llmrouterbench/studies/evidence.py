@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from llmrouterbench.benching.replay import Key, Replay
 from llmrouterbench.metrics import avg_acc, known_mean, like_for_like
-from llmrouterbench.replay import Key, Replay
 from llmrouterbench.stats import Interval, Replicates, bootstrap, interval, sample_means
 from llmrouterbench.table import BoolArray, FloatArray
 

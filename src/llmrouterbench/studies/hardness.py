@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from llmrouterbench.benching.folder import Runs
+from llmrouterbench.benching.replay import ORACLE, Replay, replay
 from llmrouterbench.metrics import known_mean
-from llmrouterbench.replay import ORACLE, Replay, replay
-from llmrouterbench.runs import Runs
 from llmrouterbench.stats import Interval, Replicates, Sample, bootstrap, interval, sample_means
 from llmrouterbench.table import FloatArray, IntArray, Outcomes, StrArray
 

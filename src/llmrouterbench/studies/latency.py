@@ -19,9 +19,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from llmrouterbench.benching.policies import best_utility
 from llmrouterbench.metrics import known_mean
 from llmrouterbench.naming import did_you_mean
-from llmrouterbench.policies import best_utility
 from llmrouterbench.stats import Interval
 from llmrouterbench.studies.paired import Paired, pair, sample_of
 from llmrouterbench.table import Ask, BoolArray, Estimate, FloatArray, IntArray, Outcomes, Queries, Router

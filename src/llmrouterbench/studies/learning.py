@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from llmrouterbench.routers import make_router, parse_router
-from llmrouterbench.routers._gate import quality_choice, train_best_single
 from llmrouterbench.splits import Split
 from llmrouterbench.stats import Interval, Sample
 from llmrouterbench.studies.paired import pair
 from llmrouterbench.table import IntArray, Outcomes
+from llmrouterbench.worth import quality_choice, train_best_single
 
 LEARNERS = ("task_soft:gate=False", "knn:k=20")
 _STEPS = (50, 100, 200, 400, 800, 1600, 3200, 6400)

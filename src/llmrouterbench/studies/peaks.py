@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from llmrouterbench.benching.folder import Decisions, Runs
+from llmrouterbench.benching.replay import complete_routers, metered
 from llmrouterbench.metrics import avg_acc, dataset_means
-from llmrouterbench.replay import complete_routers, metered
-from llmrouterbench.runs import Decisions, Runs
 from llmrouterbench.splits import Split
 from llmrouterbench.table import Outcomes
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from llmrouterbench.deciding import decide
+from llmrouterbench.benching.deciding import decide
+from llmrouterbench.benching.folder import Runs
 from llmrouterbench.metrics import best_single, dataset_means
-from llmrouterbench.runs import Runs
 from llmrouterbench.studies.collapse import Collapse, routing_collapse
 from llmrouterbench.studies.noise import Noise
 from llmrouterbench.studies.robustness import (

@@ -7,8 +7,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from llmrouterbench.benching.folder import Runs
+from llmrouterbench.benching.replay import Replay, replay
 from llmrouterbench.files import write_bytes
-from llmrouterbench.replay import Replay, replay
 from llmrouterbench.reporting.board import Leaderboard
 from llmrouterbench.reporting.page.columns import groups, leaderboard_columns
 from llmrouterbench.reporting.page.explorer import Explorer, explorer
@@ -18,7 +19,6 @@ from llmrouterbench.reporting.page.masking import LEFT_OUT, NOT_THERE, Texts, te
 from llmrouterbench.reporting.page.plot import plot_of
 from llmrouterbench.reporting.page.words import sentences, verdict
 from llmrouterbench.reporting.render import provenance, summary, titled
-from llmrouterbench.runs import Runs
 from llmrouterbench.stats import Sample
 from llmrouterbench.studies.comparisons import Comparisons, compare_columns
 from llmrouterbench.studies.paired import pair

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from llmrouterbench.replay import Replay
+from llmrouterbench.benching.folder import Runs, Served
+from llmrouterbench.benching.replay import Replay
 from llmrouterbench.reporting.page.masking import Texts, may_show
 from llmrouterbench.reporting.page.packing import Codes, cost_codes, in_html, index_codes, pack, pack_texts, score_codes
-from llmrouterbench.runs import Runs, Served
 from llmrouterbench.table import FloatArray, IntArray, StrArray
 
 CLIPS = (20_000, 4000, 2000, 1000, 500, 250)

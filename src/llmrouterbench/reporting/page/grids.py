@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from llmrouterbench.replay import Key
+from llmrouterbench.benching.replay import Key
 from llmrouterbench.reporting.board import Leaderboard, Row
 from llmrouterbench.reporting.page.cells import Cell, isolated, percent, signed
 from llmrouterbench.stats import Interval, interval

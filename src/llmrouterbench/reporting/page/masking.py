@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from llmrouterbench.benching.folder import Runs
 from llmrouterbench.datasets import DATASETS, dataset, dataset_names
-from llmrouterbench.runs import Runs
 from llmrouterbench.store import read_outcomes
 from llmrouterbench.table import Outcomes
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from llmrouterbench.replay import ORACLE
+from llmrouterbench.benching.replay import ORACLE
 from llmrouterbench.reporting.board import Leaderboard, Row
 from llmrouterbench.reporting.page.cells import isolated, listed, number, percent, signed
 from llmrouterbench.stats import Interval

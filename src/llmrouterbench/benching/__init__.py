@@ -1,0 +1,1 @@
+"""The bench: fit, validate, decide, and the folder that keeps it."""

@@ -1,0 +1,131 @@
+"""What one router decides on one split: fitted, swept over its dial, metered where it pays for replies."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from typing import Any, Protocol, Self, runtime_checkable
+
+import numpy as np
+
+from llmrouterbench.benching.folder import Decisions, Part, Served
+from llmrouterbench.benching.policies import decide_sweep, run, weights_of
+from llmrouterbench.benching.tuning import best_trial, variants
+from llmrouterbench.splits import Split, validation_split
+from llmrouterbench.table import FloatArray, IntArray, Outcomes, Queries, Replies, ReplyReader, Router
+
+
+@runtime_checkable
+class TrainsByEpochs(Protocol):
+    """A router that can show how it would stand if its training ended after each epoch."""
+
+    def fit_watched(self, train: Outcomes, watch: Callable[[Any], None]) -> Self:
+        """Fit as `fit` does, and call `watch(self)` after every epoch up to the last one, without stopping early.
+
+        `watch` only looks: which weights are kept does not depend on it. A class attribute `checkpoint_weight` names
+        the setting of the dial to look at where that is not 0, "ignore cost".
+        """
+        ...
+
+
+def describe_router(router: Router | None) -> dict[str, Any]:
+    """Class and plain constructor settings of a router, for the record; None is a router outside."""
+    if router is None:
+        return {"class": "outside", "settings": {}}
+    settings = {
+        key: value
+        for key, value in vars(router).items()
+        if not key.endswith("_") and isinstance(value, str | int | float | bool | None | list | tuple)
+    }
+    return {"class": f"{type(router).__module__}:{type(router).__qualname__}", "settings": settings}
+
+
+def reads_replies(router: Router) -> bool:
+    """Whether a router is a cascade, which pays for replies and reads them before one serves."""
+    return isinstance(router, ReplyReader) and router.reads_replies
+
+
+def decide(
+    outcomes: Outcomes,
+    split: Split,
+    router: Router,
+    validation: float,
+    seed: int,
+    *,
+    tune: bool = False,
+    watched: bool = False,
+) -> Decisions:
+    """What one router, given unfitted, decides on validation and test at every setting of its dial.
+
+    The test part is decided by a router fitted on all of train; the validation part by one that never saw it.
+    `tune` searches the router's declared grid (`tuning.grid_of`) on validation first. `watched` adds the part
+    "checkpoints", test choices after each epoch, for a router that trains by epochs.
+    """
+    train = outcomes.take(split.train)
+    weights = weights_of(router, train)
+    nothing: IntArray = np.zeros(0, dtype=np.int64)
+    checked = Served.single(nothing, np.zeros((len(weights), 0), dtype=np.int64))
+    candidates = variants(router) if tune else [router]
+    if len(weights) > 1 or len(candidates) > 1:
+        fit_rows, validation_rows = validation_split(outcomes, split.train, seed, validation)
+        trial = best_trial(candidates, outcomes, fit_rows, validation_rows, weights)
+        router, checked = trial.router, Served.single(validation_rows, trial.choice)
+    started = time.perf_counter()
+    queries = outcomes.queries.take(split.test)
+    fitted, checkpoints = _fit(router, train, queries if watched else None)
+    fit_seconds = time.perf_counter() - started
+    started = time.perf_counter()
+    choice = decide_sweep(fitted, queries, weights)
+    decide_seconds = time.perf_counter() - started
+    parts: dict[Part, Served] = {"validation": checked, "test": Served.single(split.test, choice)}
+    if checkpoints:
+        parts["checkpoints"] = Served.single(split.test, np.array(checkpoints))
+    facts = {"fit_seconds": fit_seconds, "decide_seconds": decide_seconds, **describe_router(router)}
+    return Decisions("", seed, weights, parts, facts)
+
+
+def _fit(router: Router, train: Outcomes, watched: Queries | None) -> tuple[Router, list[IntArray]]:
+    """A fitted copy, and its choices (n,) for the `watched` queries after each epoch of a training by epochs."""
+    fresh, seen = copy.deepcopy(router), list[IntArray]()
+    if watched is None or not isinstance(fresh, TrainsByEpochs):
+        return fresh.fit(train), seen
+    weight = np.array([getattr(fresh, "checkpoint_weight", 0.0)])
+    fitted: Any = fresh.fit_watched(train, lambda now: seen.append(decide_sweep(now, watched, weight)[0]))
+    return fitted, seen
+
+
+def decide_reading(
+    outcomes: Outcomes, replies: Replies, split: Split, router: Router, validation: float, seed: int
+) -> Decisions:
+    """What a cascade, given unfitted, decides and pays for on validation and test at every setting of its dial.
+
+    `replies` by (row, model) of `outcomes`. As in `decide`, no part is decided by a cascade that saw it.
+    """
+    weights = weights_of(router, outcomes.take(split.train))
+    fit_rows, validation_rows = validation_split(outcomes, split.train, seed, validation)
+    checked, _, _ = _serve_reading(router, outcomes, replies, (fit_rows, validation_rows), weights)
+    tested, fit_seconds, seconds = _serve_reading(router, outcomes, replies, (split.train, split.test), weights)
+    facts = {"fit_seconds": fit_seconds, "decide_seconds": seconds, **describe_router(router)}
+    return Decisions("", seed, weights, {"validation": checked, "test": tested}, facts)
+
+
+def _serve_reading(
+    router: Router, outcomes: Outcomes, replies: Replies, rows: tuple[IntArray, IntArray], weights: FloatArray
+) -> tuple[Served, float, float]:
+    """Fit on some rows and serve others at every weight; seconds of both."""
+    fit, test = rows
+    cascade: Any = copy.deepcopy(router)
+    started = time.perf_counter()
+    cascade.fit(outcomes.take(fit), _replies_to(replies, fit))
+    fitted = time.perf_counter()
+    part, said = outcomes.take(test), _replies_to(replies, test)
+    runs = [run(cascade.at(float(weight)), part, said) for weight in weights]
+    served = Served.joined([Served.dense(test, one.served, one.called) for one in runs])
+    return served, fitted - started, time.perf_counter() - fitted
+
+
+def _replies_to(replies: Replies, rows: IntArray) -> dict[tuple[int, int], str]:
+    """The replies to some rows, numbered from 0 in their order."""
+    place = {row: i for i, row in enumerate(rows.tolist())}
+    return {(place[row], model): text for (row, model), text in replies.items() if row in place}

@@ -1,0 +1,1 @@
+"""Calling a model: one engine for collect, serve, judges and embedders."""

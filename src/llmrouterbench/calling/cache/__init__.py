@@ -1,0 +1,235 @@
+"""The cache: what was paid for once is never paid for again. SQLite by default, Redis or PostgreSQL by address.
+
+A record is JSON (compressed, no pickle) under a key that covers everything that can change the reply. A lease keeps two
+collectors from paying for the same query: who gets it asks the model, the others wait for the record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import re
+import zlib
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+from urllib.parse import urlsplit
+
+import orjson
+
+from llmrouterbench.calling.calls import Answer, Request
+from llmrouterbench.calling.wire import encode_json, request_body
+from llmrouterbench.files import say_disk_full
+
+SCHEMA = 1
+"""Raised when the meaning of a key or a record changes; older records are then not found."""
+
+Record = dict[str, Any]
+"""JSON with the keys schema, model, at (UTC, ISO 8601), cost (USD or null) and answer (the fields of Answer)."""
+
+_NOT_IN_KEY = ("stream", "stream_options", "usage")
+
+
+# --- keys and records ------------------------------------------------------------------------------------------------
+
+
+def key(request: Request, url: str) -> str:
+    """Hex digest (32 characters) of everything that can change the reply of the server at `url`; no secret is in it.
+
+    Address, model, messages with the bytes of their images, decoding settings, provider pin, extra body and schema.
+    How the reply travels (stream) and how usage is told are no part of it, nor is the endpoint's name in the config.
+
+    >>> key(Request("a", "m"), "http://localhost:1/v1/") == key(Request("b", "m", stream=True), "http://LOCALHOST:1/v1")
+    True
+    >>> key(Request("a", "m"), "http://localhost:1/v1") == key(Request("a", "m", top_p=0.9), "http://localhost:1/v1")
+    False
+    """
+    body = request_body(request, url)
+    for name in _NOT_IN_KEY:
+        body.pop(name, None)
+    whole = {"schema": SCHEMA, "url": _plain(url), "body": body}
+    return hashlib.blake2b(encode_json(whole, sorted_keys=True), digest_size=16).hexdigest()
+
+
+def _plain(url: str) -> str:
+    """An address without user, query, capitals in the host, or a slash at its end."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2].lower()
+    return f"{parts.scheme.lower()}://{host}{parts.path.rstrip('/')}" if host else ""
+
+
+def record_of(answer: Answer, model: str, cost: float | None) -> Record:
+    """What is kept of an answer; `model` is the id that was asked for, `cost` USD with the attempts before."""
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"schema": SCHEMA, "model": model, "at": at, "cost": cost, "answer": dict(vars(answer))}
+
+
+def answer_of(record: Record) -> Answer:
+    """The answer in a record."""
+    known = {field.name for field in fields(Answer)}
+    return Answer(**{name: value for name, value in record["answer"].items() if name in known})
+
+
+def pack(record: Record) -> bytes:
+    """A record as compressed JSON."""
+    return zlib.compress(orjson.dumps(record), 1)
+
+
+def unpack(data: bytes) -> Record | None:
+    """The record in some bytes, None where they are not one (damaged, or of another schema).
+
+    >>> unpack(pack({"schema": 1, "model": "m", "at": "", "answer": {"text": "42"}}))["answer"]
+    {'text': '42'}
+    >>> unpack(b"damaged") is None
+    True
+    """
+    try:
+        record = orjson.loads(zlib.decompress(data))
+    except (zlib.error, orjson.JSONDecodeError):
+        return None
+    if not isinstance(record, Mapping) or record.get("schema") != SCHEMA:
+        return None
+    if not isinstance(record.get("answer"), Mapping) or not isinstance(record["answer"].get("text"), str):
+        return None
+    return dict(record)
+
+
+# --- the contract ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class CacheStats:
+    """What a cache holds: records, compressed bytes, records by model; and the damaged ones that this object met."""
+
+    records: int
+    bytes: int
+    models: dict[str, int]
+    corrupt: int
+
+
+class Cache(Protocol):
+    """Records under keys, safe with many threads and processes; a damaged record counts as absent and is removed.
+
+    Every method raises OSError where the store cannot be read or written.
+    """
+
+    def get(self, key: str) -> Record | None:
+        """The record under a key."""
+
+    def put(self, key: str, record: Record) -> None:
+        """Keep a record, in place of an older one; ends the lease."""
+
+    def claim(self, key: str, owner: str, seconds: float) -> bool:
+        """Lease a key without a record; False where another owner has it or a record is there. The owner may renew."""
+
+    def release(self, key: str, owner: str) -> None:
+        """End a lease of one's own without a record."""
+
+    def stats(self) -> CacheStats:
+        """What the cache holds."""
+
+    def records(self) -> Iterator[tuple[str, Record]]:
+        """Every key with its record."""
+
+    def prune(self, *, older_than: float | None = None, model: str | None = None) -> int:
+        """Remove records older than some seconds, of one model, or both at once; how many went."""
+
+    def close(self) -> None:
+        """End the connection."""
+
+    def export(self, path: Path) -> int:
+        """Write every record as a line of JSON (key first), whole or not at all; how many."""
+        count = 0
+        partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with partial.open("wb") as file:
+                for name, record in self.records():
+                    file.write(orjson.dumps({"key": name, **record}) + b"\n")
+                    count += 1
+            partial.replace(path)
+        except OSError as error:
+            raise say_disk_full(error, path) from error
+        finally:
+            partial.unlink(missing_ok=True)
+        return count
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_cache(address: str | Path) -> Cache:
+    """The cache at an address: redis://HOST, postgresql://HOST/DATABASE, or the path of a SQLite file.
+
+    Raises ValueError for another scheme, ConnectionError where no server answers, ImportError without the extra.
+    """
+    text = str(address)
+    scheme = text.partition("://")[0] if "://" in text else ""
+    if scheme in ("redis", "rediss", "unix"):
+        from llmrouterbench.calling.cache.redis import RedisCache
+
+        return RedisCache(text)
+    if scheme in ("postgresql", "postgres"):
+        from llmrouterbench.calling.cache.postgres import PostgresCache
+
+        return PostgresCache(text)
+    if scheme:
+        raise ValueError(f"a cache must be a path, redis:// or postgresql://, got {scheme}://")
+    from llmrouterbench.calling.cache.sqlite import SqliteCache
+
+    return SqliteCache(Path(text))
+
+
+def shown(address: str | Path) -> str:
+    """An address without the password in it, for messages.
+
+    >>> shown("redis://me:secret@host:6379/0")
+    'redis://***@host:6379/0'
+    """
+    return re.sub(r"(//)[^/@]*@", r"\1***@", str(address)).partition("?")[0]
+
+
+def check_prune(older_than: float | None, model: str | None) -> None:
+    """Refuse a prune that would remove everything by an oversight."""
+    if older_than is None and model is None:
+        raise ValueError("prune must be told what to remove, got neither an age nor a model")
+
+
+async def record_or_claim(cache: Cache, key: str, owner: str, seconds: float, poll: float = 0.1) -> Record | None:
+    """The record, waiting while another owner has the lease; None when the lease is ours: ask, then put or release.
+
+    A lease must outlast the call (with its retries) or be renewed with `claim`; one that ends is taken over.
+    """
+    while True:
+        record = await asyncio.to_thread(cache.get, key)
+        if record is not None or await asyncio.to_thread(cache.claim, key, owner, seconds):
+            return record
+        await asyncio.sleep(poll)
+
+
+@asynccontextmanager
+async def hold_lease(cache: Cache, key: str, owner: str, seconds: float) -> AsyncIterator[None]:
+    """Renew a lease, claimed for some seconds, until the block ends; released there if nothing was put."""
+
+    async def renew() -> None:
+        while True:
+            await asyncio.sleep(seconds / 3)
+            await asyncio.to_thread(cache.claim, key, owner, seconds)
+
+    renewing = asyncio.create_task(renew())
+    try:
+        yield
+    finally:
+        renewing.cancel()
+        await asyncio.gather(renewing, return_exceptions=True)
+        await asyncio.to_thread(cache.release, key, owner)

@@ -1,0 +1,75 @@
+"""Further attempts at a call: exponential waits with jitter, as long as the server asks, and only where it can help.
+
+Plain code instead of stamina: the waits must reach the caller (`on_wait`), the attempts and their cost must be counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+
+from llmrouterbench.calling.calls import Answer, CallError, Endpoint, Request
+from llmrouterbench.calling.client import Client
+from llmrouterbench.calling.prices import Price, cost
+
+
+async def complete_with_retries(
+    client: Client,
+    endpoint: Endpoint,
+    request: Request,
+    *,
+    attempts: int = 10,
+    price: Price | None = None,
+    first_wait: float = 0.5,
+    longest_wait: float = 60.0,
+    patience: float = 600.0,
+    on_wait: Callable[[CallError, float], None] | None = None,
+) -> tuple[Answer, int, float | None]:
+    """An answer, the attempts it took, and the USD of the attempts that failed before it.
+
+    The USD are None where a failed attempt may have been billed and nobody said how much.
+
+    attempts      calls at most, the first one included
+    first_wait    seconds after the first failure (half to all of it, at random); doubled each time up to longest_wait
+    patience      a Retry-After of more seconds than this ends the call
+    on_wait       told the error and the seconds before each wait
+
+    Raises CallError with `attempts` and `cost` of all its attempts set.
+
+    Source: ten attempts, Li et al. 2026, arXiv 2601.07206, section 4.
+    """
+    if attempts < 1:
+        raise ValueError(f"attempts must be at least 1, got {attempts}")
+    spent: float | None = 0.0
+    made = 0
+    while True:
+        made += 1
+        try:
+            return await client.complete(endpoint, request), made, spent
+        except CallError as error:
+            spent = _add(spent, failed_cost(error, price))
+            error.attempts, error.cost = made, spent
+            if not error.retryable or made == attempts or (error.retry_after or 0.0) > patience:
+                raise
+            seconds = wait_seconds(error, made, first_wait, longest_wait)
+            if on_wait is not None:
+                on_wait(error, seconds)
+        await asyncio.sleep(seconds)
+
+
+def wait_seconds(error: CallError, made: int, first_wait: float, longest_wait: float) -> float:
+    """Seconds to wait after `made` attempts: what the server asks and a little more, else doubling with jitter."""
+    if error.retry_after is not None:
+        return error.retry_after * random.uniform(1.0, 1.1) + random.uniform(0.0, first_wait)
+    return float(min(longest_wait, first_wait * 2 ** (made - 1)) * random.uniform(0.5, 1.0))
+
+
+def failed_cost(error: CallError, price: Price | None) -> float | None:
+    """USD of a failed attempt: 0 for a refusal, None where it may have been billed and the amount is not known."""
+    known = cost(error.usage, price) if error.usage is not None else None
+    return known if known is not None or error.billed else 0.0
+
+
+def _add(total: float | None, more: float | None) -> float | None:
+    return None if total is None or more is None else total + more

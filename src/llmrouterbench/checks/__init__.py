@@ -1,0 +1,4 @@
+"""The public contracts of routers and datasets."""
+
+from llmrouterbench.checks.dataset import check_dataset as check_dataset
+from llmrouterbench.checks.router import check_router as check_router

@@ -1,0 +1,124 @@
+"""`llmrouterbench split` and `bench`: the main job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from llmrouterbench.commands._terminal import (
+    print_json,
+    progress_bar,
+    say,
+)
+from llmrouterbench.commands.app import (
+    Json,
+    PageText,
+    SettingName,
+    app,
+    known,
+    load,
+    router_specs,
+    seeds_of,
+    usage,
+    words,
+)
+from llmrouterbench.commands.report import show_report
+
+
+@app.command()
+def split(
+    folder: Annotated[Path, typer.Argument(help="A folder of outcomes.")],
+    to: Annotated[Path, typer.Option("--to", help="JSON file to write.")],
+    seed: Annotated[int, typer.Option("--seed")] = 42,
+    kind: Annotated[str, typer.Option("--kind", help="safe (near-copies stay together) or paper.")] = "safe",
+    ratio: Annotated[float, typer.Option("--ratio", help="Share of queries for training.")] = 0.7,
+    hold_out: Annotated[
+        str, typer.Option("--hold-out", help="Datasets to keep for the test part, comma-separated.")
+    ] = "",
+    setting: SettingName = None,
+    json: Json = False,
+) -> None:
+    """Write one train/test split as a file that others can reuse."""
+    from llmrouterbench.splits import make_split, save_split
+
+    outcomes, _ = load(folder, setting)
+    made = usage(lambda: make_split(outcomes, seed, kind=kind, ratio=ratio, held_out=words(hold_out)))
+    save_split(made, outcomes, to)
+    if json:
+        print_json({"file": str(to), "hash": made.hash, "train": len(made.train), "test": len(made.test)})
+    else:
+        say(f"{len(made.train)} train and {len(made.test)} test queries in {to}")
+
+
+@app.command()
+def bench(
+    folder: Annotated[Path, typer.Argument(help="A folder of outcomes.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of runs to make or to go on with.")],
+    routers: Annotated[
+        str, typer.Option("--routers", help="Comma-separated, with settings as name:key=value.")
+    ] = "best_single,knn,avengers,avengers_pro",
+    setting: SettingName = None,
+    seeds: Annotated[str, typer.Option("--seeds", help="'paper' (five seeds) or numbers.")] = "paper",
+    protocol: Annotated[
+        str, typer.Option("--protocol", help="safe; or paper: its split, and its peak on test in a column of its own.")
+    ] = "safe",
+    split: Annotated[str | None, typer.Option("--split", help="safe or paper; the protocol's when not given.")] = None,
+    ratio: Annotated[float, typer.Option("--ratio", help="Share of queries for training.")] = 0.7,
+    hold_out: Annotated[str, typer.Option("--hold-out", help="Datasets to keep for the test part.")] = "",
+    validation: Annotated[float, typer.Option("--validation", help="Share of train to choose trade-offs on.")] = 0.2,
+    embedder: Annotated[
+        str, typer.Option("--embedder", help="tfidf, minilm, st:NAME, endpoint:URL#MODEL, file:PATH.")
+    ] = "tfidf",
+    text: Annotated[
+        str, typer.Option("--text", help="Embed the 'prompt' (with template) or the bare 'query'.")
+    ] = "prompt",
+    strip_shared: Annotated[bool, typer.Option("--strip-shared", help="Drop lines that many queries share.")] = False,
+    tune: Annotated[bool, typer.Option("--tune", help="Search each router's small grid on validation.")] = False,
+    jobs: Annotated[int, typer.Option("--jobs", help="Parallel processes; -1 for all cores.")] = -1,
+    backend: Annotated[str, typer.Option("--backend", help="loky (this machine), ray or dask.")] = "loky",
+    cluster: Annotated[str | None, typer.Option("--cluster", help="Address of a running Ray or Dask cluster.")] = None,
+    page_text: PageText = True,
+    json: Json = False,
+) -> None:
+    """Fit routers on train, choose trade-offs on validation, measure on test; then write the report."""
+    from llmrouterbench.benching.bench import bench as run_bench
+    from llmrouterbench.benching.bench import router_entries, split_of
+    from llmrouterbench.benching.executors import known_backend
+    from llmrouterbench.embedders.vectors import make_embedder
+
+    specs = router_specs(routers)
+    usage(lambda: router_entries(specs))
+    usage(lambda: make_embedder(embedder))
+    usage(lambda: known("split", split or "safe", ["safe", "paper"]))
+    usage(lambda: split_of(protocol, split))
+    usage(lambda: known("text", text, ["prompt", "query"]))
+    usage(lambda: known_backend(backend))
+    outcomes, chosen = load(folder, setting)
+    held_out = words(hold_out)
+    for name in held_out:
+        usage(lambda name=name: known("dataset", name, outcomes.datasets))  # type: ignore[misc]
+    with progress_bar() as tell:
+        run_bench(
+            outcomes,
+            out,
+            routers=specs,
+            setting=chosen,
+            seeds=seeds_of(seeds),
+            protocol=protocol,
+            split=split,
+            ratio=ratio,
+            held_out=held_out,
+            validation=validation,
+            embedder=embedder,
+            text=text,
+            strip_shared=strip_shared,
+            tune=tune,
+            jobs=jobs,
+            backend=backend,
+            cluster=cluster,
+            replies=folder,
+            progress=tell,
+        )
+    show_report(out, text=page_text, json=json)

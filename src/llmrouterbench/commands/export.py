@@ -1,0 +1,93 @@
+"""`llmrouterbench export` and `judge-choices`: routers of others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from llmrouterbench.commands._terminal import (
+    print_json,
+    say,
+)
+from llmrouterbench.commands.app import (
+    Json,
+    SettingName,
+    app,
+    load,
+    usage,
+    words,
+)
+from llmrouterbench.commands.report import show_report
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="A folder of outcomes.")],
+    method: Annotated[str, typer.Option("--for", help="The method whose official code will read the files.")],
+    to: Annotated[Path, typer.Option("--to", help="Folder to make.")],
+    setting: SettingName = None,
+    seed: Annotated[int, typer.Option("--seed")] = 42,
+    split: Annotated[str, typer.Option("--split", help="paper, safe, or a file of `llmrouterbench split`.")] = "paper",
+    embedder: Annotated[str, typer.Option("--embedder", help="For methods that read embeddings.")] = "tfidf",
+    pair: Annotated[str, typer.Option("--pair", help="STRONG,WEAK for methods of two models.")] = "",
+    models: Annotated[str, typer.Option("--models", help="Some models, comma-separated.")] = "",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export.")] = False,
+    json: Json = False,
+) -> None:
+    """Write the input files that a method's official code reads: same data, same split, no glue."""
+    from llmrouterbench.embedders.vectors import cache_folder, embed_queries, make_embedder
+    from llmrouterbench.exporters import check_method, export_inputs
+    from llmrouterbench.splits import load_split, make_split
+
+    entry = usage(lambda: check_method(method))
+    tool = usage(lambda: make_embedder(embedder))
+    strong_weak = usage(lambda: _pair(pair))
+    outcomes, _ = load(folder, setting)
+    from_file = split.endswith(".json")
+    made = load_split(Path(split), outcomes) if from_file else usage(lambda: make_split(outcomes, seed, kind=split))
+    vectors = embed_queries(outcomes, tool, made.train, cache=cache_folder())[0] if entry.embedding else None
+    facts = export_inputs(
+        outcomes,
+        made,
+        method,
+        to,
+        seed=seed,
+        embedding=vectors,
+        embed=tool.embed if entry.embedding else None,
+        pair=strong_weak,
+        models=list(words(models)) or None,
+        overwrite=overwrite,
+    )
+    if json:
+        print_json(facts)
+    else:
+        for note in facts["notes"]:
+            say(note)
+        say(f"files for {method} in {to}")
+
+
+def _pair(text: str) -> tuple[str, str] | None:
+    said = words(text)
+    if text and len(said) != 2:
+        raise ValueError(f"--pair must be two models, STRONG,WEAK, got {text!r}")
+    return (said[0], said[1]) if said else None
+
+
+@app.command("judge-choices")
+def judge_choices_(
+    choices: Annotated[Path, typer.Argument(help="CSV, JSONL or Parquet: query id and model, or probabilities.")],
+    runs: Annotated[Path, typer.Option("--runs", help="Folder of runs to judge them in.")],
+    name: Annotated[str, typer.Option("--name", help="Name of the router in the leaderboard.")],
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Accept test queries without a choice.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier choices of that name.")] = False,
+    json: Json = False,
+) -> None:
+    """Score the picks of any outside router in the same harness and leaderboard."""
+    from llmrouterbench.benching.outside import judge_choices
+
+    judge_choices(choices, runs, name, allow_missing=allow_missing, overwrite=overwrite)
+    show_report(runs, json=json)

@@ -1,0 +1,75 @@
+"""`llmrouterbench import` and `fetch`: outcomes of others into a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from llmrouterbench.commands._terminal import (
+    print_json,
+    progress_bar,
+    say,
+    show_lines,
+)
+from llmrouterbench.commands.app import (
+    Json,
+    app,
+    known,
+    usage,
+)
+
+
+@app.command("import")
+def import_(
+    source: Annotated[Path, typer.Argument(help="An archive, a folder or a table of outcomes.")],
+    to: Annotated[Path, typer.Option("--to", help="Folder to make.")],
+    format: Annotated[str, typer.Option("--format", help="Name of the format; found out when not given.")] = "auto",
+    strict: Annotated[bool, typer.Option("--strict", help="Fail on any finding of the import report.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the folder if it exists.")] = False,
+    free: Annotated[
+        bool, typer.Option("--zero-cost-is-free", help="Take a cost of 0 as free, not as unknown.")
+    ] = False,
+    replies: Annotated[bool, typer.Option("--replies/--no-replies", help="Keep the models' reply texts.")] = True,
+    json: Json = False,
+) -> None:
+    """Read outcomes of any known format into a folder, and say what was masked or dropped."""
+    from llmrouterbench.importers import FORMATS, import_outcomes, report_lines
+
+    usage(lambda: known("format", format, ["auto", *FORMATS]))
+    with progress_bar() as tell:
+        report = import_outcomes(
+            source,
+            to,
+            format=format,
+            strict=strict,
+            overwrite=overwrite,
+            zero_cost="free" if free else "unknown",
+            replies=replies,
+            progress=tell,
+        )
+    if json:
+        print_json({"folder": str(to), **report.to_dict()})
+    else:
+        show_lines(report_lines(report))
+        say(f"stored in {to}; next: llmrouterbench info {to}")
+
+
+@app.command()
+def fetch(
+    to: Annotated[Path, typer.Option("--to", help="Folder for the imported outcomes.")],
+    downloads: Annotated[Path, typer.Option("--downloads", help="Folder for the downloaded archive.")] = Path("data"),
+    json: Json = False,
+) -> None:
+    """Download the pinned official release (1.3 GB), verify it and import it."""
+    from llmrouterbench.importers import import_outcomes, report_lines
+    from llmrouterbench.importers.fetch import fetch as fetch_bundle
+
+    with progress_bar() as tell:
+        archive = fetch_bundle(downloads, progress=tell)
+        report = import_outcomes(archive, to, progress=tell)
+    if json:
+        print_json({"archive": str(archive), "folder": str(to), **report.to_dict()})
+    else:
+        show_lines(report_lines(report))

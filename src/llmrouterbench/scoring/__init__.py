@@ -1,0 +1,1 @@
+"""Scoring: from stored replies to outcomes."""

@@ -1,0 +1,222 @@
+"""Stored replies to outcomes: a step of its own that can be repeated and never calls a model of the pool.
+
+Beside the outcomes lies `scores.parquet`: for every reply its score, the answer that was read, the reason where there
+is none, and the identity of the scorer. A reply keeps its score while its item, its text and its scorer are the same;
+whatever changed is scored anew, and what could not be scored is tried again. Scores are kept beside `to` while the
+work goes on, so that a stop or a kill loses little.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import orjson
+import polars as pl
+
+from llmrouterbench.collecting.replies_store import Prompted, read_items, read_replies, read_replies_manifest
+from llmrouterbench.datasets import Dataset, identity
+from llmrouterbench.files import read_json, write_parquet
+from llmrouterbench.findings import ImportReport
+from llmrouterbench.replies import Item, Score
+from llmrouterbench.scoring._outcomes import Failed, Part, write_scored
+from llmrouterbench.scoring.scores import Bench, Compat, score_replies
+
+Progress = Callable[[str, int, int | None], None]
+Resolve = Callable[[str], Dataset]
+Hash = str
+"""Of one reply's text and the item it answers."""
+
+SCORE_COLUMNS = {
+    "dataset": pl.String, "item": pl.String, "model": pl.String, "hash": pl.String, "scorer": pl.String,
+    "score": pl.Float64, "answer": pl.String, "reason": pl.String,
+}  # fmt: skip
+"""Columns of `scores.parquet`; score is null where the reply could not be scored."""
+_ANSWER_LIMIT = 10_000
+_CHUNK = 500
+"""Replies that are scored before their scores are kept."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What every part of one scoring shares; `known` are the scores of the run before, `work` the unfinished ones."""
+
+    folder: Path
+    known: pl.DataFrame | None
+    work: Path
+    bench: Bench
+    compat: Compat
+    tell: Progress
+
+
+def score_folder(
+    folder: Path,
+    to: Path,
+    resolve: Resolve,
+    bench: Bench,
+    *,
+    compat: Compat = "ours",
+    failed: Failed = "masked",
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> ImportReport:
+    """Score every stored reply and write outcomes to the folder `to`; returns what was found.
+
+    resolve   dataset name -> Dataset
+    compat    "official": read replies as the official scorers do, where they differ; said in every report
+    overwrite replace what is at `to` even if it was not made from these replies
+
+    Raises FileNotFoundError or ValueError for a folder that holds no replies, FileExistsError for somebody else's `to`.
+    """
+    manifest = read_replies_manifest(folder)
+    names = stored_datasets(folder)
+    if not names:
+        raise ValueError(f"{folder} must hold items and replies, got none; collect first")
+    source = _source(folder)
+    known = None if overwrite else _scores_of_before(to, source)
+    datasets = {name: resolve(name) for name in names}
+    work = to.with_name(f".{to.name}.scoring")
+    job = _Job(folder, known, work, bench, compat, progress or (lambda what, done, total: None))
+    items = {name: read_items(folder, name) for name in names}
+    models = tuple(manifest["models"])
+    parts = [_score_part(job, datasets[name], items[name], model) for name in names for model in models]
+    scorers = {name: scorer_of(one, compat) for name, one in datasets.items()}
+    hidden = sorted(name for name, one in datasets.items() if not one.shown)
+    facts = {**source, "scorers": scorers, "failed_calls": failed, "compat": compat, "not_shown": hidden}
+    report = write_scored(to, items, parts, models, facts, failed)
+    shutil.rmtree(work, ignore_errors=True)
+    return report
+
+
+def stored_datasets(folder: Path) -> list[str]:
+    """Names of the datasets in a folder of replies."""
+    return [unquote(path.stem) for path in sorted(folder.glob("items/*.jsonl"))]
+
+
+def needed_judges(folder: Path, resolve: Resolve) -> set[str]:
+    """Names of the judges that the datasets in a folder of replies are scored by."""
+    return {resolve(name).judge for name in stored_datasets(folder)} - {""}
+
+
+def _source(folder: Path) -> dict[str, Any]:
+    """What says which replies outcomes were made from; the folder may be moved."""
+    owner = folder / "owner"
+    return {
+        "name": folder.resolve().name,
+        "format": "replies",
+        "owner": owner.read_text(encoding="utf-8").strip() if owner.is_file() else "",
+    }
+
+
+def _scores_of_before(to: Path, source: Mapping[str, Any]) -> pl.DataFrame | None:
+    """The scores at `to`, None where nothing is there. Raises FileExistsError where it was made otherwise."""
+    if not to.exists() or (to.is_dir() and not any(to.iterdir())):
+        return None
+    manifest, scores = to / "manifest.json", to / "scores.parquet"
+    made = read_json(manifest).get("source", {}) if manifest.is_file() else {}
+    if scores.is_file() and made.get("format") == "replies" and made.get("owner") == source["owner"]:
+        return pl.read_parquet(scores)
+    whose = f"outcomes of {made['name']}" if made.get("name") else "something else"
+    raise FileExistsError(
+        f"{to} must not exist yet or be outcomes scored from these replies, got {whose}; choose another or --overwrite"
+    )
+
+
+def scorer_of(dataset: Dataset, compat: Compat) -> str:
+    """The identity of a scorer as it is stored with every score."""
+    return identity(dataset) + ("+official" if compat == "official" and dataset.official else "")
+
+
+def hash_of(item: Item, text: str) -> Hash:
+    """What a score depends on besides its scorer: the item and the reply; half surrogate pairs are allowed."""
+    what = hashlib.blake2b(orjson.dumps(asdict(item), option=orjson.OPT_SORT_KEYS), digest_size=16)
+    what.update(text.encode("utf-8", "surrogatepass"))
+    return what.hexdigest()
+
+
+def _score_part(job: _Job, dataset: Dataset, items: Sequence[Prompted], model: str) -> Part:
+    """The scores of one model on one dataset: known ones, and those of whatever changed."""
+    replies = read_replies(job.folder, dataset.name, model)
+    scorer = scorer_of(dataset, job.compat)
+    path = job.work / hashlib.blake2b(f"{dataset.name}\0{model}".encode(), digest_size=16).hexdigest()
+    kept = _reusable(job.known, dataset.name, model, scorer)
+    if path.is_file():
+        kept |= _reusable(pl.read_parquet(path), dataset.name, model, scorer)
+    by_id = {entry.item.id: entry.item for entry in items}
+    answered = [
+        (by_id[reply.item], reply) for reply in replies.values() if reply.status == "ok" and reply.item in by_id
+    ]
+    hashes = {item.id: hash_of(item, reply.text) for item, reply in answered}
+    scores = {item.id: kept[item.id, hashes[item.id]] for item, _ in answered if (item.id, hashes[item.id]) in kept}
+    new = [(item, reply.text) for item, reply in answered if item.id not in scores]
+
+    def frame() -> pl.DataFrame:
+        done = [item.id for item, _ in answered if item.id in scores]
+        rows = [_row(dataset.name, id, model, hashes[id], scorer, scores[id]) for id in done]
+        return pl.DataFrame(rows, schema=SCORE_COLUMNS, orient="row")
+
+    for start in range(0, len(new), _CHUNK):
+        chunk = new[start : start + _CHUNK]
+        tell = _Teller(job.tell, f"{dataset.name} x {model}", start, len(new))
+        found = score_replies(dataset, chunk, job.bench, job.compat, tell)
+        scores |= {item.id: score for (item, _), score in zip(chunk, found, strict=True)}
+        _keep(frame(), path)
+    return Part(dataset, model, replies, frame())
+
+
+@dataclass(frozen=True)
+class _Teller:
+    """Tells how many replies of a part are scored, from how many of a chunk are."""
+
+    tell: Progress
+    what: str
+    before: int
+    total: int
+
+    def __call__(self, done: int) -> None:
+        self.tell(self.what, self.before + done, self.total)
+
+
+def _keep(frame: pl.DataFrame, path: Path) -> None:
+    """Write unfinished scores so that a kill leaves the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    write_parquet(frame, partial)
+    partial.replace(path)
+
+
+def _reusable(known: pl.DataFrame | None, dataset: str, model: str, scorer: str) -> dict[tuple[str, Hash], Score]:
+    """Scores of this scorer by item and hash; what could not be scored is tried again."""
+    if known is None:
+        return {}
+    mine = known.filter(
+        (pl.col("dataset") == dataset) & (pl.col("model") == model) & (pl.col("scorer") == scorer)
+        & pl.col("score").is_not_null()
+    )  # fmt: skip
+    return {
+        (row["item"], row["hash"]): Score(row["score"], row["answer"], row["reason"])
+        for row in mine.iter_rows(named=True)
+    }
+
+
+def _row(dataset: str, item: str, model: str, hash: Hash, scorer: str, score: Score) -> tuple[Any, ...]:
+    value = score.value if score.scored else None
+    return dataset, item, model, hash, scorer, value, _readable(score.answer[:_ANSWER_LIMIT]), _readable(score.reason)
+
+
+def _readable(text: str) -> str:
+    """Without half surrogate pairs, which no file takes."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def scores_of(folder: Path) -> pl.DataFrame:
+    """Every score that `score_folder` stored, with the columns SCORE_COLUMNS. Raises FileNotFoundError without."""
+    path = folder / "scores.parquet"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} must hold scores, got no file; make it with `llmrouterbench score`")
+    return pl.read_parquet(path)

@@ -1,0 +1,1 @@
+"""SIMULATED outcomes, replies and releases."""

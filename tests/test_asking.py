@@ -1,0 +1,112 @@
+"""The judge as a function: many threads, one account, nothing paid twice, failures as replies."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from llmrouterbench.calling.asking import asker
+from llmrouterbench.calling.cache import open_cache
+from llmrouterbench.calling.calls import Endpoint, Request
+from llmrouterbench.calling.prices import Price
+from provider import Provider
+
+CANARY = "sk-canary-judge"
+SETTINGS = Request("fake", "judge-model", ({"role": "system", "content": "Answer yes or no."},), temperature=0.0)
+
+
+@pytest.fixture
+def provider() -> Iterator[Provider]:
+    with Provider(latency=0.01, reply=lambda prompt: f"yes to {prompt}") as running:
+        yield running
+
+
+def endpoint_of(provider: Provider) -> Endpoint:
+    return Endpoint("fake", provider.url, key=CANARY)
+
+
+def test_a_prompt_gets_a_reply(provider: Provider) -> None:
+    with asker(endpoint_of(provider), SETTINGS, name="o3-mini") as ask:
+        reply = ask("Is it 42?")
+    assert (reply.text, reply.status, reply.model, reply.attempts) == ("yes to Is it 42?", "ok", "o3-mini", 1)
+    assert reply.tokens_in == provider.books[0].tokens_in
+    assert reply.cost == provider.billed == ask.spent > 0
+    assert reply.seconds is not None
+    assert len(reply.key) == 32
+    assert provider.bodies[0]["messages"] == [
+        {"role": "system", "content": "Answer yes or no."},
+        {"role": "user", "content": "Is it 42?"},
+    ]
+    assert provider.bodies[0]["temperature"] == 0.0
+
+
+def test_many_threads_pay_once_for_each_prompt(provider: Provider, tmp_path: Path) -> None:
+    with open_cache(tmp_path / "cache.db") as cache, asker(endpoint_of(provider), SETTINGS, cache) as ask:
+        with ThreadPoolExecutor(16) as pool:
+            replies = list(pool.map(ask, [f"prompt {i % 20}" for i in range(100)]))
+        assert [reply.text for reply in replies] == [f"yes to prompt {i % 20}" for i in range(100)]
+        assert (ask.calls, ask.cached, ask.failed, ask.unpriced) == (100, 80, 0, 0)
+        assert ask.spent == pytest.approx(provider.billed)
+    assert set(provider.paid().values()) == {1}
+    with open_cache(tmp_path / "cache.db") as cache, asker(endpoint_of(provider), SETTINGS, cache) as ask:
+        again = ask("prompt 3")
+        assert (ask.spent, ask.cached) == (0.0, 1)
+    assert (again.text, again.cost) == (replies[3].text, replies[3].cost)
+    assert len(provider.books) == 20
+    for path in tmp_path.iterdir():
+        assert CANARY.encode() not in path.read_bytes()
+
+
+def test_two_judges_on_one_cache_pay_once(provider: Provider, tmp_path: Path) -> None:
+    with (
+        open_cache(tmp_path / "cache.db") as cache,
+        asker(endpoint_of(provider), SETTINGS, cache) as one,
+        asker(endpoint_of(provider), SETTINGS, cache) as two,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        asked = [pool.submit(ask, f"prompt {i}") for i in range(20) for ask in (one, two)]
+        assert all(call.result().status == "ok" for call in asked)
+        assert one.spent + two.spent == pytest.approx(provider.billed)
+    assert set(provider.paid().values()) == {1}
+
+
+def test_a_failure_is_a_reply_and_is_not_kept(provider: Provider, tmp_path: Path) -> None:
+    provider.script("judge-model", "401", "ok")
+    with open_cache(tmp_path / "cache.db") as cache, asker(endpoint_of(provider), SETTINGS, cache) as ask:
+        failed = ask("Is it 42?")
+        assert (failed.status, failed.text, failed.cost, failed.attempts) == ("failed", "", 0.0, 1)
+        assert "key refused" in failed.reason
+        assert CANARY not in failed.reason
+        assert ask("Is it 42?").status == "ok"
+        assert (ask.calls, ask.failed, ask.cached) == (2, 1, 0)
+
+
+def test_prices_where_the_provider_says_no_cost(provider: Provider) -> None:
+    provider.says_cost = False
+    with asker(endpoint_of(provider), SETTINGS, price=Price(1.0, 4.0)) as ask:
+        assert ask("Is it 42?").cost == pytest.approx(provider.billed)
+    with asker(endpoint_of(provider), SETTINGS) as ask:
+        assert ask("Is it 42?").cost is None
+        assert (ask.spent, ask.unpriced) == (0.0, 1)
+
+
+def test_an_empty_reply_is_said_to_be_empty(provider: Provider) -> None:
+    provider.script("judge-model", "empty")
+    with asker(endpoint_of(provider), SETTINGS) as ask:
+        reply = ask("Is it 42?")
+    assert (reply.status, reply.text, reply.reason) == ("ok", "", "empty")
+
+
+def test_after_the_end_there_is_nothing_left(provider: Provider) -> None:
+    before = threading.active_count()
+    ask = asker(endpoint_of(provider), SETTINGS)
+    ask("Is it 42?")
+    ask.close()
+    ask.close()
+    assert threading.active_count() == before
+    with pytest.raises(ValueError, match="the judge is closed"):
+        ask("Is it 42?")
