@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 from llmrouterbench.benching.policies import decide_sweep
 from llmrouterbench.commands import fit as _commands  # noqa: F401
 from llmrouterbench.commands.app import app
-from llmrouterbench.embedders.vectors import embed_queries, make_embedder
+from llmrouterbench.embedders import make_embedder
+from llmrouterbench.embedders.vectors import embed_queries
 from llmrouterbench.production.choosing import Chosen, Trial, choose_policy, choose_router
 from llmrouterbench.production.fitted import FittedRouter
 from llmrouterbench.production.fitted_store import write_fitted

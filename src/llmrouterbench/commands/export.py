@@ -37,8 +37,10 @@ def export(
     json: Json = False,
 ) -> None:
     """Write the input files that a method's official code reads: same data, same split, no glue."""
-    from llmrouterbench.embedders.vectors import cache_folder, embed_queries, make_embedder
+    from llmrouterbench.embedders import make_embedder
+    from llmrouterbench.embedders.vectors import embed_queries
     from llmrouterbench.exporters import check_method, export_inputs
+    from llmrouterbench.files import cache_folder
     from llmrouterbench.splits import load_split, make_split
 
     entry = usage(lambda: check_method(method))

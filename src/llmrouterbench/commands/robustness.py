@@ -75,7 +75,7 @@ def robustness(
 
 
 def _setup(router: str, seeds: str, embedder: str, samples: int, jobs: int) -> Setup:
-    from llmrouterbench.embedders.vectors import make_embedder
+    from llmrouterbench.embedders import make_embedder
     from llmrouterbench.studies.robustness import Setup
 
     try:

@@ -12,7 +12,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from llmrouterbench.embedders.vectors import Embedder, unit_rows
+from llmrouterbench.embedders import Embedder
+from llmrouterbench.embedders.vectors import unit_rows
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.production.fitted_store import read_fitted, write_fitted
 from llmrouterbench.production.learned import Learned

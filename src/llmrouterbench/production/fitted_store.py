@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from llmrouterbench.embedders import Embedder, make_embedder
 from llmrouterbench.embedders.tfidf import TfidfSvd
-from llmrouterbench.embedders.vectors import Embedder, make_embedder
 from llmrouterbench.files import new_folder, read_json, sha256_of, write_bytes, write_json
 from llmrouterbench.persist import from_plain, load_router, save_router, to_plain
 from llmrouterbench.production.learned import Learned
@@ -86,12 +86,12 @@ def _checksum(path: Path) -> bytes:
 
 
 def check_embedder_serves(spec: str) -> None:
-    """Raises ValueError for an embedder that cannot embed a query that nobody has asked before."""
+    """Raises ValueError for an embedder that cannot embed a query that nobody has asked before, or cannot be stored."""
+    ours = "take tfidf, minilm, st:MODEL or endpoint:URL#MODEL"
     if spec.startswith("file:"):
-        raise ValueError(
-            f"an embedder must embed new queries to serve, got {spec!r};"
-            " take tfidf, minilm, st:MODEL or endpoint:URL#MODEL"
-        )
+        raise ValueError(f"an embedder must embed new queries to serve, got {spec!r}; {ours}")
+    if (made := make_embedder(spec)).fitted_on_train and not isinstance(made, TfidfSvd):
+        raise ValueError(f"an embedder that learns from train must be tfidf to be stored, got {spec!r}; {ours}")
 
 
 def _write_embedder(embedder: Embedder, spec: str, folder: Path) -> None:

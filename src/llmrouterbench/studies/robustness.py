@@ -16,8 +16,9 @@ import numpy as np
 
 from llmrouterbench.benching.policies import decide_sweep, default_weights
 from llmrouterbench.benching.replay import choose_points
+from llmrouterbench.embedders import Embedder
 from llmrouterbench.embedders.tfidf import TfidfSvd
-from llmrouterbench.embedders.vectors import Embedder, embed_queries
+from llmrouterbench.embedders.vectors import embed_queries
 from llmrouterbench.metrics import avg_acc, dataset_means, reaches
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.routers import make_router, parse_router
