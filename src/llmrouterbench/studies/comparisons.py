@@ -43,11 +43,9 @@ def benjamini_hochberg(p: FloatArray) -> FloatArray:
     >>> benjamini_hochberg(np.array([0.01, 0.04, 0.03])).round(3).tolist()
     [0.03, 0.04, 0.04]
     """
-    order = np.argsort(p, kind="stable")
-    raised = p[order] * len(p) / np.arange(1, len(p) + 1)
-    out = np.empty(len(p))
-    out[order] = np.minimum(np.minimum.accumulate(raised[::-1])[::-1], 1.0)
-    return out
+    from scipy.stats import false_discovery_control
+
+    return np.asarray(false_discovery_control(p))
 
 
 CONTROLS: dict[str, Callable[[FloatArray], FloatArray]] = {"holm": holm, "benjamini-hochberg": benjamini_hochberg}
