@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from llmrouterbench.naming import did_you_mean
+from llmrouterbench.shown import Shown
 from llmrouterbench.store import read_outcomes
 from llmrouterbench.table import Outcomes
 
@@ -56,8 +57,8 @@ class DatasetEntry:
         _check_named("id", self.id)
 
 
-@dataclass(frozen=True)
-class Setting:
+@dataclass(frozen=True, repr=False)
+class Setting(Shown):
     """Pool, datasets, and the reference model that gains are measured against (None: the best single model).
 
     `outside` names models that were measured but are not in the pool, such as a commercial router. Raises ValueError
@@ -95,6 +96,8 @@ class Setting:
 def load_setting(name: str | Path) -> Setting:
     """A built-in setting by name, or a user's own by the path of its TOML file.
 
+    Raises ValueError, in one sentence that names file and key, for an unknown name or a file that is no setting.
+
     >>> [(s.name, len(s.models), len(s.datasets), s.reference) for s in map(load_setting, BUILT_IN)]
     [('performance', 20, 15, 'Qwen3-8B'), ('performance-cost', 13, 10, 'gpt-5')]
     """
@@ -115,9 +118,18 @@ def parse_setting(text: str, where: str) -> Setting:
     return parse_plain(Setting, parse_toml(text, where), where)
 
 
-def load_outcomes(folder: str | Path, setting: Setting | str | Path | None = None) -> Outcomes:
-    """Read a stored folder, whole or as one setting of it ("performance", "performance-cost", a TOML file)."""
-    outcomes = read_outcomes(Path(folder))
+def load_outcomes(source: Outcomes | str | Path, setting: Setting | str | Path | None = None) -> Outcomes:
+    """A stored folder, or outcomes as they are; whole, or one setting of them.
+
+    setting  "performance", "performance-cost", a TOML file of your own, or a `Setting`
+
+    Raises FileNotFoundError or ValueError for a folder that is no whole one, and ValueError for an unknown setting or
+    one that leaves nothing.
+
+    >>> load_outcomes(Outcomes.of(["2 + 2?"], ["small"], [[1]])).models
+    ('small',)
+    """
+    outcomes = source if isinstance(source, Outcomes) else read_outcomes(Path(source))
     return outcomes if setting is None else apply_setting(outcomes, setting)
 
 

@@ -38,6 +38,10 @@ class Split:
     test: IntArray
     settings: dict[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        said = "".join(f", {name} {value}" for name, value in self.settings.items() if value != [])
+        return f"Split({len(self.train):,} train and {len(self.test):,} test queries{said})"
+
     @property
     def hash(self) -> str:
         """sha256 of the two lists of rows."""
@@ -59,6 +63,10 @@ def make_split(
 
     `ratio` is the share of unique queries per dataset that goes to train (rounded down). Datasets in `held_out` go
     to test whole. Raises ValueError for an unknown kind or dataset, a ratio outside (0, 1), or an empty side.
+
+    >>> outcomes = Outcomes.of([f"question {i}" for i in range(10)], ["small"], np.ones((10, 1)))
+    >>> make_split(outcomes, 42, kind="paper").test.tolist()
+    [0, 1, 4]
     """
     if kind not in KINDS:
         raise ValueError(f"no split named {kind!r}{did_you_mean(kind, KINDS)}")
@@ -196,11 +204,14 @@ def _jaccard(a: frozenset[int], b: frozenset[int]) -> float:
     return len(a & b) / len(a | b)
 
 
-def save_split(split: Split, outcomes: Outcomes, path: Path) -> None:
-    """Write a split as JSON with query ids, so that it can be used with the same queries stored anywhere."""
+def save_split(split: Split, outcomes: Outcomes, path: str | Path) -> None:
+    """Write a split as JSON with query ids, so that it can be used with the same queries stored anywhere.
+
+    Raises OSError where the file cannot be written.
+    """
     ids = outcomes.queries.id
     write_json(
-        path,
+        Path(path),
         {
             "format": FORMAT,
             "schema": 1,
@@ -213,9 +224,9 @@ def save_split(split: Split, outcomes: Outcomes, path: Path) -> None:
     )
 
 
-def load_split(path: Path, outcomes: Outcomes) -> Split:
+def load_split(path: str | Path, outcomes: Outcomes) -> Split:
     """Read a split for these outcomes. Raises ValueError when it names other queries or overlaps itself."""
-    raw: Any = read_json(path)
+    raw: Any = read_json(Path(path))
     if not isinstance(raw, dict) or raw.get("format") != FORMAT or raw.get("schema") != 1:
         raise ValueError(
             f"{path} must be a split of schema 1, got something else; write one with `llmrouterbench split`"

@@ -29,18 +29,16 @@ def export_policy(
     """Write a policy as example queries for a router that knows no other; say how near that comes to the policy."""
     import yaml
 
+    from llmrouterbench.api import export_policy as express
     from llmrouterbench.files import write_bytes
-    from llmrouterbench.production.fitted import FittedRouter
-    from llmrouterbench.production.policy_export import export_policy as export
     from llmrouterbench.production.serving_policy import ServingPolicy
 
     usage(lambda: known("format", format, FORMATS))
     chosen = str(usage(lambda: ServingPolicy.parse(policy))) if policy else None
     if to.exists() and not overwrite:
         raise FileExistsError(f"{to} must not exist yet, got a file there; choose another or --overwrite")
-    router = FittedRouter.load(router_dir)
     table, _ = load(outcomes, setting)
-    made = export(router, table.pool, chosen, examples=examples)
+    made = express(router_dir, table, chosen, examples=examples)
     text = yaml.safe_dump(made.config, sort_keys=False, allow_unicode=True, width=1000)
     write_bytes(to, text.encode())
     facts = {name: value for name, value in asdict(made).items() if name != "config"}

@@ -82,7 +82,8 @@ class OwnDataset:
 def own_dataset(path: str | Path) -> Dataset:
     """The dataset that a YAML file describes; its data are read and checked once, and their sha256 is pinned.
 
-    Read the items with `datasets.load(dataset, folder)`, where folder holds the data file.
+    Read the items with `datasets.load(dataset, folder)`, where folder holds the data file, and let
+    `llmrouterbench.check_dataset(dataset, items)` try them. A config of `collect` names the YAML file as a dataset.
     Raises FileNotFoundError for a missing file and ValueError for anything in it that is not as it must be.
     """
     path = Path(path)

@@ -68,6 +68,11 @@ class FittedRouter:
         self._column = {model: j for j, model in enumerate(learned.models)}
         self._lock = threading.Lock()
 
+    def __repr__(self) -> str:
+        mark = "SIMULATED, " if self.facts["simulated"] else ""
+        learned = f"{self.facts['router']} of {self.facts['data']['train']:,} queries"
+        return f"FittedRouter({mark}{learned}, default policy {self.default_policy}, {len(self.models)} models)"
+
     @classmethod
     def load(cls, folder: str | Path) -> Self:
         """Read a folder. Raises FileNotFoundError where there is none, ValueError where any byte was changed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from llmrouterbench.shown import shown
 from llmrouterbench.stats import Interval
 
 SCHEMA = 1
@@ -98,6 +99,10 @@ class Leaderboard:
     simulated: bool
     notes: tuple[str, ...]
     facts: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        rows = {row.name: {"AvgAcc": row.avg_acc, "cost, USD": row.cost, "verdict": row.verdict} for row in self.rows}
+        return shown({self.title + (" (SIMULATED)" if self.simulated else ""): rows})
 
     @property
     def peaked(self) -> bool:

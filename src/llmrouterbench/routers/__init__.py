@@ -77,7 +77,11 @@ def registry() -> dict[str, Entry]:
 
 
 def router_names() -> list[str]:
-    """Names that `make_router` knows, in the order of the registry."""
+    """Names that `make_router` knows: ours in the order of the registry, then those of installed plug-ins.
+
+    >>> router_names()[:2]
+    ['best_single', 'knn']
+    """
     return list(registry())
 
 
@@ -99,6 +103,8 @@ def router_class(name: str) -> type[Any]:
 
 def make_router(name: str, **settings: Any) -> Router:
     """A router by name, unfitted, with constructor settings.
+
+    Raises ValueError for an unknown name or setting, ImportError where an extra is missing or a plug-in is broken.
 
     >>> make_router("avengers_pro", k=32).k
     32

@@ -15,6 +15,7 @@ from llmrouterbench.embedders.tfidf import TfidfSvd
 from llmrouterbench.embedders.vectors import embed_queries
 from llmrouterbench.metrics import dataset_means, dataset_oracle_choice
 from llmrouterbench.routers import make_router, parse_router
+from llmrouterbench.shown import Shown
 from llmrouterbench.splits import Split, make_split, near_duplicate_groups
 from llmrouterbench.stats import Interval
 from llmrouterbench.studies.evidence import Evidence, minus, weigh
@@ -61,8 +62,8 @@ class Candidate:
         return self.saving.low > 0 and self.saving.value >= WORTH_SAVING and self.saving_loss.low >= -TOLERANCE
 
 
-@dataclass(frozen=True)
-class Advice:
+@dataclass(frozen=True, repr=False)
+class Advice(Shown):
     """Everything `advise` says.
 
     because   the numbers that decide, in sentences

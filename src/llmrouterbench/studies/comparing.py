@@ -11,6 +11,7 @@ import numpy as np
 from llmrouterbench.benching.folder import Runs
 from llmrouterbench.benching.replay import Replay, complete_routers, replay
 from llmrouterbench.naming import markdown_safe
+from llmrouterbench.shown import Shown
 from llmrouterbench.stats import Interval, Sample
 from llmrouterbench.studies.paired import pair
 
@@ -36,8 +37,8 @@ class Move:
     verdict: Verdict
 
 
-@dataclass(frozen=True)
-class Diff:
+@dataclass(frozen=True, repr=False)
+class Diff(Shown):
     """Two folders of runs side by side; `moves` by size of the difference, the largest first.
 
     seeds     seeds that both have; only these are compared

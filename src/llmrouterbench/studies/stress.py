@@ -10,6 +10,7 @@ import numpy as np
 from llmrouterbench.benching.deciding import decide
 from llmrouterbench.benching.folder import Runs
 from llmrouterbench.metrics import best_single, dataset_means
+from llmrouterbench.shown import Shown
 from llmrouterbench.studies.collapse import Collapse, routing_collapse
 from llmrouterbench.studies.noise import Noise
 from llmrouterbench.studies.robustness import (
@@ -33,8 +34,8 @@ VALIDATION = 0.2
 Tell = Callable[[str, int, int | None], None]
 
 
-@dataclass(frozen=True)
-class Stress:
+@dataclass(frozen=True, repr=False)
+class Stress(Shown):
     """What a router does under each kind of disturbance.
 
     kinds     "left out", "noise", "template", "models", "prices" -> the disturbances of that kind
