@@ -22,8 +22,7 @@ from numpy.typing import ArrayLike
 from llmrouterbench.benching.policies import best_utility
 from llmrouterbench.metrics import known_mean
 from llmrouterbench.naming import did_you_mean
-from llmrouterbench.stats import Interval
-from llmrouterbench.studies.paired import Paired, pair, sample_of
+from llmrouterbench.stats import Interval, Paired, pair, sample_of
 from llmrouterbench.table import Ask, BoolArray, Estimate, FloatArray, IntArray, Outcomes, Queries, Router
 
 TAU2 = "tau2"
