@@ -20,6 +20,7 @@ from llmrouterbench.benching.folder import Decisions, Runs, Served, load_runs
 from llmrouterbench.reporting import exhibits as package
 from llmrouterbench.reporting.catalogue import markdown, write_exhibits
 from llmrouterbench.reporting.exhibits import Exhibit, Exhibits, all_exhibits, exhibits
+from llmrouterbench.reporting.exhibits._material import LAST
 from llmrouterbench.reporting.figures.picture import Picture
 from llmrouterbench.reporting.report import full_report, outcomes_report
 from llmrouterbench.simulation.simulate import simulate
@@ -370,7 +371,7 @@ def test_an_exhibit_that_fails_is_left_out_with_its_reason_and_the_rest_is_there
     monkeypatch.undo()
     all_exhibits.cache_clear()
     quick = ("table11_12_test_accuracy", "figure04_metrics")
-    wanted = {name: one for name, one in wanted.items() if one.place == package.LAST or name in quick}
+    wanted = {name: one for name, one in wanted.items() if one.place == LAST or name in quick}
     wanted |= {
         "raises": Exhibit("A table that raises", table=broken),
         "asks": Exhibit("A need that raises", (lambda material: material.no_such_thing,), table=broken),  # type: ignore[attr-defined]

@@ -22,7 +22,7 @@ def write_exhibits(made: Exhibits, folder: Path) -> Exhibits:
     for name, picture in made.pictures.items():
         try:
             drawn[name] = picture_files(picture, name)
-        except Exception as error:
+        except Exception as error:  # one figure must not end the report of all the others
             left_out[name] = failed(error)
     made = replace(made, pictures={name: made.pictures[name] for name in drawn}, left_out=left_out)
     for name in {**all_exhibits(), **made.titles}:

@@ -43,7 +43,7 @@ def write_report(board: Leaderboard, folder: Path, *, figures: bool = True) -> L
             from llmrouterbench.reporting.exhibits.figure08_pareto import pareto_files
 
             drawn = pareto_files(board)
-        except Exception as error:
+        except Exception as error:  # a figure must not end a report
             note = f"The Pareto figure was not drawn: {type(error).__name__}: {error}."
             board = replace(board, notes=(*board.notes, note))
     files = {

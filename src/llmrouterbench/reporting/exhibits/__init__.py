@@ -6,13 +6,14 @@ start with an underscore.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
+from llmrouterbench.reporting.exhibits._material import Exhibit, material_of
 from llmrouterbench.reporting.figures.picture import Picture, check_matplotlib, marked
 
 if TYPE_CHECKING:
@@ -20,36 +21,12 @@ if TYPE_CHECKING:
 
     from llmrouterbench.benching.folder import Runs
     from llmrouterbench.reporting.board import Leaderboard
-    from llmrouterbench.reporting.exhibits._material import Material
     from llmrouterbench.settings import Setting
     from llmrouterbench.studies.latency import ServingTable
     from llmrouterbench.table import Outcomes
 
-LAST = 1000
-Need = Callable[["Material"], str]
-"""Why an exhibit cannot be made of this material; "" where it can."""
 
-
-@dataclass(frozen=True)
-class Exhibit:
-    """One table, one picture, or both.
-
-    title    what it is, in the lists of every report
-    needs    asked in turn; the first reason is the one that is said
-    table    the table, one line a row
-    picture  the drawing
-    place    where it stands in the lists: the smallest first, then by name
-    """
-
-    title: str
-    needs: tuple[Need, ...] = ()
-    table: Callable[[Material], pl.DataFrame] | None = None
-    picture: Callable[[Material], Picture] | None = None
-    place: int = LAST
-
-    def __post_init__(self) -> None:
-        if self.table is None and self.picture is None and not self.needs:
-            raise ValueError(f"an exhibit must have a table or a picture, got neither for {self.title!r}")
+__all__ = ["Exhibit", "Exhibits", "all_exhibits", "exhibits", "failed"]
 
 
 @dataclass(frozen=True)
@@ -90,7 +67,7 @@ def _read(name: str) -> Exhibit:
         if not isinstance(exhibit, Exhibit):
             raise TypeError(f"EXHIBIT must be an Exhibit, got {exhibit!r}")
         return exhibit
-    except Exception as error:
+    except Exception as error:  # a file that fails must not end a report
         reason = failed(error)
         return Exhibit(name, needs=(lambda _: reason,))
 
@@ -121,8 +98,6 @@ def exhibits(
 
     Raises ValueError for embedders of different data, ImportError without matplotlib.
     """
-    from llmrouterbench.reporting.exhibits._material import material_of
-
     check_matplotlib()
     material = material_of(source, board, setting, embedders or {}, serving, samples, seed)
     wanted = all_exhibits() if wanted is None else wanted
@@ -135,7 +110,7 @@ def exhibits(
                 tables[name] = marked(table) if material.outcomes.simulated else table
             if exhibit.picture and not reason:
                 pictures[name] = exhibit.picture(material)
-        except Exception as error:
+        except Exception as error:  # one exhibit must not end the report of all the others
             reason = failed(error)
         if reason:
             left_out[name] = reason

@@ -1,19 +1,20 @@
-"""What exhibits are made from, each thing computed once, and what an exhibit may need of it."""
+"""What exhibits are made from, each thing computed once; what one of them is, and what it may need."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from llmrouterbench.benching.folder import Runs
 from llmrouterbench.benching.replay import Replay, replay
 from llmrouterbench.reporting.board import Leaderboard
 from llmrouterbench.reporting.describe import describe
-from llmrouterbench.reporting.exhibits import Need
+from llmrouterbench.reporting.figures.picture import Picture
 from llmrouterbench.reporting.leaderboard import leaderboard
 from llmrouterbench.settings import BUILT_IN, Setting, load_setting
 from llmrouterbench.studies.curation import SubsetCurve, subset_curves
@@ -88,6 +89,34 @@ class Material:
     def differences(self) -> Differences:
         """Every router against every other one."""
         return compare_routers(self.runs, played=self.played, **self.draws)
+
+
+Need = Callable[[Material], str]
+"""Why an exhibit cannot be made of this material; "" where it can."""
+LAST = 1000
+"""Where an exhibit stands that names no place."""
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """One table, one picture, or both.
+
+    title    what it is, in the lists of every report
+    needs    asked in turn; the first reason is the one that is said
+    table    the table, one line a row
+    picture  the drawing
+    place    where it stands in the lists: the smallest first, then by name
+    """
+
+    title: str
+    needs: tuple[Need, ...] = ()
+    table: Callable[[Material], pl.DataFrame] | None = None
+    picture: Callable[[Material], Picture] | None = None
+    place: int = LAST
+
+    def __post_init__(self) -> None:
+        if self.table is None and self.picture is None and not self.needs:
+            raise ValueError(f"an exhibit must have a table or a picture, got neither for {self.title!r}")
 
 
 def material_of(

@@ -9,8 +9,7 @@ import numpy as np
 
 from llmrouterbench.metrics import dataset_means, known_mean
 from llmrouterbench.numerals import count
-from llmrouterbench.reporting.exhibits import Exhibit
-from llmrouterbench.reporting.exhibits._material import Material
+from llmrouterbench.reporting.exhibits._material import Exhibit, Material
 from llmrouterbench.reporting.figures.picture import (
     COLOURS,
     MARKERS,

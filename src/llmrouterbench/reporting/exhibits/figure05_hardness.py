@@ -11,8 +11,7 @@ from numpy.typing import ArrayLike
 
 from llmrouterbench.benching.replay import ORACLE
 from llmrouterbench.numerals import count, percent
-from llmrouterbench.reporting.exhibits import Exhibit
-from llmrouterbench.reporting.exhibits._material import Material, needs_runs
+from llmrouterbench.reporting.exhibits._material import Exhibit, Material, needs_runs
 from llmrouterbench.reporting.figures.curves import Curve, check_curves, curve_table
 from llmrouterbench.reporting.figures.picture import (
     COLOURS,

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from llmrouterbench.reporting.exhibits import Exhibit
-from llmrouterbench.reporting.exhibits._material import Material
+from llmrouterbench.reporting.exhibits._material import Exhibit, Material
 from llmrouterbench.reporting.figures.curves import Curve, check_curves, curve_table, draw_curves, draw_levels
 from llmrouterbench.reporting.figures.picture import Picture, canvas, drawing, legend_beside
 

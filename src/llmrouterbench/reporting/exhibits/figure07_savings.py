@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from llmrouterbench.numerals import NONE
-from llmrouterbench.reporting.exhibits import Exhibit
-from llmrouterbench.reporting.exhibits._material import Material, needs_runs
+from llmrouterbench.reporting.exhibits._material import Exhibit, Material, needs_runs
 from llmrouterbench.reporting.figures.bars import ROW, bar_panel
 from llmrouterbench.reporting.figures.picture import (
     MOST_ROWS,

@@ -10,8 +10,7 @@ import numpy as np
 
 from llmrouterbench.metrics import pareto_dist
 from llmrouterbench.numerals import number
-from llmrouterbench.reporting.exhibits import Exhibit
-from llmrouterbench.reporting.exhibits._material import Material, needs_points, needs_runs
+from llmrouterbench.reporting.exhibits._material import Exhibit, Material, needs_points, needs_runs
 from llmrouterbench.reporting.figures.labels import label_points
 from llmrouterbench.reporting.figures.picture import (
     COLOURS,

@@ -10,8 +10,7 @@ from numpy.typing import ArrayLike
 
 from llmrouterbench.numerals import count
 from llmrouterbench.numerals import seconds as in_seconds
-from llmrouterbench.reporting.exhibits import Exhibit
-from llmrouterbench.reporting.exhibits._material import Material, needs_seconds
+from llmrouterbench.reporting.exhibits._material import Exhibit, Material, needs_seconds
 from llmrouterbench.reporting.figures.labels import label_points
 from llmrouterbench.reporting.figures.picture import GREY, Picture, canvas, cost_axis, drawing, numbered
 from llmrouterbench.studies.latency import frontier

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from llmrouterbench.numerals import count, percent
-from llmrouterbench.reporting.exhibits import Exhibit
-from llmrouterbench.reporting.exhibits._material import Material, needs_runs
+from llmrouterbench.reporting.exhibits._material import Exhibit, Material, needs_runs
 from llmrouterbench.reporting.figures.matrix import ROW, matrix_panel
 from llmrouterbench.reporting.figures.picture import MOST_ROWS, Picture, canvas, drawing, left_out
 from llmrouterbench.reporting.frames import wide_frame

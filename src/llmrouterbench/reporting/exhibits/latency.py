@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from llmrouterbench.reporting.exhibits import Exhibit
-from llmrouterbench.reporting.exhibits._material import Material, needs_seconds
+from llmrouterbench.reporting.exhibits._material import Exhibit, Material, needs_seconds
 from llmrouterbench.reporting.frames import ends, rows_frame
 
 

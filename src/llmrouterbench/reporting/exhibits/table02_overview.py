@@ -6,8 +6,7 @@ import math
 
 import polars as pl
 
-from llmrouterbench.reporting.exhibits import Exhibit
-from llmrouterbench.reporting.exhibits._material import Material
+from llmrouterbench.reporting.exhibits._material import Exhibit, Material
 
 
 def _table(material: Material) -> pl.DataFrame:

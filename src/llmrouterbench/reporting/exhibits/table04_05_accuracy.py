@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from llmrouterbench.reporting.exhibits import Exhibit
-from llmrouterbench.reporting.exhibits._material import Material
+from llmrouterbench.reporting.exhibits._material import Exhibit, Material
 from llmrouterbench.reporting.frames import nested_frame
 
 

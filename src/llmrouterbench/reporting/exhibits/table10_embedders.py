@@ -6,8 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from llmrouterbench.reporting.exhibits import Exhibit
-from llmrouterbench.reporting.exhibits._material import Material
+from llmrouterbench.reporting.exhibits._material import Exhibit, Material
 from llmrouterbench.reporting.frames import ends, rows_frame
 from llmrouterbench.reporting.leaderboard import leaderboard
 
