@@ -397,11 +397,11 @@ def test_any_value_is_short_text() -> None:
     check_text(facts)
     lines = repr(facts).splitlines()
     assert lines[0] == "rows"
-    assert lines[2].split()[:3] == ["model", "0", "0"]
+    assert lines[2].split()[:3] == ["model", "0", "0.00"]
     assert "and 30 more" in repr(facts)
     assert lines[-6:] == [
         "nothing  none", "none     none", "yes      yes", "many     0, 1, 2, 3, 4, 5, 6, 7 and 92 more",
-        "plane    float64 (3, 2)", "tiny     -0.000000001",
+        "plane    float64 (3, 2)", "tiny     -0.00000000100",
     ]  # fmt: skip
     assert issubclass(api.Chain, Shown)
     assert shown(Facts()) == ""

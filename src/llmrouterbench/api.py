@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from llmrouterbench.splits import Split
     from llmrouterbench.studies.advise import Advice
     from llmrouterbench.studies.collapse import Collapse
-    from llmrouterbench.studies.comparing import Diff
     from llmrouterbench.studies.curation import Curation
+    from llmrouterbench.studies.moves import Diff
     from llmrouterbench.studies.stress import Stress
     from llmrouterbench.table import Router
 
@@ -86,7 +86,7 @@ def compare(old: Runs | str | Path, new: Runs | str | Path, *, samples: int = 10
 
     Raises ValueError where data or splits differ, or where no router and seed is complete in both.
     """
-    from llmrouterbench.studies.comparing import compare_runs
+    from llmrouterbench.studies.moves import compare_runs
 
     return compare_runs(_runs(old), _runs(new), replicates=samples)
 

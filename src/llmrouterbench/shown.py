@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from importlib import import_module
 from pathlib import PurePath
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+
+from llmrouterbench.numerals import NONE, interval, significant
+from llmrouterbench.stats import Interval
 
 MOST_ROWS, MOST_WORDS, WIDEST = 20, 8, 100
 """Rows of a table, items of a list, characters of a text that are shown."""
 
 
 class Shown:
-    """A dataclass (with `repr=False`) that prints as `shown` says it."""
+    """A dataclass (with `repr=False`) that prints in the words of the command line where it has some, else as `shown`.
+
+    words  "module:function" of this package that writes the words; the module lies above, so it is asked for by name
+    """
+
+    words: ClassVar[str] = ""
 
     def __repr__(self) -> str:
-        return shown(self)
+        if not self.words:
+            return shown(self)
+        module, _, name = self.words.partition(":")
+        said = getattr(import_module(f"{__package__}.{module}"), name)(self)
+        return (said if isinstance(said, str) else "\n".join(said)).rstrip("\n")
 
 
 class Facts(dict[str, Any]):
@@ -37,8 +49,8 @@ def shown(value: Any) -> str:
     models   a, b
     score
          x
-      a  0.5
-      b  1
+      a  0.500
+      b  1.00
     """
     parts = _parts(value)
     width = max((len(name) for name in parts), default=0)
@@ -62,15 +74,11 @@ def _is_record(value: Any) -> bool:
     return isinstance(value, Mapping) or (is_dataclass(value) and not isinstance(value, type))
 
 
-def _is_interval(value: Any) -> bool:
-    return is_dataclass(value) and [field.name for field in fields(value)] == ["value", "low", "high"]
-
-
 def _table(value: Any) -> list[str] | None:
     """Aligned lines where a value is a sequence or a mapping of records; None where it is not."""
     named = isinstance(value, Mapping)
     records = list(value.values()) if named else list(value) if isinstance(value, tuple | list) else []
-    if not records or not all(_is_record(one) and not _is_interval(one) for one in records):
+    if not records or not all(_is_record(one) and not isinstance(one, Interval) for one in records):
         return None
     rows = [{name: _short(part) for name, part in _parts(one).items() if _is_plain(part)} for one in records]
     columns = list(dict.fromkeys(name for row in rows for name in row))
@@ -84,20 +92,21 @@ def _table(value: Any) -> list[str] | None:
 
 def _is_plain(value: Any) -> bool:
     """Whether a value fits into a cell."""
-    return value is None or isinstance(value, str | int | float | np.generic | PurePath) or _is_interval(value)
+    return value is None or isinstance(value, str | int | float | np.generic | PurePath | Interval)
 
 
 def _short(value: Any) -> str:
     """Any value in a few words."""
     if value is None:
-        return "none"
+        return NONE
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
-    if isinstance(value, int | float | np.integer | np.floating):
-        return _number(value)
-    if _is_interval(value):
-        ends = f" [{_number(value.low)}, {_number(value.high)}]" if math.isfinite(value.low) else ""
-        return _number(value.value) + ends
+    if isinstance(value, int | np.integer):
+        return f"{value:,}"
+    if isinstance(value, float | np.floating):
+        return significant(float(value))
+    if isinstance(value, Interval):
+        return interval(value, significant)
     if isinstance(value, np.ndarray):
         return f"{value.dtype} {value.shape}"
     if isinstance(value, str | PurePath):
@@ -112,15 +121,4 @@ def _short(value: Any) -> str:
 
 def _listed(words: Sequence[str]) -> str:
     more = f" and {len(words) - MOST_WORDS:,} more" if len(words) > MOST_WORDS else ""
-    return ", ".join(words[:MOST_WORDS]) + more or "none"
-
-
-def _number(value: Any) -> str:
-    """Four digits that tell something, thousands with a comma; what is not finite is not known."""
-    if isinstance(value, int | np.integer):
-        return f"{value:,}"
-    if not math.isfinite(value):
-        return "unknown"
-    digits = min(max(0, 3 - math.floor(math.log10(abs(value)))), 12) if value else 0
-    text = f"{round(float(value), digits) + 0.0:,.{digits}f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    return ", ".join(words[:MOST_WORDS]) + more or NONE

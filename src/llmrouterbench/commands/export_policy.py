@@ -10,6 +10,7 @@ import typer
 
 from llmrouterbench.commands._terminal import print_json, say
 from llmrouterbench.commands.app import Json, SettingName, app, known, load, usage
+from llmrouterbench.numerals import count, interval, percent
 
 FORMATS = ["vllm-sr"]
 
@@ -46,10 +47,8 @@ def export_policy(
         print_json({"file": str(to), "simulated": table.simulated, **facts})
         return
     mark = "SIMULATED data: " if table.simulated else ""
-    share, loss = made.agreement, made.loss
     say(
-        f"{mark}on {made.held_out:,} other queries the nearest example agrees with the policy on"
-        f" {100 * share.value:.1f} % [{100 * share.low:.1f}, {100 * share.high:.1f}] and loses"
-        f" {100 * loss.value:.1f} points of AvgAcc [{100 * loss.low:.1f}, {100 * loss.high:.1f}]"
+        f"{mark}on {count(made.held_out)} other queries the nearest example agrees with the policy on"
+        f" {interval(made.agreement, percent, ' %')} and loses {interval(made.loss, percent, ' points of AvgAcc')}"
     )
     say(f"{to}: {sum(made.examples.values())} examples of {len(made.examples)} models; fill in their addresses")

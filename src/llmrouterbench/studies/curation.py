@@ -17,14 +17,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
 from llmrouterbench.metrics import avg_acc, best_single, dataset_means
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.shown import Shown
-from llmrouterbench.stats import Interval
-from llmrouterbench.studies.paired import pair, sample_of
+from llmrouterbench.stats import Interval, pair, sample_of
 from llmrouterbench.table import FloatArray, IntArray, Outcomes
 
 _MOST_SIZES = 40
@@ -350,6 +350,8 @@ class Curation(Shown):
     curves                curated, top-k and random subsets by size
     values                what every model is worth
     """
+
+    words: ClassVar[str] = "reporting.curation:curation_lines"
 
     simulated: bool
     order: tuple[str, ...]

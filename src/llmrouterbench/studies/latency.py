@@ -18,9 +18,8 @@ from numpy.typing import ArrayLike
 
 from llmrouterbench.benching.policies import best_utility
 from llmrouterbench.metrics import known_mean
-from llmrouterbench.stats import Interval
+from llmrouterbench.stats import Interval, Paired, pair, sample_of
 from llmrouterbench.strict import parse_plain, parse_toml, read_toml
-from llmrouterbench.studies.paired import Paired, pair, sample_of
 from llmrouterbench.table import Ask, BoolArray, Estimate, FloatArray, IntArray, Outcomes, Queries, Router
 
 TAU2 = "tau2"

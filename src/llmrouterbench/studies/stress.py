@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -42,6 +43,8 @@ class Stress(Shown):
     skipped   kind -> why it could not be tried
     collapse  how the undisturbed router spreads the queries; the last row is the oracle's
     """
+
+    words: ClassVar[str] = "reporting.robustness:stress_lines"
 
     router: str
     kinds: dict[str, tuple[Disturbance, ...]]

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from llmrouterbench.metrics import known_mean
+from llmrouterbench.metrics import dataset_means, known_mean
+from llmrouterbench.numerals import count
+from llmrouterbench.reporting.exhibits._material import Exhibit, Material
 from llmrouterbench.reporting.figures.picture import (
     COLOURS,
     MARKERS,
@@ -48,7 +50,9 @@ def domains_picture(
         raise ValueError(f"acc must be (models, domains) = ({len(models)}, {len(domains)}), not empty, got {acc.shape}")
     shown = acc[:, :MOST_ROWS]
     named = _leaders(shown)
-    said = (*left_out(len(domains), shown.shape[1], "domains", "name"), *_others(len(models) - len(named)), *notes)
+    others = len(models) - len(named)
+    grey = [f"Grey: {count(others)} other models."] if others else []
+    said = (*left_out(len(domains), shown.shape[1], "domains", "name"), *grey, *notes)
     height = 1.4 + _ROW * min(shown.shape[1], 8) + 0.2 * max(0, shown.shape[1] - 8)
     figure, (axes,) = canvas(f"Accuracy by domain: {title}", height, simulated=simulated, notes=said)
     rows = np.tile(np.arange(shown.shape[1]), len(models))
@@ -58,7 +62,7 @@ def domains_picture(
     axes.set_xlabel("accuracy, %")
     legend_beside(axes, handles, [models[i] for i in named])
     data = wide_frame({"model": models}, domains, 100 * acc)
-    return Picture("figure03_domains", figure, data, said)
+    return Picture(figure, data, said)
 
 
 def _leaders(acc: FloatArray) -> list[int]:
@@ -69,11 +73,21 @@ def _leaders(acc: FloatArray) -> list[int]:
     return list(dict.fromkeys([*filled.argmax(axis=0).tolist(), *by_mean.tolist()]))[:MOST_LINES]
 
 
-def _others(count: int) -> tuple[str, ...]:
-    return (f"Grey: {count} other models.",) if count else ()
-
-
 def _profile(axes: Axes, acc: FloatArray, place: int) -> Any:
     look: dict[str, Any] = {"color": COLOURS[place], "marker": MARKERS[place], "markersize": 7, "linewidth": 1.0}
     known = np.flatnonzero(np.isfinite(acc))
     return axes.plot(100 * acc[known], known, alpha=0.9, zorder=3, markeredgecolor="white", **look)[0]
+
+
+def _picture(material: Material) -> Picture:
+    """Mean over the datasets of a domain; without a setting every dataset is a domain."""
+    pool, of_setting = material.outcomes.pool, material.setting.domains if material.setting else {}
+    acc = dataset_means(pool.score, pool.dataset, pool.datasets)
+    domain = {name: domain for domain, names in of_setting.items() for name in names}
+    of = [domain.get(name, name) for name in pool.datasets]
+    domains = [*(one for one in of_setting if one in of), *(one for one in of if one not in of_setting)]
+    values = np.array([known_mean(acc[[one == mine for mine in of]], axis=0) for one in domains]).T
+    return domains_picture(pool.models, domains, values, **material.look)
+
+
+EXHIBIT = Exhibit("Figure 3: accuracy of the models by domain", picture=_picture, place=103)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from llmrouterbench.benching.replay import DATASET_ORACLE_PAPER
 from llmrouterbench.metrics import avg_acc, gain, gap
+from llmrouterbench.reporting.exhibits._material import Exhibit, Material, needs_runs
 from llmrouterbench.reporting.figures.bars import ROW, bar_panel
 from llmrouterbench.reporting.figures.picture import (
     MOST_ROWS,
@@ -92,7 +94,7 @@ def metrics_picture(
         values = [getattr(row, name) for row in drawn]
         bar_panel(panel, values, label, sign=sign, hatched=[row.reference for row in drawn])
     rows_axis(axes, [row.name for row in drawn])
-    return Picture("figure04_metrics", figure, _table(ranked), said)
+    return Picture(figure, _table(ranked), said)
 
 
 def _table(rows: Sequence[MetricRow]) -> pl.DataFrame:
@@ -106,3 +108,18 @@ def _table(rows: Sequence[MetricRow]) -> pl.DataFrame:
         for part, ending in (("value", ""), ("low", "_low"), ("high", "_high")):
             columns[f"{name}_percent{ending}"] = [100 * getattr(getattr(row, name), part) for row in rows]
     return pl.DataFrame(columns).fill_nan(None)
+
+
+def _picture(material: Material) -> Picture:
+    """Routers where validation put them, Best Single and the Dataset Oracle."""
+    board = material.board
+    rows = [
+        MetricRow(row.name, row.avg_acc, row.gain_r, row.gain_b, row.gap_o, row.kind == "reference")
+        for row in [*board.of_kind("router"), board["Best Single"], board[DATASET_ORACLE_PAPER]]
+    ]
+    return metrics_picture(rows, notes=["Hatched: references."], **material.look)
+
+
+EXHIBIT = Exhibit(
+    "Figure 4: AvgAcc, Gain@R, Gain@B and Gap@O", (needs_runs("metrics of routers", 1),), picture=_picture, place=104
+)

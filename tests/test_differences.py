@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llmrouterbench.reporting.words import standing_sentence
 from llmrouterbench.stats import Sample
-from llmrouterbench.studies.comparisons import benjamini_hochberg, compare_columns, holm, p_value
+from llmrouterbench.studies.differences import benjamini_hochberg, compare_columns, holm, p_value
 
 P = st.lists(st.floats(0.0, 1.0), min_size=1, max_size=12).map(np.array)
 
@@ -45,19 +46,19 @@ def test_the_matrix_is_antisymmetric_and_says_it_in_words() -> None:
     np.testing.assert_allclose(found.low, -found.high.T)
     np.testing.assert_allclose(found.adjusted, found.adjusted.T)
     assert found.tied_with("base") == ("twin",)
-    assert found.sentence("better") == "better: better than 2 of 2 others (holm, level 0.05)"
-    assert found.sentence("base") == (
+    assert standing_sentence(found, "better") == "better: better than 2 of 2 others (holm, level 0.05)"
+    assert standing_sentence(found, "base") == (
         "base: worse than 1 of 2 others, not distinguishable from twin (holm, level 0.05)"
     )
     with pytest.raises(KeyError, match="did you mean 'base'"):
-        found.sentence("bse")
+        standing_sentence(found, "bse")
 
 
 def test_equal_columns_cannot_be_told_apart() -> None:
     column = np.random.default_rng(1).random(50)
     found = compare_columns([sample(column, column)], ["a", "b"])
     assert found.p.tolist() == [[1.0, 1.0], [1.0, 1.0]]
-    assert found.sentence("a") == "a: not distinguishable from b (holm, level 0.05)"
+    assert standing_sentence(found, "a") == "a: not distinguishable from b (holm, level 0.05)"
 
 
 def test_missing_scores_and_one_router_are_no_error() -> None:
@@ -67,7 +68,7 @@ def test_missing_scores_and_one_router_are_no_error() -> None:
     assert np.isfinite(found.difference).all()
     nothing = compare_columns([sample(column, np.full(50, np.nan))], ["a", "b"])
     assert nothing.tied_with("a") == ("b",)
-    assert compare_columns([sample(column)], ["a"]).sentence("a") == "a: alone"
+    assert standing_sentence(compare_columns([sample(column)], ["a"]), "a") == "a: alone (holm, level 0.05)"
 
 
 def test_p_values_of_equal_routers_are_honest() -> None:

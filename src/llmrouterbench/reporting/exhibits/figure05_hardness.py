@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from llmrouterbench.benching.replay import ORACLE
+from llmrouterbench.numerals import count, percent
+from llmrouterbench.reporting.exhibits._material import Exhibit, Material, needs_runs
 from llmrouterbench.reporting.figures.curves import Curve, check_curves, curve_table
 from llmrouterbench.reporting.figures.picture import (
     COLOURS,
@@ -21,6 +24,7 @@ from llmrouterbench.reporting.figures.picture import (
     legend_beside,
     literal,
 )
+from llmrouterbench.studies.hardness import hardness
 from llmrouterbench.table import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -72,7 +76,7 @@ def hardness_picture(
         axes.axvspan(0.5, _position(edges, few) + 0.5, color="#fff2cc", zorder=0, linewidth=0)
     top.set(ylim=(-4, 104), ylabel="router accuracy, %")
     legend_beside(top, handles, drawn)
-    return Picture("figure05_hardness", figure, _table(solved, given, {name: accuracy[name] for name in ranked}), said)
+    return Picture(figure, _table(solved, given, {name: accuracy[name] for name in ranked}), said)
 
 
 def _table(solved: IntArray, queries: FloatArray, accuracy: Mapping[str, Curve]) -> pl.DataFrame:
@@ -100,9 +104,9 @@ def _failures(counts: FloatArray, accuracy: Mapping[str, FloatArray], ranked: Se
     part, total = counts[1 : few + 1], float(counts.sum())
     right = [(name, _weighted(accuracy[name][1 : few + 1], part)) for name in ranked[:3]]
     said = ", ".join(
-        f"{literal(name)} is right on {100 * value:.1f} %" for name, value in right if not math.isnan(value)
+        f"{literal(name)} is right on {percent(value, unit=' %')}" for name, value in right if not math.isnan(value)
     )
-    share = f"{part.sum():,.0f} queries ({100 * part.sum() / total:.1f} %)"
+    share = f"{count(part.sum())} queries ({percent(part.sum() / total, unit=' %')})"
     return f"Shaded: {share} that 1 to {few} models solve{'; of them ' if said else ''}{said}."
 
 
@@ -135,3 +139,18 @@ def _line(axes: Axes, counts: FloatArray, values: FloatArray, edges: FloatArray,
     look: dict[str, Any] = {"color": COLOURS[i], "marker": MARKERS[i], "markersize": 4, "linewidth": 1.2}
     at = np.flatnonzero(np.isfinite(joined))
     return axes.plot(at, 100 * joined[at], **look)[0]
+
+
+def _picture(material: Material) -> Picture:
+    """On the test part, mean over seeds."""
+    made = hardness(material.runs, played=material.played, **material.draws)
+    accuracy = {name: Curve.of(values) for name, values in made.accuracy.items() if name != ORACLE}
+    return hardness_picture(made.solved_by, made.queries, accuracy, **material.look)
+
+
+EXHIBIT = Exhibit(
+    "Figure 5: query hardness, router accuracy and recall failures",
+    (needs_runs("accuracies of routers", 1),),
+    picture=_picture,
+    place=105,
+)

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
 from llmrouterbench.benching.folder import Runs
 from llmrouterbench.benching.replay import Replay, complete_routers, replay
-from llmrouterbench.naming import markdown_safe
 from llmrouterbench.shown import Shown
-from llmrouterbench.stats import Interval, Sample
-from llmrouterbench.studies.paired import pair
+from llmrouterbench.stats import Interval, Judgement, Sample, judged, pair
 
-Verdict = Literal["better", "worse", "noise", "the same", "not comparable"]
 _WATCHED = ("setting", "split", "validation_share", "tune", "embedder", "versions")
 
 
@@ -34,7 +31,7 @@ class Move:
     new: Interval
     moved: Interval
     cost: Interval
-    verdict: Verdict
+    verdict: Judgement
 
 
 @dataclass(frozen=True, repr=False)
@@ -45,6 +42,8 @@ class Diff(Shown):
     added     routers of the new runs that the old ones lack; `removed` the other way round
     protocol  what was set differently: key -> (old, new)
     """
+
+    words: ClassVar[str] = "reporting.comparison:markdown"
 
     moves: tuple[Move, ...]
     seeds: tuple[int, ...]
@@ -77,7 +76,7 @@ def compare_runs(old: Runs, new: Runs, *, replicates: int = 1000, seed: int = 0)
     for i, label in enumerate(shared):
         moved = means.difference(i + k, i)
         cost = means.cost_ratio(i + k, i)
-        moves.append(Move(label, means.accuracy(i), means.accuracy(i + k), moved, cost, verdict(moved)))
+        moves.append(Move(label, means.accuracy(i), means.accuracy(i + k), moved, cost, judged(moved)))
     moves.sort(key=lambda move: (-abs(np.nan_to_num(move.moved.value)), move.router))
     return Diff(
         tuple(moves),
@@ -119,53 +118,3 @@ def _side_by_side(old: Replay, new: Replay, labels: Sequence[str]) -> list[Sampl
         score, cost = np.hstack([a.score[:, i], b.score[:, j]]), np.hstack([a.cost[:, i], b.cost[:, j]])
         samples.append(Sample(a.dataset, a.group, score, cost))
     return samples
-
-
-def verdict(moved: Interval) -> Verdict:
-    """A difference in one word.
-
-    >>> verdict(Interval(0.02, 0.01, 0.03)), verdict(Interval(0.01, -0.01, 0.03)), verdict(Interval(0.0, 0.0, 0.0))
-    ('better', 'noise', 'the same')
-    """
-    if not np.isfinite(moved.low):
-        return "not comparable"
-    if moved.low == moved.value == moved.high == 0.0:
-        return "the same"
-    if moved.low <= 0.0 <= moved.high:
-        return "noise"
-    return "better" if moved.low > 0 else "worse"
-
-
-def summary(diff: Diff) -> str:
-    """Markdown fit for the comment on a pull request: what moved first, then the table."""
-    mark = " (SIMULATED data)" if diff.simulated else ""
-    parts = [f"### Routers: new against old{mark}", _headline(diff), _table(diff)]
-    notes = [f"- {key}: {markdown_safe(old)} -> {markdown_safe(new)}" for key, (old, new) in diff.protocol.items()]
-    notes += [f"- only in the new runs: {', '.join(map(markdown_safe, diff.added))}"] if diff.added else []
-    notes += [f"- only in the old runs: {', '.join(map(markdown_safe, diff.removed))}"] if diff.removed else []
-    notes.append(f"- {len(diff.seeds)} seeds; 95 % paired bootstrap over queries and seeds, without correction")
-    return "\n\n".join([*parts, "\n".join(notes)]) + "\n"
-
-
-def _headline(diff: Diff) -> str:
-    moved = diff.moved
-    if not moved:
-        return f"Nothing moved beyond noise ({len(diff.moves)} routers compared)."
-    words = [
-        f"{markdown_safe(move.router)} {move.verdict} by {100 * abs(move.moved.value):.2f} points" for move in moved
-    ]
-    return f"Moved beyond noise: {'; '.join(words)}. The other {len(diff.moves) - len(moved)} did not."
-
-
-def _table(diff: Diff) -> str:
-    lines = ["| router | old | new | moved, points [95 % CI] | cost | verdict |", "|:--|--:|--:|--:|--:|:--|"]
-    for move in diff.moves:
-        span = f"{_points(move.moved.value)} [{_points(move.moved.low)}, {_points(move.moved.high)}]"
-        cost = "-" if not np.isfinite(move.cost.value) else f"{100 * move.cost.value:+.1f} %"
-        accuracy = f"{100 * move.old.value:.2f} | {100 * move.new.value:.2f}"
-        lines.append(f"| {markdown_safe(move.router)} | {accuracy} | {span} | {cost} | {move.verdict} |")
-    return "\n".join(lines)
-
-
-def _points(value: float) -> str:
-    return f"{round(100 * value, 2) + 0.0:+.2f}"

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from llmrouterbench.metrics import avg_acc
+from llmrouterbench.metrics import avg_acc, dataset_means
+from llmrouterbench.reporting.exhibits._material import Exhibit, Material
 from llmrouterbench.reporting.figures.matrix import ROW, matrix_panel
 from llmrouterbench.reporting.figures.picture import MOST_ROWS, Picture, canvas, drawing, first_rows, left_out
 from llmrouterbench.reporting.frames import wide_frame
@@ -48,4 +49,18 @@ def heatmap_picture(
     matrix_panel(axes, table[:MOST_ROWS, : len(shown)], drawn, shown, "cividis")
     axes.axvline(0.5, color="white", linewidth=3.0)
     data = wide_frame({"name": ranked}, columns, table)
-    return Picture("heatmap", figure, data, said)
+    return Picture(figure, data, said)
+
+
+def _picture(material: Material) -> Picture:
+    """Of runs: routers, references and models on the test part, mean over seeds; of outcomes: models on all queries."""
+    if material.decided is None:
+        pool = material.outcomes.pool
+        acc = dataset_means(pool.score, pool.dataset, pool.datasets).T
+        return heatmap_picture(pool.models, pool.datasets, acc, **material.look)
+    rows = material.board.rows
+    acc = np.array([row.accuracy for row in rows])
+    return heatmap_picture([row.name for row in rows], material.board.datasets, acc, **material.look)
+
+
+EXHIBIT = Exhibit("Accuracy by dataset", picture=_picture, place=201)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from llmrouterbench.reporting.exhibits._material import Exhibit, Material
 from llmrouterbench.reporting.figures.curves import Curve, check_curves, curve_table, draw_curves, draw_levels
 from llmrouterbench.reporting.figures.picture import Picture, canvas, drawing, legend_beside
 
@@ -36,4 +37,13 @@ def subsets_picture(
     axes.set_ylabel("oracle AvgAcc, %")
     marks, names = draw_levels(axes, lines)
     legend_beside(axes, [*handles, *marks], [*list(curves)[: len(handles)], *names])
-    return Picture("figure06_subsets", figure, curve_table("models", x, curves, lines), tuple(notes))
+    return Picture(figure, curve_table("models", x, curves, lines), tuple(notes))
+
+
+def _picture(material: Material) -> Picture:
+    curves = {curve.name: Curve.of(curve.oracle) for curve in material.curves}
+    note = "Curated and top-k subsets are chosen on the same queries, in hindsight; random is the expectation."
+    return subsets_picture(material.curves[0].size, curves, notes=[note], **material.look)
+
+
+EXHIBIT = Exhibit("Figure 6: oracle of curated, top-k and random subsets", picture=_picture, place=106)

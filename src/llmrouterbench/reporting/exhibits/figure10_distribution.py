@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from llmrouterbench.numerals import count, percent
+from llmrouterbench.reporting.exhibits._material import Exhibit, Material, needs_runs
 from llmrouterbench.reporting.figures.matrix import ROW, matrix_panel
 from llmrouterbench.reporting.figures.picture import MOST_ROWS, Picture, canvas, drawing, left_out
 from llmrouterbench.reporting.frames import wide_frame
@@ -41,14 +43,36 @@ def distribution_picture(
     drawn = list(routers)[:MOST_ROWS]
     said = [*left_out(len(routers), len(drawn), "routers", "AvgAcc")]
     if len(named) < len(models):
-        said.append(
-            f"Others: {len(models) - len(named)} models without {100 * least:g} % of any router's queries, or not among"
-            f" the {_MOST_MODELS} most used."
-        )
+        others, bar = count(len(models) - len(named)), percent(least, unit=" %")
+        most = f"or not among the {_MOST_MODELS} most used"
+        said.append(f"Others: {others} models without {bar} of any router's queries, {most}.")
     said += notes
     figure, (axes,) = canvas(
         f"Share of queries that each model serves, %: {title}", 1.9 + ROW * len(drawn), simulated=simulated, notes=said
     )
     matrix_panel(axes, table[:MOST_ROWS], drawn, columns, "Blues")
     data = wide_frame({"router": routers}, [models[i] for i in order.tolist()], 100 * share[:, order])
-    return Picture("figure10_distribution", figure, data, tuple(said))
+    return Picture(figure, data, tuple(said))
+
+
+def _picture(material: Material) -> Picture:
+    """On the test part, mean over seeds, each router where validation put it."""
+    routers = [row.name for row in material.board.of_kind("router")]
+    share = np.array([_served_share(material, router) for router in routers])
+    return distribution_picture(routers, material.outcomes.models, share, **material.look)
+
+
+def _served_share(material: Material, router: str) -> FloatArray:
+    """Share (m,) of the test queries that each model served, mean over seeds."""
+    runs, shares = material.runs, []
+    for seed, point in zip(runs.seeds, material.played.chosen[router], strict=True):
+        part = runs.decisions[router, seed].parts["test"]
+        mine = part.point == point
+        served = np.bincount(part.model[mine], part.served[mine], minlength=len(runs.outcomes.models))
+        shares.append(served / served.sum())
+    return np.asarray(np.mean(shares, axis=0))
+
+
+EXHIBIT = Exhibit(
+    "Figure 10: which models the routers serve", (needs_runs("choices of routers", 1),), picture=_picture, place=110
+)

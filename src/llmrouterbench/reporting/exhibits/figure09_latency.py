@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from llmrouterbench.numerals import count
+from llmrouterbench.numerals import seconds as in_seconds
+from llmrouterbench.reporting.exhibits._material import Exhibit, Material, needs_seconds
 from llmrouterbench.reporting.figures.labels import label_points
 from llmrouterbench.reporting.figures.picture import GREY, Picture, canvas, cost_axis, drawing, numbered
 from llmrouterbench.studies.latency import frontier
@@ -44,8 +47,8 @@ def latency_picture(
         raise ValueError("a figure of latency needs a model with accuracy, cost and seconds, got none; give it seconds")
     best = frontier(table[:, 0], table[:, 1], table[:, 2])
     said = ["Ring: no other model is as accurate, as cheap and as fast."]
-    said += ["Hollow: seconds not known."] * bool((placed & ~timed).any())
-    said += [f"{int((~placed).sum())} models without a known accuracy or cost are not drawn."] * int((~placed).any())
+    said += ["Hollow: seconds unknown."] * bool((placed & ~timed).any())
+    said += [f"{count((~placed).sum())} models without a known accuracy or cost are not drawn."] * int((~placed).any())
     figure, (axes,) = canvas(f"Accuracy, cost and latency: {title}", 5.0, simulated=simulated, notes=[*said, *notes])
     cost_axis(axes, table[placed, 1])
     hollow = table[np.logical_and(placed, ~timed)]
@@ -55,9 +58,9 @@ def latency_picture(
     axes.margins(0.1)
     figure.draw_without_rendering()  # the layout must stand before labels are placed by pixels
     order = [i for i in np.lexsort((-table[:, 0], ~timed, ~best)).tolist() if placed[i]]
-    labels = [numbered(names[i], f", {table[i, 2]:.3g} s") if timed[i] else names[i] for i in order]
+    labels = [numbered(names[i], f", {in_seconds(table[i, 2])}") if timed[i] else names[i] for i in order]
     label_points(axes, np.column_stack([table[order, 1], 100 * table[order, 0]]), labels, gap=1.3)
-    return Picture("figure09_latency", figure, _table(names, table, best), (*said, *notes))
+    return Picture(figure, _table(names, table, best), (*said, *notes))
 
 
 def _table(names: Sequence[str], table: FloatArray, best: BoolArray) -> pl.DataFrame:
@@ -83,3 +86,13 @@ def _timed(axes: Axes, table: FloatArray, best: BoolArray) -> None:
     bar.minorticks_off()
     bar.ax.tick_params(labelsize=8)
     bar.set_label("seconds a query", fontsize=8)
+
+
+def _picture(material: Material) -> Picture:
+    """Means over all queries."""
+    names = [point.model for point in material.latencies]
+    planes = ([getattr(point, what).value for point in material.latencies] for what in ("score", "cost", "seconds"))
+    return latency_picture(names, *planes, **material.look)
+
+
+EXHIBIT = Exhibit("Figure 9: accuracy, cost and latency", (needs_seconds,), picture=_picture, place=109)

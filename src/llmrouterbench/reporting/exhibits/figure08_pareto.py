@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from llmrouterbench.metrics import pareto_dist
+from llmrouterbench.numerals import number
+from llmrouterbench.reporting.exhibits._material import Exhibit, Material, needs_points, needs_runs
 from llmrouterbench.reporting.figures.labels import label_points
 from llmrouterbench.reporting.figures.picture import (
     COLOURS,
@@ -27,12 +29,11 @@ from llmrouterbench.reporting.figures.picture import (
 if TYPE_CHECKING:
     import polars as pl
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     from llmrouterbench.reporting.board import Leaderboard, Point
 
 _MOST_ROUTERS = 24
-Place = tuple[float, float]
+Spot = tuple[float, float]
 """Cost in USD and AvgAcc as a fraction."""
 
 
@@ -40,7 +41,7 @@ Place = tuple[float, float]
 def pareto_picture(
     points: Sequence[Point],
     *,
-    chosen: Mapping[str, Place] | None = None,
+    chosen: Mapping[str, Spot] | None = None,
     title: str = "",
     base: str = "",
     simulated: bool = False,
@@ -65,16 +66,16 @@ def pareto_picture(
         (p for p in points if p.kind == "model"), key=lambda p: (p.name != base, not p.on_frontier, -p.avg_acc)
     )
     axes.scatter([p.cost for p in models], [100 * p.avg_acc for p in models], s=22, color=GREY, zorder=3)
-    places = chosen or {}
-    handles += [_router(axes, points, name, i, places.get(name)) for i, name in enumerate(drawn)]
+    spots = chosen or {}
+    handles += [_router(axes, points, name, i, spots.get(name)) for i, name in enumerate(drawn)]
     dist = dict(zip(data["name"].to_list(), data["pareto_dist"].to_list(), strict=True))
-    names = ["frontier of all points", *(numbered(name, f" ({dist[name]:.3f})") for name in drawn)]
-    heading = "router (ParetoDist)" + ("\nlarge mark: chosen on validation" if places else "")
+    names = ["frontier of all points", *(numbered(name, f" ({number(dist[name], 3)})") for name in drawn)]
+    heading = "router (ParetoDist)" + ("\nlarge mark: chosen on validation" if spots else "")
     legend_beside(axes, handles, names, heading)
     figure.draw_without_rendering()  # the layout must stand before labels are placed by pixels
     at = np.array([(p.cost, 100 * p.avg_acc) for p in models]).reshape(-1, 2)
     label_points(axes, at, [p.name for p in models], bold=0 if models and models[0].name == base else None)
-    return Picture("figure08_pareto", figure, data, notes)
+    return Picture(figure, data, notes)
 
 
 def _best(points: Sequence[Point], name: str) -> float:
@@ -109,7 +110,7 @@ def _frontier(axes: Axes, points: Sequence[Point]) -> Any:
     return axes.plot(cost, acc, color="#999999", linewidth=2.0, zorder=1)[0]
 
 
-def _router(axes: Axes, points: Sequence[Point], name: str, i: int, chosen: Place | None) -> Any:
+def _router(axes: Axes, points: Sequence[Point], name: str, i: int, chosen: Spot | None) -> Any:
     """The sweep of one router, and a larger mark where validation put it; a router of one point is a large mark."""
     sweep = sorted((p for p in points if p.kind == "router" and p.name == name), key=lambda p: p.index)
     look: dict[str, Any] = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[(i + i // 7) % len(MARKERS)]}
@@ -130,18 +131,25 @@ def board_picture(board: Leaderboard) -> Picture:
     return pareto_picture(
         board.points,
         chosen={row.name: (row.cost.value, row.avg_acc.value) for row in rows},
-        title=board.title.removeprefix("Leaderboard: "),
+        title=board.name,
         base=board.base,
         simulated=board.simulated,
     )
 
 
-def pareto_figure(board: Leaderboard) -> Figure:
-    """The drawing of `board_picture`."""
-    return board_picture(board).figure
-
-
 def pareto_files(board: Leaderboard) -> dict[str, bytes]:
     """The figure as file contents, "pareto.png" and "pareto.svg"; the same bytes for the same board."""
-    files = picture_files(board_picture(board))
-    return {f"pareto.{kind}": files[f"figure08_pareto.{kind}"] for kind in ("png", "svg")}
+    files = picture_files(board_picture(board), "pareto")
+    return {name: files[name] for name in ("pareto.png", "pareto.svg")}
+
+
+def _picture(material: Material) -> Picture:
+    return board_picture(material.board)
+
+
+EXHIBIT = Exhibit(
+    "Figure 8: accuracy against cost, the frontier and ParetoDist",
+    (needs_runs("operating points of routers"), needs_points),
+    picture=_picture,
+    place=108,
+)

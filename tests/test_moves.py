@@ -8,9 +8,10 @@ import pytest
 
 from llmrouterbench.benching.bench import bench
 from llmrouterbench.benching.folder import Decisions, Runs, Served, load_runs
+from llmrouterbench.reporting.comparison import markdown
 from llmrouterbench.simulation.simulate import simulate
 from llmrouterbench.splits import Split
-from llmrouterbench.studies.comparing import compare_runs, summary
+from llmrouterbench.studies.moves import compare_runs
 from llmrouterbench.table import Outcomes
 
 N = 200
@@ -63,7 +64,7 @@ def test_the_summary_is_markdown_that_no_name_can_break() -> None:
     name = "a|b<script>"
     old, new = runs_of({name: WEAK, "same": HALF}), runs_of({name: STRONG, "same": HALF})
     new = replace(new, facts={**new.facts, "embedder": {"name": "minilm"}})
-    text = summary(compare_runs(old, new))
+    text = markdown(compare_runs(old, new))
     assert "Moved beyond noise: a\\|b&lt;script&gt; better by" in text
     assert "The other 1 did not." in text
     assert "<script>" not in text
@@ -74,7 +75,7 @@ def test_the_summary_is_markdown_that_no_name_can_break() -> None:
 
 def test_nothing_moved_is_said() -> None:
     runs = runs_of({"same": HALF})
-    assert "Nothing moved beyond noise (1 routers compared)." in summary(compare_runs(runs, runs))
+    assert "Nothing moved beyond noise (1 routers compared)." in markdown(compare_runs(runs, runs))
 
 
 def test_runs_that_may_not_be_compared_are_refused() -> None:
@@ -97,4 +98,4 @@ def test_only_shared_seeds_of_real_benches_are_compared(tmp_path: Path) -> None:
     diff = compare_runs(load_runs(tmp_path / "old"), load_runs(tmp_path / "new"), replicates=100)
     assert diff.seeds == (2,)
     assert {move.verdict for move in diff.moves} == {"the same"}
-    assert "SIMULATED" in summary(diff)
+    assert "SIMULATED" in markdown(diff)

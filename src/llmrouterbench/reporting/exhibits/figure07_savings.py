@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from llmrouterbench.numerals import NONE
+from llmrouterbench.reporting.exhibits._material import Exhibit, Material, needs_runs
 from llmrouterbench.reporting.figures.bars import ROW, bar_panel
 from llmrouterbench.reporting.figures.picture import (
     MOST_ROWS,
@@ -18,26 +21,24 @@ from llmrouterbench.reporting.figures.picture import (
     left_out,
     rows_axis,
 )
-from llmrouterbench.stats import Interval
+from llmrouterbench.stats import UNKNOWN_NUMBER, Interval
 
 if TYPE_CHECKING:
     import polars as pl
 
-_NAN = float("nan")
-
 
 @dataclass(frozen=True)
 class Saving:
-    """PerfGain and CostSave of one router, as fractions; the value is NaN where no point reaches the base.
+    """PerfGain and CostSave of one router, as fractions; CostSave is None where no point reaches the base.
 
     hindsight_*  the same with the operating point chosen on the test part, as in the paper; NaN: not drawn
     """
 
     name: str
     perf_gain: Interval
-    cost_save: Interval
-    hindsight_perf_gain: float = _NAN
-    hindsight_cost_save: float = _NAN
+    cost_save: Interval | None
+    hindsight_perf_gain: float = math.nan
+    hindsight_cost_save: float = math.nan
 
 
 @drawing
@@ -49,7 +50,7 @@ def savings_picture(
     simulated: bool = False,
     notes: Sequence[str] = (),
 ) -> Picture:
-    """Draw two bars a router, the best PerfGain on top; N/A where no operating point reaches the base.
+    """Draw two bars a router, the best PerfGain on top; "none" where no operating point reaches the base.
 
     A diamond marks the number in hindsight where there is one. Raises ValueError without rows. Source: Figure 7.
     """
@@ -61,7 +62,8 @@ def savings_picture(
     said = [*left_out(len(rows), len(drawn), "routers", "PerfGain")]
     said += ["Line: 95 % interval."] * any(np.isfinite(row.perf_gain.low) for row in drawn)
     said += ["Bar: operating point chosen on validation; diamond: in hindsight, on the test part."] * hindsight
-    said += ["N/A: no operating point is as accurate as the base.", *notes]
+    reaches = all(row.cost_save is not None for row in drawn)
+    said += [*([] if reaches else [f'"{NONE}": no operating point is as accurate as the base.']), *notes]
     figure, axes = canvas(
         f"Gains and savings against {base}: {title}", 1.0 + ROW * len(drawn), (1, 2),
         simulated=simulated, notes=said, sharey=True,
@@ -70,7 +72,7 @@ def savings_picture(
     bar_panel(axes[0], [row.perf_gain for row in drawn], "PerfGain, %", sign="+", marks=gains)
     bar_panel(axes[1], [row.cost_save for row in drawn], "CostSave, %", sign="+", marks=saves)
     rows_axis(axes, [row.name for row in drawn])
-    return Picture("figure07_savings", figure, _table(ranked), tuple(said))
+    return Picture(figure, _table(ranked), tuple(said))
 
 
 def _table(rows: Sequence[Saving]) -> pl.DataFrame:
@@ -79,6 +81,22 @@ def _table(rows: Sequence[Saving]) -> pl.DataFrame:
     columns: dict[str, list[object]] = {"name": [row.name for row in rows]}
     for name in ("perf_gain", "cost_save"):
         for part, ending in (("value", ""), ("low", "_low"), ("high", "_high")):
-            columns[f"{name}_percent{ending}"] = [100 * getattr(getattr(row, name), part) for row in rows]
+            columns[f"{name}_percent{ending}"] = [100 * getattr(getattr(row, name), part, math.nan) for row in rows]
         columns[f"hindsight_{name}_percent"] = [100 * getattr(row, f"hindsight_{name}") for row in rows]
     return pl.DataFrame(columns).fill_nan(None)
+
+
+def _picture(material: Material) -> Picture:
+    """Points chosen on validation with intervals, and in hindsight as in the paper."""
+    board = material.board
+    rows = [
+        Saving(
+            row.name, row.perf_gain, row.cost_save if board.priced else UNKNOWN_NUMBER, row.hindsight_perf_gain,
+            row.hindsight_cost_save if board.priced else math.nan,
+        )
+        for row in board.of_kind("router")
+    ]  # fmt: skip
+    return savings_picture(rows, base=board.base, **material.look)
+
+
+EXHIBIT = Exhibit("Figure 7: PerfGain and CostSave", (needs_runs("gains of routers", 1),), picture=_picture, place=107)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -20,8 +21,7 @@ from llmrouterbench.benching.folder import Runs
 from llmrouterbench.benching.replay import Replay, replay
 from llmrouterbench.metrics import avg_acc
 from llmrouterbench.naming import did_you_mean
-from llmrouterbench.stats import Sample
-from llmrouterbench.studies.paired import Paired, pair
+from llmrouterbench.stats import Interval, Paired, Sample, pair
 from llmrouterbench.table import FloatArray
 
 
@@ -48,11 +48,12 @@ def benjamini_hochberg(p: FloatArray) -> FloatArray:
     return np.asarray(false_discovery_control(p))
 
 
+Finding = Literal["better", "worse", "not distinguishable"]
 CONTROLS: dict[str, Callable[[FloatArray], FloatArray]] = {"holm": holm, "benjamini-hochberg": benjamini_hochberg}
 
 
 @dataclass(frozen=True)
-class Comparisons:
+class Differences:
     """All paired differences of k routers, in AvgAcc; row minus column.
 
     names       k routers, the most accurate first
@@ -77,26 +78,22 @@ class Comparisons:
         """Routers that are not distinguishable from one. Raises KeyError for one that is not there."""
         if name not in self.names:
             raise KeyError(f"no router named {name!r} in the comparison{did_you_mean(name, self.names)}")
-        row = self.adjusted[self.names.index(name)]
+        row = self.names.index(name)
         return tuple(
-            other for other, p in zip(self.names, row.tolist(), strict=True) if other != name and not p < self.alpha
+            other
+            for column, other in enumerate(self.names)
+            if column != row and self.says(row, column) == "not distinguishable"
         )
 
-    def sentence(self, name: str) -> str:
-        """What can be said of one router, in words."""
-        tied = self.tied_with(name)
-        row = self.names.index(name)
-        counts = {"better than": 0, "worse than": 0}
-        for i, other in enumerate(self.names):
-            if other != name and other not in tied:
-                counts["better than" if self.difference[row, i] > 0 else "worse than"] += 1
-        parts = [f"{words} {n} of {len(self.names) - 1} others" for words, n in counts.items() if n]
-        parts += [f"not distinguishable from {_few(tied)}"] if tied else []
-        return f"{name}: {', '.join(parts)} ({self.control}, level {self.alpha:g})" if parts else f"{name}: alone"
+    def at(self, row: int, column: int) -> Interval:
+        """One difference by itself."""
+        return Interval(*(float(plane[row, column]) for plane in (self.difference, self.low, self.high)))
 
-
-def _few(names: Sequence[str], most: int = 5) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+    def says(self, row: int, column: int) -> Finding:
+        """One difference in a word, after the correction."""
+        if not self.adjusted[row, column] < self.alpha:
+            return "not distinguishable"
+        return "better" if self.difference[row, column] > 0 else "worse"
 
 
 def compare_routers(
@@ -107,7 +104,7 @@ def compare_routers(
     replicates: int = 1000,
     seed: int = 0,
     played: Replay | None = None,
-) -> Comparisons:
+) -> Differences:
     """The matrix of all complete routers of some runs, at their validation-chosen operating points.
 
     Raises ValueError for a control that is not known or a level outside (0, 1).
@@ -127,7 +124,7 @@ def compare_columns(
     alpha: float = 0.05,
     replicates: int = 1000,
     seed: int = 0,
-) -> Comparisons:
+) -> Differences:
     """The matrix of the columns of some samples, one sample a seed."""
     if control not in CONTROLS:
         raise ValueError(f"no multiple-comparison control named {control!r}{did_you_mean(control, CONTROLS)}")
@@ -147,7 +144,7 @@ def compare_columns(
     lower = (upper[1], upper[0])
     p[lower], adjusted[lower] = p[upper], adjusted[upper]
     difference[lower], low[lower], high[lower] = -difference[upper], -high[upper], -low[upper]
-    return Comparisons(tuple(names[i] for i in order), difference, low, high, p, adjusted, control, alpha)
+    return Differences(tuple(names[i] for i in order), difference, low, high, p, adjusted, control, alpha)
 
 
 def _draws(means: Paired, column: int, base: int) -> FloatArray:
