@@ -235,7 +235,8 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         "saver_difference", "AvgAcc there", "AvgAcc of that point minus that of Best Single, on test",
-        lambda row: Cell.of(row.saver_difference, points, NONE), "validation", unit="points", needs="costs", interval=True,
+        lambda row: Cell.of(row.saver_difference, points, NONE), "validation",
+        unit="points", needs="costs", interval=True,
     ),
     Column(
         "saver_seeds", "seeds with such a point", "Best Single serves in the others",
