@@ -378,6 +378,8 @@ def test_an_exhibit_that_fails_is_left_out_with_its_reason_and_the_rest_is_there
         "forgets": Exhibit(
             "No table, but runs", table=lambda material: pl.DataFrame({"n": [len(material.runs.seeds)]})
         ),
+        "nested": Exhibit("A table that no CSV can hold", table=lambda material: pl.DataFrame({"n": [[1, 2]]})),
+        "dict": Exhibit("No table at all", table=lambda material: {"n": 1}),  # type: ignore[arg-type,return-value]
         "undrawable": Exhibit("A picture that cannot be stored", picture=undrawable),
     }
     found = write_exhibits(exhibits(load_runs(runs_folder), samples=10, wanted=wanted), tmp_path / "report")
@@ -389,7 +391,7 @@ def test_an_exhibit_that_fails_is_left_out_with_its_reason_and_the_rest_is_there
     assert found.left_out["unreadable"] == (
         "failed with ModuleNotFoundError: No module named 'a_library_that_nobody_has'"
     )
-    assert found.left_out["undrawable"].startswith("failed with ")
+    assert all(found.left_out[name].startswith("failed with ") for name in ("undrawable", "nested", "dict"))
     text = (tmp_path / "report" / "exhibits.md").read_text()
     assert "- [One file more](tables/added.csv)" in text
     assert "- A table that raises: failed with KeyError: 'no such router'" in text

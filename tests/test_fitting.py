@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -330,6 +331,10 @@ def test_the_commands_fit_list_and_route(tmp_path: Path) -> None:
     assert shown.exit_code == 0, shown.output
     assert "SIMULATED" in shown.output
     assert "calibration error" in shown.output
+    assert (tmp_path / "router" / "reliability.csv").is_file() == (find_spec("matplotlib") is not None)
+    assert not any(
+        "reliability" in name for name in json.loads((tmp_path / "router/manifest.json").read_text())["files"]
+    )
     listed = json.loads(run.invoke(app, ["policies", to, "--json", "--policy", "best"]).stdout)
     assert listed["policies"][0]["policy"] == "best"
     assert run.invoke(app, ["policies", to, "--policy", "cheapest --min-quality 0.6"]).exit_code == 0

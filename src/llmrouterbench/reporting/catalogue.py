@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
+
+import polars as pl
 
 from llmrouterbench.files import write_bytes
 from llmrouterbench.naming import markdown_safe
@@ -11,6 +15,8 @@ from llmrouterbench.reporting.exhibits import Exhibits, all_exhibits, failed
 from llmrouterbench.reporting.figures.picture import picture_files
 
 NAME = "exhibits.md"
+Files = dict[str, bytes]
+Part = TypeVar("Part")
 
 
 def write_exhibits(made: Exhibits, folder: Path) -> Exhibits:
@@ -18,26 +24,44 @@ def write_exhibits(made: Exhibits, folder: Path) -> Exhibits:
 
     Returns the exhibits, those that could not be drawn to the end left out with their reason.
     """
-    drawn, left_out = {}, dict(made.left_out)
-    for name, picture in made.pictures.items():
-        try:
-            drawn[name] = picture_files(picture, name)
-        except Exception as error:  # one figure must not end the report of all the others
-            left_out[name] = failed(error)
-    made = replace(made, pictures={name: made.pictures[name] for name in drawn}, left_out=left_out)
+    left_out = dict(made.left_out)
+    tables = _rendered(made.tables, _table_files, left_out)
+    figures = _rendered(made.pictures, picture_files, left_out)
     for name in {**all_exhibits(), **made.titles}:
-        if name not in made.tables:
+        if name not in tables:
             (folder / "tables" / f"{name}.csv").unlink(missing_ok=True)
-        if name not in drawn:
+        if name not in figures:
             for ending in ("csv", "svg", "png"):
                 (folder / "figures" / f"{name}.{ending}").unlink(missing_ok=True)
-    for name, table in made.tables.items():
-        write_bytes(folder / "tables" / f"{name}.csv", table.write_csv().encode())
-    for files in drawn.values():
-        for file, data in files.items():
-            write_bytes(folder / "figures" / file, data)
+    for place, files in (("tables", tables), ("figures", figures)):
+        for one in files.values():
+            for file, data in one.items():
+                write_bytes(folder / place / file, data)
+    made = replace(
+        made,
+        tables={name: made.tables[name] for name in tables},
+        pictures={name: made.pictures[name] for name in figures},
+        left_out=left_out,
+    )
     write_bytes(folder / NAME, markdown(made).encode())
     return made
+
+
+def _rendered(
+    parts: Mapping[str, Part], render: Callable[[Part, str], Files], left_out: dict[str, str]
+) -> dict[str, Files]:
+    """The files of every exhibit by its name; one that fails goes to those left out."""
+    found = {}
+    for name, part in parts.items():
+        try:
+            found[name] = render(part, name)
+        except Exception as error:  # one exhibit must not end the report of all the others
+            left_out[name] = failed(error)
+    return found
+
+
+def _table_files(table: pl.DataFrame, name: str) -> Files:
+    return {f"{name}.csv": table.write_csv().encode()}
 
 
 def markdown(made: Exhibits, figures: str = "figures", tables: str = "tables") -> str:

@@ -118,17 +118,16 @@ class Cell:
 class Column:
     """A number of every row.
 
-    key     its field in `Row`, its key in JSON and CSV
-    title   its head; "{baseline}" stands for the name of the baseline
-    about   what it means, for the page
-    cell    how it is printed
-    unit    "%", "points", "USD", or "" where there is none
-    needs   "costs": nothing without known costs; "peaks": nothing but under the paper's protocol
-    shown   where it stands; files have every column
-    spans   where its interval stands beside it
-    ends    whether it has an interval at all
-    head    its head in Markdown and the terminal, where that is not the title
-    words   whether it is words, not a number
+    key       its field in `Row`, its key in JSON and CSV
+    title     its head; "{baseline}" stands for the name of the baseline
+    about     what it means, for the page
+    cell      how it is printed
+    unit      "%", "points", "USD", or "" where there is none
+    needs     "costs": nothing without known costs; "peaks": nothing but under the paper's protocol
+    shown     where it stands; files have every column
+    interval  whether it has one, and `spans` where that stands beside it
+    head      its head in Markdown and the terminal, where that is not the title
+    words     whether it is words, not a number
     """
 
     key: str
@@ -140,7 +139,7 @@ class Column:
     needs: Literal["", "costs", "peaks"] = ""
     shown: tuple[Medium, ...] = EVERYWHERE
     spans: tuple[Medium, ...] = EVERYWHERE
-    ends: bool = False
+    interval: bool = False
     head: str = ""
     words: bool = False
 
@@ -157,7 +156,7 @@ class Column:
     def values(self, row: Row) -> dict[str, Any]:
         """The cells of the CSV by head."""
         value = getattr(row, self.key)
-        if not self.ends:
+        if not self.interval:
             return {self.key: value}
         one = value or UNKNOWN_NUMBER
         return {self.key: one.value, f"{self.key}_low": one.low, f"{self.key}_high": one.high}
@@ -190,7 +189,7 @@ def _hindsight_saving(row: Row) -> Cell:
 COLUMNS: tuple[Column, ...] = (
     Column(
         "avg_acc", "AvgAcc", "mean over datasets of the mean score",
-        lambda row: Cell.of(row.avg_acc, _two_digits, ends=percent), ends=True, head="AvgAcc [95 % CI]",
+        lambda row: Cell.of(row.avg_acc, _two_digits, ends=percent), interval=True, head="AvgAcc [95 % CI]",
     ),
     Column(
         "avg_acc_std", "std of AvgAcc", "standard deviation over seeds",
@@ -198,7 +197,7 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         "difference", "vs {baseline}", "AvgAcc minus that of the baseline; ~: not distinguishable from it",
-        _difference, unit="points", ends=True,
+        _difference, unit="points", interval=True,
     ),
     Column(
         "verdict", "in words",
@@ -207,36 +206,37 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         "gain_r", "Gain@R", "gain over a random choice",
-        lambda row: Cell.of(row.gain_r, points), shown=WIDE, spans=PAGE, ends=True,
+        lambda row: Cell.of(row.gain_r, points), shown=WIDE, spans=PAGE, interval=True,
     ),
     Column(
         "gain_b", "Gain@B", "gain over Best Single",
-        lambda row: Cell.of(row.gain_b, points), shown=WIDE, spans=PAGE, ends=True,
+        lambda row: Cell.of(row.gain_b, points), shown=WIDE, spans=PAGE, interval=True,
     ),
     Column(
         "gap_o", "Gap@O", "gap to the Oracle; lower is better",
-        lambda row: Cell.of(row.gap_o, percent), spans=PAGE, ends=True,
+        lambda row: Cell.of(row.gap_o, percent), spans=PAGE, interval=True,
     ),
     Column(
         "recovered", "recovered", "share of the way from Best Single to the Oracle",
-        lambda row: Cell.of(row.recovered, percent), shown=WIDE, spans=PAGE, ends=True,
+        lambda row: Cell.of(row.recovered, percent), shown=WIDE, spans=PAGE, interval=True,
     ),
     Column(
         "cost", "Cost", "all test queries of a seed, mean over seeds; *: some calls have no known cost, see the notes",
         lambda row: Cell.of(row.cost, usd, mark="*" if row.unknown_cost else ""),
-        unit="USD", needs="costs", spans=WIDE, ends=True, head="Cost USD",
+        unit="USD", needs="costs", spans=WIDE, interval=True, head="Cost USD",
     ),
     Column(
         "perf_gain", "PerfGain", "AvgAcc over that of Best Single, minus 1",
-        lambda row: Cell.of(row.perf_gain, points), "validation", ends=True,
+        lambda row: Cell.of(row.perf_gain, points), "validation", interval=True,
     ),
     Column(
         "cost_save", "CostSave", "at the cheapest point that reaches Best Single on validation",
-        lambda row: Cell.of(row.cost_save, points, NONE), "validation", needs="costs", ends=True,
+        lambda row: Cell.of(row.cost_save, points, NONE), "validation", needs="costs", interval=True,
     ),
     Column(
         "saver_difference", "AvgAcc there", "AvgAcc of that point minus that of Best Single, on test",
-        lambda row: Cell.of(row.saver_difference, points, NONE), "validation", unit="points", needs="costs", ends=True,
+        lambda row: Cell.of(row.saver_difference, points, NONE), "validation",
+        unit="points", needs="costs", interval=True,
     ),
     Column(
         "saver_seeds", "seeds with such a point", "Best Single serves in the others",
