@@ -8,6 +8,7 @@ import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from shutil import rmtree
 
 import orjson
 import pytest
@@ -232,6 +233,20 @@ def test_each_plug_in_is_listed_with_what_is_wrong_with_it(run: Run) -> None:
     assert "AttributeError: " in faults["dataset", "missing", "theirs"]
     assert "must be a Dataset of the name 'whispers', got Dataset" in faults["dataset", "whispers", "theirs"]
     assert "must be a class with `fit`, got Dataset" in faults["router", "value", "theirs"]
+
+
+def test_a_damaged_list_of_another_package_hides_nothing(run: Run, installed: Path) -> None:
+    info = installed / "torn-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: torn\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[llmrouterbench.routers]\nno entry point\n")
+    try:
+        assert "shouts" in run("datasets").stdout
+        said = run("plugins", "--json")
+        assert "package torn must list its entry points as NAME = MODULE:NAME, got TypeError" in said.stderr
+        assert "shouts" in said.stdout
+    finally:
+        rmtree(info)
 
 
 def test_lists_go_on_past_what_is_broken(run: Run) -> None:

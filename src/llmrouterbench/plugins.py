@@ -5,9 +5,9 @@ A plug-in cannot take one of our names. One that is broken fails alone and in on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
 from typing import Any
 
 
@@ -86,9 +86,29 @@ class PlugIns:
         return ""
 
     def _all(self) -> list[PlugIn]:
-        points = entry_points(group=f"llmrouterbench.{self.kind}s")
+        points = _listed(f"llmrouterbench.{self.kind}s")
         found = [PlugIn(self.kind, one.name, one.value, one.dist.name if one.dist else "unknown") for one in points]
         return sorted(found, key=lambda one: (one.name, one.package))
+
+
+def _listed(group: str) -> Iterable[EntryPoint]:
+    try:
+        return entry_points(group=group)
+    except Exception:  # some package's list is damaged: those of the others still count
+        return [point for package in distributions() for point in _points(package)[0] if point.group == group]
+
+
+def damaged() -> list[str]:
+    """A sentence for each installed package whose list of entry points cannot be read."""
+    return [said for package in distributions() if (said := _points(package)[1])]
+
+
+def _points(package: Distribution) -> tuple[Iterable[EntryPoint], str]:
+    """The entry points of a package, and why they cannot be read."""
+    try:
+        return package.entry_points, ""
+    except Exception as error:
+        return (), f"package {package.name} must list its entry points as NAME = MODULE:NAME, got {_said(error)}"
 
 
 def _said(error: BaseException) -> str:

@@ -10,7 +10,10 @@ from llmrouterbench.commands.app import Json, app
 def plugins(json: Json = False) -> None:
     """List routers, datasets, embedders and importers of installed packages, and why one cannot be used."""
     from llmrouterbench import datasets, embedders, importers, routers
+    from llmrouterbench.plugins import damaged
 
+    for sentence in damaged():
+        say(sentence)
     kinds = (routers.PLUG_INS, datasets.PLUG_INS, embedders.PLUG_INS, importers.PLUG_INS)
     rows = [
         {"kind": one.kind, "name": one.name, "package": one.package, "fault": fault}
