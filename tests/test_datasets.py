@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,7 @@ import orjson
 import polars as pl
 import pytest
 
-import llmrouterbench.datasets as registry
-from llmrouterbench.datasets import DATASETS, Dataset, Instruments, Source, dataset, dataset_names, load
+from llmrouterbench.datasets import DATASETS, Dataset, Instruments, Source, dataset, load
 from llmrouterbench.datasets._files import RECORD, local_files
 from llmrouterbench.replies import Item, Reply
 from llmrouterbench.sandbox.run import Execution
@@ -193,19 +191,6 @@ def test_unknown_names_and_subsets() -> None:
         dataset("gqpa")
     with pytest.raises(ValueError, match="'mmlupro' has no subset 'test_100'; did you mean 'test_1000'"):
         load("mmlupro", subset="test_100")
-
-
-def test_plug_ins_are_found_and_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    points = [
-        EntryPoint("mine", "llmrouterbench.datasets.aime:DATASET", "g"),
-        EntryPoint("wrong", "llmrouterbench.datasets.aime:YEARS", "g"),
-        EntryPoint("aime", "nowhere:AT_ALL", "g"),
-    ]
-    monkeypatch.setattr(registry, "entry_points", lambda group: EntryPoints(points))
-    assert dataset_names()[-2:] == ["mine", "wrong"]
-    assert dataset("mine").name == dataset("aime").name == "aime"
-    with pytest.raises(TypeError, match="'wrong' must be a Dataset, got tuple"):
-        dataset("wrong")
 
 
 def test_a_changed_file_is_refused(tmp_path: Path) -> None:

@@ -34,9 +34,9 @@ def changed(**more: Any) -> dict[str, Any]:
         (changed(models=[{"name": "m", "provider": "b"}]), "model 'm': no provider named 'b'; there are a"),
         (changed(models=[{"name": "auto", "provider": "a"}]), "must not be called auto"),
         (changed(models=[*GOOD["models"], *GOOD["models"]]), "every model must be named once, got 'm' twice"),
-        (changed(models=[{"name": "m", "provider": "a", "lacks": ["audio"]}]), "models[0].lacks[0] must be right"),
+        (changed(models=[{"name": "m", "provider": "a", "lacks": ["audio"]}]), "models[0].lacks[0] must be 'images'"),
         (changed(keys=[{"name": "k", "sha256": "lrb-abc"}]), "keys[0].sha256 must be right"),
-        (changed(fallback={"attempts": 0}), "fallback.attempts must be right"),
+        (changed(fallback={"attempts": 0}), "fallback.attempts must be greater than or equal to 1, got 0"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(raw: Any, sentence: str) -> None:

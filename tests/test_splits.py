@@ -1,10 +1,13 @@
 """The official split bit for bit; the safe split without leaks; splits as files."""
 
 import random
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from llmrouterbench.settings import PAPER_SEEDS
 from llmrouterbench.splits import load_split, make_split, near_duplicate_groups, save_split, validation_split
@@ -94,6 +97,13 @@ def test_near_duplicates_cross_datasets_and_spare_short_differences() -> None:
 def test_groups_of_a_part_need_not_be_row_numbers() -> None:
     whole = table({"a": 6}, {"a": ["x y z", "x y z", "p q r", "s t u", "v w x", "s t u"]})
     assert near_duplicate_groups(whole.take(np.array([2, 3, 5]))).tolist() == [0, 1, 1]
+
+
+@given(st.lists(st.sampled_from(["a b c", "A b, c!", "a b d", "x", ""]), max_size=12))
+def test_a_group_is_named_after_its_first_query(texts: list[str]) -> None:
+    words = [tuple(re.findall(r"\w+", text.lower())) for text in texts]
+    outcomes = Outcomes.of(texts, ["m"], np.zeros((len(texts), 1)))
+    assert near_duplicate_groups(outcomes).tolist() == [words.index(one) for one in words]
 
 
 @pytest.mark.parametrize(

@@ -21,18 +21,13 @@ import uvicorn
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llmrouterbench.embedders import make_embedder
 from llmrouterbench.embedders.endpoint import EndpointEmbedder
 from llmrouterbench.embedders.file import PrecomputedVectors
 from llmrouterbench.embedders.sentence_transformer import SentenceTransformerEmbedder
 from llmrouterbench.embedders.tfidf import TfidfSvd
-from llmrouterbench.embedders.vectors import (
-    cache_folder,
-    embed_queries,
-    make_embedder,
-    strip_shared_text,
-    text_hash,
-    unit_rows,
-)
+from llmrouterbench.embedders.vectors import embed_queries, strip_shared_text, text_hash, unit_rows
+from llmrouterbench.files import cache_folder
 from llmrouterbench.table import BoolArray, FloatArray, Outcomes
 
 TOPICS = {

@@ -42,7 +42,7 @@ class Stage:
 def check_chain(config: CollectConfig) -> None:
     """Raise ValueError for what a later stage would refuse, before anything is paid for."""
     from llmrouterbench.benching.bench import DEFAULT_ROUTERS, router_entries, split_of
-    from llmrouterbench.embedders.vectors import make_embedder
+    from llmrouterbench.embedders import make_embedder
     from llmrouterbench.settings import load_setting
 
     if not config.outcomes or config.bench is None:

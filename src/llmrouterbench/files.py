@@ -13,11 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
+import platformdirs
 
 if TYPE_CHECKING:
     from polars import DataFrame
 
 _WINDOWS_DISK_FULL = "112"
+
+
+def cache_folder() -> Path:
+    """Where vectors and downloads are cached: $LLMROUTERBENCH_CACHE, or the user's cache folder of this platform."""
+    chosen = os.environ.get("LLMROUTERBENCH_CACHE")
+    return Path(chosen) if chosen else platformdirs.user_cache_path("llmrouterbench")
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -117,6 +117,10 @@ class Queries:
     def __len__(self) -> int:
         return len(self.id)
 
+    def __repr__(self) -> str:
+        embedding = "none" if self.embedding is None else str(self.embedding.shape)
+        return f"Queries({len(self):,} texts, embedding {embedding})"
+
     def take(self, rows: IntArray) -> Queries:
         """The queries of some rows."""
         embedding = None if self.embedding is None else self.embedding[rows]
@@ -255,6 +259,12 @@ class Outcomes:
     def __len__(self) -> int:
         return len(self.queries)
 
+    def __repr__(self) -> str:
+        known, outside = int(np.isfinite(self.score).sum()), f", {len(self.outside)} outside" if self.outside else ""
+        counts = f"{len(self):,} queries of {len(self.datasets)} datasets, {len(self.models)} models{outside}"
+        mark = "SIMULATED, " if self.simulated else ""
+        return f"Outcomes({mark}{counts}, {known:,} of {self.score.size:,} cells measured)"
+
     @property
     def pool(self) -> Outcomes:
         """The outcomes of the models that a router may choose: all but those `outside`."""
@@ -340,6 +350,10 @@ class Estimate:
             )
         if not np.isfinite(self.score).all():
             raise ValueError("Estimate.score must be finite; a router that knows nothing predicts a mean")
+
+    def __repr__(self) -> str:
+        costs = "with costs" if np.isfinite(self.cost).any() else "no cost known"
+        return f"Estimate({len(self.score):,} queries, {len(self.models)} models, {costs})"
 
 
 @runtime_checkable

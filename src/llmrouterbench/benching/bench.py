@@ -31,8 +31,9 @@ from llmrouterbench.benching.folder import (
     load_runs,
     noted_place,
 )
-from llmrouterbench.embedders.vectors import Embedder, cache_folder, embed_queries, make_embedder
-from llmrouterbench.files import read_json, write_json
+from llmrouterbench.embedders import Embedder, make_embedder
+from llmrouterbench.embedders.vectors import embed_queries
+from llmrouterbench.files import cache_folder, read_json, write_json
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.routers import OUTSIDE, REFERENCES, make_router, parse_router
 from llmrouterbench.settings import PAPER_SEEDS, Setting, apply_setting, load_setting
@@ -76,10 +77,10 @@ def bench(
     split       a kind of `splits.make_split`; None: the protocol's own
     routers     names with settings ("avengers:k=32"), or unfitted routers by label
     validation  share of train that operating points are chosen on; `tune` searches each router's grid there too
-    embedder    a spec of `embed.make_embedder`, or an embedder; `text` is what it embeds, the "prompt" or the "query"
+    embedder    a spec of `make_embedder`, or an embedder; `text` is what it embeds, the "prompt" or the "query"
     jobs        parallel tasks, -1 for all cores
     backend     "loky" (this machine), "ray" or "dask" with the address of a running `cluster` (None: a local one)
-    cache       folder of cached embeddings (None: `embed.cache_folder()`)
+    cache       folder of cached embeddings (None: `files.cache_folder()`)
     replies     folder of outcomes with the models' replies, for routers that read them (None: `outcomes`, where that
                 is a folder)
 

@@ -186,6 +186,10 @@ class Runs:
     decisions: dict[tuple[str, int], Decisions]
     facts: dict[str, Any]
 
+    def __repr__(self) -> str:
+        missing = f", {len(self.missing)} without decisions yet" if self.missing else ""
+        return f"Runs({len(self.routers)} routers on {len(self.seeds)} seeds{missing}; {self.outcomes!r})"
+
     @property
     def routers(self) -> list[str]:
         """Labels in the order in which they were asked for."""

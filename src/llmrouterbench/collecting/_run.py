@@ -23,6 +23,7 @@ from llmrouterbench.collecting.budget import Budget
 from llmrouterbench.collecting.config import CollectConfig
 from llmrouterbench.collecting.replies_writer import RepliesWriter
 from llmrouterbench.replies import Reply
+from llmrouterbench.shown import Shown
 
 LEASE_SECONDS = 60.0
 """A query that is being asked is nobody else's for so long; renewed while the call runs."""
@@ -49,8 +50,8 @@ Tell = Callable[[Sequence[Progress]], None]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Summary:
+@dataclass(frozen=True, repr=False)
+class Summary(Shown):
     """What a run did, model by model. `why` says why it ended early.
 
     spent      USD of this run's calls; `unpriced` counts replies of unknown cost

@@ -83,7 +83,12 @@ def datasets(json: Json = False) -> None:
     """List the datasets, their size and how they are scored; --json adds source, revision, licence and citation."""
     from llmrouterbench.datasets import dataset, dataset_names
 
-    listed = [dataset(name) for name in dataset_names()]
+    listed = []
+    for name in dataset_names():
+        try:
+            listed.append(dataset(name))
+        except ImportError as error:  # a plug-in that is broken
+            say(str(error))
     if json:
         print_json({"datasets": [_card(one) for one in listed]})
         return

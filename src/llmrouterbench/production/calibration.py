@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from llmrouterbench.metrics import known_mean
-from llmrouterbench.reporting.figures.reliability import calibrate
+from llmrouterbench.metrics import calibrate, known_mean
 from llmrouterbench.table import FloatArray, IntArray
 
 METHODS = ("none", "platt", "isotonic")

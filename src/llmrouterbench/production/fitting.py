@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from llmrouterbench.benching.deciding import reads_replies
-from llmrouterbench.embedders.vectors import Embedder, cache_folder, embed_queries, make_embedder, text_hash
+from llmrouterbench.embedders import Embedder, make_embedder
+from llmrouterbench.embedders.vectors import embed_queries, text_hash
+from llmrouterbench.files import cache_folder
 from llmrouterbench.metrics import known_mean
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.production.calibration import (
@@ -45,7 +47,7 @@ class FitSettings:
 
     router    a router with its settings, or "auto": task_soft with its gate, unless another cheap one is better
     policy    the default policy; None: the cheapest trade-off that keeps up with the best single model
-    embedder  a spec of `embed.make_embedder`; `text` is what it reads in the outcomes, the "prompt" or the "query"
+    embedder  a spec of `make_embedder`; `text` is what it reads in the outcomes, the "prompt" or the "query"
     share     share of the queries that makes the calibration slice
     novel     share of ordinary queries that may be taken for out of distribution
     fallback  who serves those; None: the best single model
