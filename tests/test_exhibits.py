@@ -22,7 +22,7 @@ from llmrouterbench.reporting.catalogue import markdown, write_exhibits
 from llmrouterbench.reporting.exhibits import Exhibit, Exhibits, all_exhibits, exhibits
 from llmrouterbench.reporting.exhibits._material import LAST
 from llmrouterbench.reporting.figures.picture import Picture
-from llmrouterbench.reporting.report import full_report, outcomes_report
+from llmrouterbench.reporting.report import full_report, outcomes_report, report
 from llmrouterbench.simulation.simulate import simulate
 from llmrouterbench.splits import Split
 from llmrouterbench.store import write_outcomes
@@ -408,17 +408,37 @@ def test_the_exhibits_of_the_package_are_whole_and_each_has_its_place() -> None:
     assert len({one.title for one in found.values()}) == len(found)
 
 
-@pytest.mark.parametrize("gone", ["decisions/*/2.parquet", "decisions/knn*/*.parquet", "decisions/*/*.parquet"])
+@pytest.mark.parametrize(
+    ("gone", "said", "routers"),
+    [
+        (["*/2"], "The bench was not finished: seed 2 is not reported; run the same bench to go on.", ROUTERS),
+        (["knn*/2", "avengers*/*"], "knn:k=5 has no decisions for seed 2 and is left out", ["best_single"]),
+        (["knn*/*"], "knn:k=5 has no decisions for seed 1, 2 and is left out", ["avengers_pro:k=8", "best_single"]),
+        (["*/*"], "knn:k=5 has no decisions for seed 1, 2 and is left out", []),
+    ],
+)
 def test_a_bench_that_was_interrupted_is_reported_with_what_is_missing(
-    gone: str, runs_folder: Path, tmp_path: Path
+    gone: list[str], said: str, routers: list[str], runs_folder: Path, tmp_path: Path
 ) -> None:
     runs = shutil.copytree(runs_folder, tmp_path / "runs", ignore=shutil.ignore_patterns("report"))
-    for file in runs.glob(gone):
+    for file in [file for one in gone for file in runs.glob(f"decisions/{one}.parquet")]:
         file.unlink()
-    said = report_cli(runs, "--samples", 20)
-    assert said.returncode == 0, said.stderr
-    assert "knn:k=5 has no decisions for seed" in " ".join(said.stdout.split())
-    assert ("needs two routers with decisions for every seed" in said.stderr) == (gone != "decisions/knn*/*.parquet")
-    for name in ("leaderboard.md", "leaderboard.csv", "report.json", "index.html", "exhibits.md"):
+    done = report_cli(runs, "--samples", 20)
+    assert done.returncode == 0, done.stderr
+    assert said in " ".join(done.stdout.split())
+    board = json.loads((runs / "report" / "report.json").read_text())
+    assert sorted(row["name"] for row in board["rows"] if row["kind"] == "router") == sorted(routers)
+    assert ("needs two routers with decisions for every seed" in done.stderr) == (len(routers) < 2)
+    for name in ("leaderboard.md", "leaderboard.csv", "index.html", "exhibits.md"):
         assert (runs / "report" / name).stat().st_size > 500
     assert "failed with" not in (runs / "report" / "exhibits.md").read_text()
+
+
+def test_the_seeds_that_most_can_be_compared_on_are_reported(runs_folder: Path, tmp_path: Path) -> None:
+    """Three routers with one seed say more than one router with two."""
+    runs = shutil.copytree(runs_folder, tmp_path / "runs", ignore=shutil.ignore_patterns("report"))
+    for router in ("knn*", "avengers*"):
+        next(runs.glob(f"decisions/{router}/2.parquet")).unlink()
+    board = report(runs, samples=10, figures=False)
+    assert [row.name for row in board.of_kind("router")] == sorted(ROUTERS, key=lambda n: -board[n].avg_acc.value)
+    assert board.facts["seeds"] == [1]

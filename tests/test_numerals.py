@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from llmrouterbench.numerals import (
     NONE,
     UNKNOWN,
+    accuracy,
     count,
     interval,
     number,
@@ -24,7 +25,7 @@ from llmrouterbench.numerals import (
 from llmrouterbench.stats import Interval
 
 FORMS: dict[str, Callable[[float | None], str]] = {
-    form.__name__: form for form in (number, significant, percent, points, usd, seconds, count, p_value)
+    form.__name__: form for form in (number, significant, percent, accuracy, points, usd, seconds, count, p_value)
 }
 known = st.floats(allow_nan=False, allow_infinity=False, min_value=-1e15, max_value=1e15)
 every = st.floats(min_value=-1e300, max_value=1e300) | st.sampled_from([math.nan, math.inf, -math.inf])
@@ -50,9 +51,11 @@ def test_a_form_says_the_number_it_was_given(name: str, value: float) -> None:
     if text == "<0.001":
         assert 0.0 <= value < 0.0005
         return
-    read = float(text.replace(",", "").removesuffix(" s")) / (100.0 if name in ("percent", "points") else 1.0)
+    read = float(text.replace(",", "").removesuffix(" s")) / (
+        100.0 if name in ("percent", "accuracy", "points") else 1.0
+    )
     near = {"count": 0.5, "number": 0.005, "usd": 0.005, "p_value": 0.0005}.get(name, 0.0)
-    near = 0.0005 if name in ("percent", "points") else near
+    near = 0.0005 if name in ("percent", "accuracy", "points") else near
     assert math.isclose(read, value, rel_tol=0.006, abs_tol=near + 1e-12)
 
 

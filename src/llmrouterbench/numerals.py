@@ -52,6 +52,15 @@ def percent(value: Number, digits: int = 1, sign: str = "", unit: str = "") -> s
     return number(None if value is None else 100.0 * value, digits, sign, unit)
 
 
+def accuracy(value: Number, unit: str = "") -> str:
+    """An AvgAcc as percent, with two decimals as in the paper.
+
+    >>> accuracy(0.71385)
+    '71.39'
+    """
+    return percent(value, 2, unit=unit)
+
+
 def points(value: Number, digits: int = 1, unit: str = "") -> str:
     """A difference of fractions in points, with its sign.
 

@@ -59,7 +59,7 @@ def _decision(advice: Advice) -> list[str]:
     said = [f"No way to route shows {bar} with no more than a point of quality lost."]
     best = max(advice.candidates, key=lambda one: one.gain.value if math.isfinite(one.gain.value) else -math.inf)
     needed = best.queries_to_be_sure(advice.queries)
-    if math.isfinite(needed):
+    if needed > advice.queries:
         said.append(
             f"{best.router} may still gain {_points(best.gain)}; it would take about {count(_rounded_up(needed))}"
             f" labelled queries instead of {count(advice.queries)} to make a gain of this size certain."

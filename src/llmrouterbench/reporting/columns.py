@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from llmrouterbench.numerals import NONE, Number, Show, count, number, percent, points, span, usd
+from llmrouterbench.numerals import NONE, Number, Show, accuracy, count, number, percent, points, span, usd
 from llmrouterbench.stats import UNKNOWN_NUMBER, Interval
 
 RowKind = Literal["router", "reference", "model"]
@@ -162,10 +162,6 @@ class Column:
         return {self.key: one.value, f"{self.key}_low": one.low, f"{self.key}_high": one.high}
 
 
-def _two_digits(value: Number) -> str:
-    return percent(value, 2)
-
-
 def _three_decimals(value: Number) -> str:
     return number(value, 3)
 
@@ -189,11 +185,11 @@ def _hindsight_saving(row: Row) -> Cell:
 COLUMNS: tuple[Column, ...] = (
     Column(
         "avg_acc", "AvgAcc", "mean over datasets of the mean score",
-        lambda row: Cell.of(row.avg_acc, _two_digits, ends=percent), interval=True, head="AvgAcc [95 % CI]",
+        lambda row: Cell.of(row.avg_acc, accuracy, ends=percent), interval=True, head="AvgAcc [95 % CI]",
     ),
     Column(
         "avg_acc_std", "std of AvgAcc", "standard deviation over seeds",
-        lambda row: Cell.of(row.avg_acc_std, _two_digits), shown=NOWHERE,
+        lambda row: Cell.of(row.avg_acc_std, accuracy), shown=NOWHERE,
     ),
     Column(
         "difference", "vs {baseline}", "AvgAcc minus that of the baseline; ~: not distinguishable from it",
@@ -269,7 +265,7 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "peak_on_test", "peak on test",
         "highest AvgAcc on test over operating points and checkpoints, chosen seed by seed (paper protocol)",
-        lambda row: Cell.of(row.peak_on_test, _two_digits), "hindsight", needs="peaks",
+        lambda row: Cell.of(row.peak_on_test, accuracy), "hindsight", needs="peaks",
         head="peak on test (paper protocol)",
     ),
 )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llmrouterbench.naming import markdown_safe
-from llmrouterbench.numerals import interval, percent, points
+from llmrouterbench.numerals import accuracy, interval, percent, points
 from llmrouterbench.studies.moves import Diff, Move
 
 
@@ -34,8 +34,8 @@ def _table(diff: Diff) -> str:
 def _line(move: Move) -> str:
     cells = [
         markdown_safe(move.router),
-        percent(move.old.value, 2),
-        percent(move.new.value, 2),
+        accuracy(move.old.value),
+        accuracy(move.new.value),
         interval(move.moved, _hundredths),
         points(move.cost.value, unit=" %"),
         move.verdict,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from llmrouterbench.numerals import count, interval, percent
+from llmrouterbench.numerals import accuracy, count, interval
 from llmrouterbench.stats import Interval
 from llmrouterbench.studies.curation import Curation, MarginalValue
 
@@ -26,11 +26,11 @@ def curation_lines(found: Curation) -> list[str]:
     weighed = f", at {found.cost_weight:g} score per USD" if found.cost_weight else ""
     lines = [f"{mark}Keep models in this order (oracle AvgAcc of those kept so far, %{weighed}):"]
     pairs = list(zip(found.order, found.oracle, strict=True))
-    lines += [f"{i:3d}. {name}  {percent(value, 2)}" for i, (name, value) in enumerate(pairs[:_SHOWN], start=1)]
+    lines += [f"{i:3d}. {name}  {accuracy(value)}" for i, (name, value) in enumerate(pairs[:_SHOWN], start=1)]
     lines += [f"     {_more(len(pairs))}"] if len(pairs) > _SHOWN else []
     lines += ["", f"{GUARANTEE}{', in score minus weighted cost' if weighed else ''}.", ""]
     if found.budget is not None:
-        oracle = f" (oracle {percent(found.within_budget_oracle, 2, unit=' %')})" if found.within_budget else ""
+        oracle = f" (oracle {accuracy(found.within_budget_oracle, ' %')})" if found.within_budget else ""
         chosen = ", ".join(found.within_budget or ()) or "no model fits"
         lines += [f"Within a budget of {found.budget:g}: {chosen}{oracle}. {GUARANTEE_BUDGET}.", ""]
     return [*lines, *_curves(found), "", *_values(found.values)]
@@ -59,8 +59,4 @@ def _more(models: int) -> str:
 
 
 def _percent(one: Interval) -> str:
-    return interval(one, _hundredths)
-
-
-def _hundredths(value: float | None) -> str:
-    return percent(value, 2)
+    return interval(one, accuracy)

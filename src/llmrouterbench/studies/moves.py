@@ -65,7 +65,7 @@ def compare_runs(old: Runs, new: Runs, *, replicates: int = 1000, seed: int = 0)
     """
     seeds = [one for one in old.seeds if one in new.seeds]
     _check(old, new, seeds)
-    mine, theirs = (_only(runs, seeds) for runs in (old, new))
+    mine, theirs = (of_seeds(runs, seeds) for runs in (old, new))
     shared = [label for label in complete_routers(mine) if label in complete_routers(theirs)]
     if not shared:
         raise ValueError("two runs must share a complete router to be compared, got none; bench one in both")
@@ -105,8 +105,8 @@ def _check(old: Runs, new: Runs, seeds: Sequence[int]) -> None:
             )
 
 
-def _only(runs: Runs, seeds: Sequence[int]) -> Runs:
-    """The runs of some seeds."""
+def of_seeds(runs: Runs, seeds: Sequence[int]) -> Runs:
+    """The runs with some of their seeds alone."""
     return replace(runs, facts={**runs.facts, "seeds": list(seeds)}, splits={one: runs.splits[one] for one in seeds})
 
 

@@ -104,6 +104,6 @@ def _pair(compared: Differences, i: int, j: int) -> Cell:
     said = "the same" if same else says
     moved = said_interval(number, points, " points")
     title = f"{isolated(one)} minus {isolated(other)}: {moved}, corrected p {p_value(p)}: {said}"
-    mark = "" if differs else " =" if same else " ~"
+    mark = "" if differs or math.isnan(number.value) else " =" if same else " ~"
     shade = f"d{step if number.value > 0 else -step}"
     return Cell(points(number.value), span(number, points), mark, number.value, shade, title)
