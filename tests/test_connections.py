@@ -163,7 +163,7 @@ def test_a_connection_that_the_server_closed_is_opened_anew(run: Runner, provide
 
 
 def test_headers_that_are_no_plain_text_are_refused(provider: Provider) -> None:
-    with pytest.raises(CallError, match="headers must be plain text") as caught:
+    with pytest.raises(CallError, match="needs headers that are plain text") as caught:
         ask(Endpoint("fake", provider.url, headers={"x-title": "two\nlines"}))
     assert not caught.value.retryable
 

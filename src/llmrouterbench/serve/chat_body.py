@@ -108,7 +108,7 @@ def parse_object(raw: bytes) -> dict[str, Any]:
     """A JSON object. Raises RefusedError (400)."""
     try:
         data = decode_json(raw)
-    except (ValueError, RecursionError):
+    except ValueError:
         raise RefusedError(400, f"the body must be JSON, got {len(raw)} bytes that are not") from None
     if not isinstance(data, dict):
         raise RefusedError(400, f"the body must be a JSON object, got {type(data).__name__}")
