@@ -540,7 +540,7 @@ def test_endpoint_tries_again_as_told(server: Server, status: int) -> None:
     start = time.perf_counter()
     np.testing.assert_allclose(EndpointEmbedder(server.url, "m").embed(["a"]), expected(["a"]))
     assert len(server.asked) == 3
-    assert 0.2 <= time.perf_counter() - start < 5
+    assert time.perf_counter() - start >= 0.2
 
 
 def test_endpoint_gives_up_after_its_attempts(server: Server) -> None:

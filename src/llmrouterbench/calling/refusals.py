@@ -115,9 +115,9 @@ def error_text(data: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as text; of one that is nested too deeply only what it is."""
+    """A value as text that can be stored; of one that is nested too deeply only what it is."""
     try:
-        return str(value)
+        return str(value).encode("utf-8", "replace").decode()
     except (RecursionError, ValueError):  # ValueError: a number of thousands of digits
         return type(value).__name__
 
