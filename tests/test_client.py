@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import json
 import logging
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.util import find_spec
 from itertools import repeat
@@ -343,6 +345,18 @@ def test_the_key_is_nowhere(caplog: pytest.LogCaptureFixture) -> None:
         assert "Incorrect API key provided: ***" in error.reason
     assert CANARY not in repr(endpoint) + str(endpoint) + caplog.text
     assert "canary-header" not in repr(endpoint)
+
+
+@pytest.mark.parametrize("packed", [bytes, gzip.compress, lambda body: body.decode().encode("utf-16")])
+@pytest.mark.parametrize("status", [200, 400, 429])
+def test_the_key_is_in_no_refusal_however_it_is_packed(packed: Callable[[bytes], bytes], status: int) -> None:
+    said = json.dumps({"error": {"message": f"no {CANARY}", "type": f"for {CANARY}"}}).encode()
+    headers = {"content-type": "application/json"} | ({"content-encoding": "gzip"} if packed is gzip.compress else {})
+    with ShapeServer(lambda path, body: Sent(headers, [packed(said)], status)) as server:
+        error = failure(Endpoint("fake", server.url, key=CANARY), ask("m"))
+    assert "no ***" in error.reason
+    assert CANARY.encode() not in (error.body or b"").replace(b"\0", b"")
+    assert (error.body is None) == (status == 200 or packed not in (bytes, gzip.compress))
 
 
 @pytest.mark.parametrize(

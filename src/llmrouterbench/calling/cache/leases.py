@@ -57,9 +57,10 @@ class Leases:
         """Renew what is held, until nothing is."""
         while self._held:
             await asyncio.sleep(self._seconds / 4)
-            for name in [name for name, leased in self._held.items() if leased]:
-                with suppress(OSError):  # the next put says so
-                    await self._call(self._cache.claim, name, self._owner, self._seconds)
+            for name in list(self._held):
+                if self._held.get(name):
+                    with suppress(OSError):  # the next put says so
+                        await self._call(self._cache.claim, name, self._owner, self._seconds)
 
     async def _call(self, method: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.to_thread(method, *arguments) if self._cache.remote else method(*arguments)
