@@ -32,7 +32,6 @@ from llmrouterbench.calling.wire import (
     read_answer,
     read_embeddings,
     request_body,
-    timed,
 )
 
 __all__ = ["CHAT", "EMBEDDINGS", "Answer", "CallError", "Client", "Embeddings", "Endpoint", "Request", "Usage"]
@@ -73,13 +72,14 @@ class Client:
                 reply = await read_reply(response)
                 if isinstance(reply, Streaming):
                     return await reply.answer()
-                answer = read_answer(endpoint, reply.data)
+                return read_answer(endpoint, reply.data, response.seconds)
             except CallError as error:
                 if error.kind != "content_filter":
                     raise
                 usage, why = error.usage or Usage(), error.kind
-                answer = Answer(**vars(usage), finish_reason=why, reason=why, note=error.reason)
-            return timed(answer, response.seconds)
+                return Answer(
+                    **vars(usage), finish_reason=why, reason=why, seconds=response.seconds, note=error.reason
+                )  # fmt: skip
 
     async def embed(
         self, endpoint: Endpoint, model: str, texts: Sequence[str], *, dimensions: int | None = None
@@ -159,7 +159,7 @@ class Streaming:
         """The whole reply, its text kept. Raises CallError."""
         while await self.next() is not None:
             pass
-        return timed(self.reply.answer(), self._response.seconds, self.first_token_seconds)
+        return self.reply.answer(self._response.seconds, self.first_token_seconds)
 
     async def begin(self) -> bytes:
         """The bytes up to the first token, or up to the end of a reply without any. Raises CallError."""

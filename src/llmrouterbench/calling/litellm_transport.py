@@ -15,7 +15,7 @@ from typing import Any
 
 from llmrouterbench.calling.calls import Answer, CallError, Endpoint, Request
 from llmrouterbench.calling.refusals import refusal, retry_after_seconds
-from llmrouterbench.calling.wire import read_answer, request_body, timed
+from llmrouterbench.calling.wire import read_answer, request_body
 
 
 async def complete(endpoint: Endpoint, request: Request) -> Answer:
@@ -37,7 +37,7 @@ async def complete(endpoint: Endpoint, request: Request) -> Answer:
         raise _refusal_of(endpoint, error) from None
     if not (reply.get("usage") or {}).get("total_tokens"):
         reply["usage"] = None  # LiteLLM writes 0 where the provider said nothing
-    return timed(read_answer(endpoint, reply), perf_counter() - started)
+    return read_answer(endpoint, reply, perf_counter() - started)
 
 
 def _modules() -> tuple[Any, Any]:

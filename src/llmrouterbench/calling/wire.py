@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -77,13 +76,13 @@ def decode_json(data: bytes) -> Any:
         raise ValueError(f"JSON must not be nested so deeply, got {len(data)} bytes") from None
 
 
-def read_answer(endpoint: Endpoint, data: Any) -> Answer:
-    """The Answer in a completion, its first choice. Raises CallError as `judge_completion` does."""
+def read_answer(endpoint: Endpoint, data: Any, seconds: float = 0.0) -> Answer:
+    """The Answer in a completion that took so many seconds, its first choice. Raises as `judge_completion` does."""
     usage, note = judge_completion(endpoint, data)
     choice = data["choices"][0]
     message = choice["message"]
     text = read_text(message.get("content")) or read_text(message.get("refusal"))
-    return make_answer(text, choice.get("finish_reason"), usage, note, data.get("model"))
+    return make_answer(text, choice.get("finish_reason"), usage, note, data.get("model"), seconds)
 
 
 def judge_completion(endpoint: Endpoint, data: Any, raw: bytes = b"") -> tuple[Usage, str]:
@@ -161,11 +160,16 @@ def _judge_message(endpoint: Endpoint, message: dict[str, Any], usage: Usage) ->
         raise bad_reply(endpoint, "tool calls that are no list of objects", usage=usage)
 
 
-def make_answer(text: str, finish: Any, usage: Usage, note: str, model: Any) -> Answer:
+def make_answer(
+    text: str, finish: Any, usage: Usage, note: str, model: Any, seconds: float, first_token: float | None = None
+) -> Answer:
     """An Answer with the reason that its finish_reason and its text give."""
     finish, text = _words(finish), _mend(text)
     reason = finish if finish in ("content_filter", "length") else "" if text.strip() else "empty"
-    return Answer(**vars(usage), text=text, finish_reason=finish, reason=reason, model=_words(model), note=note)
+    return Answer(
+        **vars(usage), text=text, finish_reason=finish, reason=reason, seconds=seconds,
+        first_token_seconds=first_token, model=_words(model), note=note,
+    )  # fmt: skip
 
 
 def read_text(content: Any) -> str:
@@ -269,9 +273,10 @@ class StreamedReply:
         if not (self.done or self.finish):
             raise self.endpoint.failed("broken_stream", "ended its stream without [DONE]", usage=self.usage)
 
-    def answer(self) -> Answer:
-        """The whole reply."""
-        return make_answer("".join(self.text), self.finish, self.usage, self.note, self.model)
+    def answer(self, seconds: float = 0.0, first_token: float | None = None) -> Answer:
+        """The whole reply, with its times."""
+        text = "".join(self.text)
+        return make_answer(text, self.finish, self.usage, self.note, self.model, seconds, first_token)
 
 
 # --- usage -----------------------------------------------------------------------------------------------------------
@@ -331,8 +336,3 @@ def _cost(usage: Mapping[str, Any], notes: list[str]) -> float | None:
         notes.append(f"cost was {' and '.join(shown(part)[:20] for part in parts)}")
         return None
     return float(sum(parts))
-
-
-def timed(answer: Answer, seconds: float, first_token: float | None = None) -> Answer:
-    """The answer with its times."""
-    return replace(answer, seconds=seconds, first_token_seconds=first_token)

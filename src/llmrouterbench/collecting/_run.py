@@ -181,7 +181,8 @@ class Run:
 
     async def _answer(self, client: Client, model: ModelWork, job: Job) -> None:
         """One query: from the cache, from the model within the budget, or later when somebody else is asking it."""
-        request, most = model.request(job.prompted), model.most(job.prompted)
+        request = model.request(job.prompted)
+        most = 0.0 if self._budget.limit is None else model.most(job.prompted)
         name = key(request, model.endpoint.url)
 
         def record(outcome: Paid | CallError) -> None:
