@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 
 import pytest
@@ -51,7 +52,7 @@ def test_calls_are_spread_over_real_time() -> None:
         await asyncio.gather(*(rate.take(1) for _ in range(30)))
         return time.monotonic() - started
 
-    assert 0.4 <= asyncio.run(take_all()) < 2.0
+    assert asyncio.run(take_all()) >= 0.4
 
 
 def test_an_estimate_is_corrected() -> None:
@@ -114,6 +115,26 @@ def test_a_budget_is_never_exceeded(limit: float, calls: list[tuple[float, float
     asyncio.run(all_calls())
     assert budget.spent <= limit + 1e-9
     assert budget.reserved == 0
+
+
+@given(st.lists(st.tuples(st.floats(0.01, 1.0), st.floats(0.0, 2.0)), min_size=1, max_size=20), st.randoms())
+def test_a_call_that_ends_gives_back_its_own_and_no_more(calls: list[tuple[float, float]], dice: random.Random) -> None:
+    async def reserve_all() -> Budget:
+        budget = Budget(None)
+        for most, _ in calls:
+            assert await budget.reserve(most)
+        return budget
+
+    budget = asyncio.run(reserve_all())
+    under_way = list(calls)
+    dice.shuffle(under_way)
+    while under_way:
+        assert budget.reserved == pytest.approx(sum(most for most, _ in under_way))
+        most, paid = under_way.pop()
+        before = budget.spent
+        budget.settle(most, paid)
+        assert budget.spent == before + paid
+    assert budget.reserved == 0.0
 
 
 def test_a_call_waits_for_what_others_may_give_back() -> None:

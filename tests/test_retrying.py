@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 from llmrouterbench.calling.calls import Answer, CallError, Endpoint, Request, Usage
 from llmrouterbench.calling.client import Client
 from llmrouterbench.calling.prices import Price
-from llmrouterbench.calling.retrying import complete_with_retries, failed_cost, wait_seconds
+from llmrouterbench.calling.retrying import (
+    UNREADABLE,
+    Paid,
+    complete_with_retries,
+    failed_cost,
+    wait_seconds,
+    with_retries,
+)
 from provider import Provider
 
 PRICE = Price(input=1.0, output=4.0)
@@ -26,12 +33,16 @@ def provider() -> Iterator[Provider]:
         yield running
 
 
-def call(provider: Provider, model: str, *, stream: bool = False, timeout: float = 20.0, **more: Any) -> Any:
+def call(
+    provider: Provider, model: str, *, stream: bool = False, timeout: float = 20.0, **more: Any
+) -> tuple[Answer, int, float | None]:
+    """The answer, the attempts it took, and the USD of those that failed before."""
+
     async def once() -> tuple[Answer, int, float | None]:
         async with Client() as client:
             request = Request("fake", model, ({"role": "user", "content": "six times seven"},), stream=stream)
             endpoint = Endpoint("fake", provider.url, timeout=timeout)
-            return await complete_with_retries(client, endpoint, request, **{"first_wait": 0.01, **more})
+            return await with_retries(lambda: client.complete(endpoint, request), **{"first_wait": 0.01, **more})
 
     return asyncio.run(once())
 
@@ -74,6 +85,28 @@ def test_what_cannot_succeed_is_asked_once(provider: Provider, fault: str) -> No
         call(provider, f"fault:{fault}")
     assert caught.value.attempts == 1
     assert len(provider.books) == before + 1
+
+
+@pytest.mark.parametrize("fault", ["half-json", "html"])
+def test_what_nobody_can_read_is_not_paid_ten_times(provider: Provider, fault: str) -> None:
+    before = len(provider.books)
+    with pytest.raises(CallError) as caught:
+        call(provider, f"fault:{fault}")
+    assert (caught.value.kind, caught.value.cost) == ("bad_reply", None)
+    assert caught.value.attempts == len(provider.books) - before == (UNREADABLE if fault == "half-json" else 1)
+
+
+def test_an_answer_comes_with_the_cost_of_all_its_attempts(provider: Provider) -> None:
+    async def once() -> Paid:
+        async with Client() as client:
+            request = Request("fake", "dear", ({"role": "user", "content": "six"},), stream=True)
+            return await complete_with_retries(client, Endpoint("fake", provider.url), request, first_wait=0.01)
+
+    provider.script("dear", "stream-error", "500")
+    paid = asyncio.run(once())
+    bills = [bill.cost for bill in provider.books if bill.model == "dear"]
+    assert (paid.attempts, len(bills)) == (3, 3)
+    assert paid.cost == pytest.approx(sum(bills))
 
 
 def test_ten_attempts_and_no_more(provider: Provider) -> None:

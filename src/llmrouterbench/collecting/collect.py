@@ -43,15 +43,15 @@ def collect(
     questions = questions or load_all_questions(config)
     limit = config.budget if budget is None else budget
     _check_prices(pool, limit)
-    address, folder = cache_address(config), Path(config.out)
-    with RepliesWriter(folder) as writer, open_cache(address) as cache:
+    folder = Path(config.out)
+    with RepliesWriter(folder) as writer, open_cache(cache_address(config)) as cache:
         fingerprints = {one.config.name: one.config.fingerprint(one.endpoint.url) for one in pool}
         writer.write_manifest(config.model_dump(), config.config_hash(), fingerprints)
         for name, prompted in questions.items():
             writer.write_items(name, prompted)
         models = [load_work(one, questions, folder, retry_failed=retry_failed) for one in pool]
         money = Budget(limit, 0.0 if limit is None else paid_in(folder))
-        run = Run(config, models, writer, cache, money, remote="://" in address, tell=tell)
+        run = Run(config, models, writer, cache, money, tell=tell)
         asyncio.run(run.go())
     return run.summary()
 
