@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 import orjson
+from polars.exceptions import PolarsError
 
 from llmrouterbench.benching.deciding import decide, decide_reading, describe_router, reads_replies
 from llmrouterbench.benching.executors import executor
@@ -32,7 +33,7 @@ from llmrouterbench.benching.folder import (
     noted_place,
 )
 from llmrouterbench.embedders import Embedder, make_embedder
-from llmrouterbench.embedders.vectors import embed_queries
+from llmrouterbench.embedders.vectors import content_of, embed_queries
 from llmrouterbench.files import cache_folder, read_json, write_json
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.routers import OUTSIDE, REFERENCES, make_router, parse_router
@@ -119,7 +120,7 @@ def bench(
     for seed in seeds:
         splits[seed] = make_split(outcomes, seed, kind=split, ratio=ratio, held_out=held_out)
         save_split(splits[seed], outcomes, folder / "splits" / f"{seed}.json")
-    tasks = _open_tasks(folder, outcomes, rules, entries, splits, stored)
+    tasks = _open_tasks(folder, outcomes, rules, entries, splits, stored, _read_hash(outcomes, embedder))
     for label in outside:
         _replay_outside(folder, outcomes, label, splits)
     if tasks:
@@ -206,6 +207,7 @@ class _Task:
     seed: int
     split: Split
     key: str
+    read: str
 
 
 def _open_folder(
@@ -225,7 +227,7 @@ def _open_folder(
                     f"{folder} must hold runs of the same {key}, got {theirs!r} there and {mine!r} here;"
                     " choose another folder for this bench"
                 )
-    else:
+    if facts.get("source") != orjson.loads(orjson.dumps(outcomes.source)):  # new, or said otherwise: not shown, scorers
         write_outcomes(outcomes, folder / "outcomes", texts=False, overwrite=True)
     known = {entry["label"]: entry for entry in facts.get("routers", [])}
     known |= {label: {"label": label, **describe_router(router)} for label, router in entries.items()}
@@ -259,6 +261,7 @@ def _open_tasks(
     entries: dict[str, Router],
     splits: dict[int, Split],
     replies: Path | None,
+    read: str,
 ) -> list[_Task]:
     """The tasks whose file is missing or was made from something else."""
     tasks = []
@@ -271,11 +274,28 @@ def _open_tasks(
             if reads_replies(router):
                 said.append(_stored_replies(label, said_before))
             key = hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
-            task = _Task(label, router, seed, split, key)
-            path = decisions_path(folder, label, seed)
-            if not path.is_file() or Decisions.head(path)["facts"].get("key") != key:
+            task = _Task(label, router, seed, split, key, read)
+            if not _is_done(decisions_path(folder, label, seed), task):
                 tasks.append(task)
     return tasks
+
+
+def _is_done(path: Path, task: _Task) -> bool:
+    """Whether the decisions of a task are there; those of before 0.2 do not say what was read."""
+    try:
+        facts = Decisions.head(path)["facts"] if path.is_file() else {}
+    except (PolarsError, KeyError):  # damaged
+        return False
+    return facts.get("key") == task.key and facts.get("read", task.read) == task.read
+
+
+def _read_hash(outcomes: Outcomes, embedder: str | Embedder) -> str:
+    """Hash of what routers read beside the numbers: the texts, and vectors that lie in a file or a folder."""
+    try:
+        texts = [*outcomes.queries.text, *outcomes.queries.prompt]
+    except ValueError:  # a copy without texts
+        texts = []
+    return hashlib.sha256(orjson.dumps([texts, content_of(embedder)])).hexdigest()
 
 
 def _stored_replies(label: str, replies: str) -> str:
@@ -370,5 +390,5 @@ def _one(
         else:
             more = {"tune": protocol["tune"], "watched": protocol["protocol"] == "paper"}
             decided = decide(embedded, task.split, task.router, share, task.seed, **more)
-    facts = {**decided.facts, "key": task.key}
+    facts = {**decided.facts, "key": task.key, "read": task.read}
     return task.label, task.seed, Decisions(task.label, task.seed, decided.weights, decided.parts, facts)

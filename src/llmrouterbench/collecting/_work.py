@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -17,7 +17,7 @@ from llmrouterbench.calling.calls import Endpoint, Request, Usage
 from llmrouterbench.calling.prices import CHARACTERS_PER_TOKEN, GUESSED_TOKENS_OUT, Price, cost, price
 from llmrouterbench.collecting.config import CollectConfig, DatasetConfig, PoolModel
 from llmrouterbench.collecting.limits import Window
-from llmrouterbench.collecting.replies_store import Prompted, Tally, reply_lines, tally_lines
+from llmrouterbench.collecting.replies_store import Prompted, Tally, last_lines, reply_lines, tally_lines
 from llmrouterbench.replies import Reply
 from llmrouterbench.table import IntArray
 
@@ -226,11 +226,19 @@ def load_pool(config: CollectConfig, *, key_needed: bool = True) -> list[Entrant
     return [Entrant(model, endpoint, price(model.sent_name, endpoint, model.price)) for model, endpoint in at]
 
 
-def load_work(entrant: Entrant, questions: Questions, folder: Path, *, retry_failed: bool = True) -> ModelWork:
-    """What a model has to do, by what the folder holds of it now."""
-    lines = {name: reply_lines(folder, name, entrant.config.name) for name in questions}
+def load_work(
+    entrant: Entrant,
+    questions: Questions,
+    folder: Path,
+    *,
+    retry_failed: bool = True,
+    changed: Mapping[str, Collection[str]] | None = None,
+) -> ModelWork:
+    """What a model has to do, by what the folder holds of it now; replies to items that `changed` do not count."""
+    without = changed or {}
+    lines = {name: reply_lines(folder, name, entrant.config.name, without.get(name, ())) for name in questions}
     todo = {name: _states(lines[name], questions[name]) for name in questions}
-    sums = [tally_lines(one) for one in lines.values()]
+    sums = [tally_lines(lines[name], [entry.item.id for entry in asked]) for name, asked in questions.items()]
     return ModelWork(
         config=entrant.config,
         endpoint=entrant.endpoint,
@@ -245,7 +253,8 @@ def load_work(entrant: Entrant, questions: Questions, folder: Path, *, retry_fai
 
 def _states(lines: pl.DataFrame, prompted: Sequence[Prompted]) -> IntArray:
     """Missing, ok or failed (n,) for every item."""
-    last = dict(zip(lines["item"], lines["status"] == "ok", strict=True))
+    counted = last_lines(lines)
+    last = dict(zip(counted["item"], counted["status"] == "ok", strict=True))
     codes = {None: MISSING, True: OK, False: FAILED}
     return np.array([codes[last.get(entry.item.id)] for entry in prompted], dtype=np.int8)
 

@@ -30,6 +30,20 @@ Progress = Callable[[int, int], None]
 _TEXTS_PER_FILE = 512
 
 
+def content_of(embedder: str | Embedder) -> str:
+    """The key of an embedder whose vectors come from a file or a folder of the user's, by its content; "" of others.
+
+    >>> content_of("tfidf")
+    ''
+    """
+    if isinstance(embedder, str):
+        kind, _, place = embedder.partition(":")
+        if kind not in ("file", "st") or not Path(place).exists():
+            return ""
+        embedder = make_embedder(embedder)
+    return "" if embedder.fitted_on_train else embedder.key
+
+
 def unit_rows(vectors: FloatArray, source: str) -> FloatArray:
     """Rows (n, d) scaled to length 1. Raises ValueError where one is not finite or has no length.
 

@@ -33,6 +33,11 @@ def resolver(config: CollectConfig) -> Callable[[str], Dataset]:
     return lambda name: by_name[name] if name in by_name else dataset(name)
 
 
+def judge_settings(config: CollectConfig) -> dict[str, str]:
+    """Judge name -> a hash of all that can change its judgements but the template."""
+    return {judge.name: judge.fingerprint(config.endpoints[judge.endpoint].url) for judge in config.judges}
+
+
 @contextmanager
 def open_judges(config: CollectConfig, needed: Collection[str] | None = None) -> Iterator[dict[str, Asker]]:
     """Judge name -> what asks it, through the config's cache; nothing is sent before somebody asks.
