@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import pytest
 from hypothesis import given, settings
@@ -44,14 +43,25 @@ def test_no_limit_never_waits() -> None:
     assert not rate.limited
 
 
-def test_calls_are_spread_over_real_time() -> None:
-    async def take_all() -> float:
-        rate = Rate(1200)  # 20 a second, 20 at once
-        started = time.monotonic()
-        await asyncio.gather(*(rate.take(1) for _ in range(30)))
-        return time.monotonic() - started
+def test_calls_are_spread_over_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    hand = Hand()
+    started: list[float] = []
 
-    assert 0.4 <= asyncio.run(take_all()) < 2.0
+    async def sleep(seconds: float) -> None:
+        hand.now += seconds + 1e-9  # no sleep is too short
+
+    async def take(rate: Rate) -> None:
+        await rate.take(1)
+        started.append(hand.now)
+
+    async def take_all() -> None:
+        rate = Rate(1200, hand)  # 20 a second, 20 at once
+        await asyncio.gather(*(take(rate) for _ in range(30)))
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    asyncio.run(take_all())
+    waits = [0.0] * 20 + [0.05 * (one + 1) for one in range(10)]  # one more every twentieth of a second
+    assert started == pytest.approx(waits, abs=1e-6)
 
 
 def test_an_estimate_is_corrected() -> None:
