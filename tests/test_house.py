@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from benchmarks import house
+from benchmarks import house, quick
 from importlinter.application.use_cases import lint_imports
 from importlinter.configuration import configure
 
 import llmrouterbench
+from conftest import loop_of
 from llmrouterbench.table import PLANES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -169,6 +170,14 @@ def test_version_and_changelog_agree() -> None:
 def test_the_citation_names_the_version() -> None:
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert re.findall(r"^version: (.*)$", citation, flags=re.MULTILINE) in ([], [llmrouterbench.__version__])
+
+
+def test_every_test_is_in_a_loop() -> None:
+    """Whatever marks a test has: `make quick` is a part of `make test`, and what is not in that is in `make prove`."""
+    commands = (ROOT / "Makefile").read_text(encoding="utf-8")
+    selections = [quick.TESTS[-1], *re.findall(r"pytest .*-m \"?(.*?)\"?$", commands, flags=re.MULTILINE)]
+    assert sorted(selections) == ["not prove", "not slow and not prove", "prove"]
+    assert [loop_of(seconds) for seconds in (0.0, 1.0, 60.0)] == ["", "slow", "prove"]
 
 
 CLOCKS = {f"time.{name}" for name in ("monotonic", "perf_counter", "process_time", "thread_time", "time")}

@@ -137,3 +137,44 @@ def test_a_call_waits_for_what_others_may_give_back() -> None:
         return [await waiting, budget.try_reserve(0.5)]
 
     assert asyncio.run(both()) == [True, False]
+
+
+def test_a_budget_adds_up_what_is_set_aside_and_what_was_spent() -> None:
+    async def both() -> None:
+        budget = Budget(1.0, spent=0.25)
+        assert await budget.reserve(0.25)
+        assert await budget.reserve(0.5)  # to the last cent
+        assert (budget.spent, budget.reserved) == (0.25, 0.75)
+        assert not budget.try_reserve(0.001)
+        budget.settle(0.25, 0.125)
+        assert (budget.spent, budget.reserved) == (0.375, 0.5)
+        assert budget.try_reserve(0.125)
+        assert budget.reserved == 0.625
+        budget.settle(0.625, 0.25)
+        assert (budget.spent, budget.reserved) == (0.625, 0.0)
+
+    asyncio.run(both())
+
+
+def test_what_is_left_of_rounding_is_not_kept_aside() -> None:
+    async def three() -> None:
+        budget = Budget(None)
+        for _ in range(3):
+            assert await budget.reserve(0.1)
+        budget.settle(0.2, 0.0)
+        budget.settle(0.2, 0.0)
+        assert budget.reserved == 0.0  # never below
+        budget.settle(0.0, 0.0)
+        assert budget.reserved == 0.0
+
+    asyncio.run(three())
+
+
+def test_without_calls_under_way_nothing_is_waited_for() -> None:
+    async def one() -> list[bool]:
+        budget = Budget(1.0)
+        first = await budget.reserve(1.0)
+        budget.settle(1.0, 0.5)
+        return [first, await budget.reserve(0.75), await budget.reserve(0.5)]
+
+    assert asyncio.run(one()) == [True, False, True]

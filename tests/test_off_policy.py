@@ -76,6 +76,42 @@ def test_a_model_that_was_never_served_is_said_to_be_unsupported() -> None:
     assert np.isnan(nothing.snips.value)
 
 
+def test_intervals_are_those_of_decisions_drawn_again() -> None:
+    """The same draws, counted out row by row."""
+    log, truth, better = world(30, 5)
+    score = log.score.copy()
+    score[::4] = np.nan
+    estimate = truth.copy()
+    estimate[1] = np.nan  # the mean feedback stands in
+    found = evaluate_policy(Logged(log.choice, log.propensity, score), better, estimate, replicates=50, seed=9)
+    kept = np.flatnonzero(np.isfinite(score))
+    n = len(kept)
+    rows = np.arange(len(score))
+    weight = (better / log.propensity)[rows, log.choice]
+    filled = np.where(np.isfinite(estimate), estimate, score[kept].mean())
+    direct = (better * filled).sum(axis=1)
+    doubly = direct + weight * (score - filled[rows, log.choice])
+    counts = np.random.default_rng(9).multinomial(n, np.full(n, 1 / n), size=50)
+    again = [np.repeat(kept, row) for row in counts]
+    for mine, values in {
+        found.logged: [score[one].mean() for one in again],
+        found.ips: [(weight * score)[one].mean() for one in again],
+        found.snips: [(weight * score)[one].sum() / weight[one].sum() for one in again],
+        found.doubly_robust: [doubly[one].mean() for one in again],
+    }.items():
+        assert [mine.low, mine.high] == pytest.approx(np.percentile(values, [2.5, 97.5]).tolist())
+    assert found.effective == pytest.approx(weight[kept].sum() ** 2 / (weight[kept] ** 2).sum())
+    assert (found.decisions, found.scored) == (30, n)
+
+
+def test_a_thousand_draws_from_seed_zero_unless_told() -> None:
+    log, truth, better = world(20, 2)
+    assert evaluate_policy(log, better, truth) == evaluate_policy(log, better, truth, replicates=1000, seed=0)
+    assert (
+        evaluate_policy(log, better, truth).to_dict()["ips"]["value"] == evaluate_policy(log, better, truth).ips.value
+    )
+
+
 def test_bad_input_gets_one_sentence() -> None:
     half, ones = np.full((2, 2), 0.5), np.ones(2)
     first = np.zeros(2, dtype=np.int64)

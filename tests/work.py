@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -28,13 +29,18 @@ def deadline(seconds: float = 60.0) -> Iterator[None]:
 
 
 def record_sleeps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Seconds of every `asyncio.sleep` from now on, in any thread."""
+    """Seconds of every `asyncio.sleep` and `time.sleep` from now on, in any thread."""
     slept: list[float] = []
-    sleep = asyncio.sleep
+    sleep, block = asyncio.sleep, time.sleep
 
-    async def recorded(seconds: float) -> None:
+    async def asleep(seconds: float) -> None:
         slept.append(seconds)
         await sleep(seconds)
 
-    monkeypatch.setattr(asyncio, "sleep", recorded)
+    def blocked(seconds: float) -> None:
+        slept.append(seconds)
+        block(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", asleep)
+    monkeypatch.setattr(time, "sleep", blocked)
     return slept
