@@ -21,7 +21,7 @@ settings.register_profile("untimed", deadline=None, suppress_health_check=[Healt
 settings.load_profile("untimed")
 
 SECONDS = Path(__file__).with_name("seconds.csv")
-SLOW, PROVE = 0.1, 10.0
+SLOW, PROVE = 0.05, 10.0
 """Seconds from which a test is slow, and from which it is left to `make prove`."""
 HEAVY = (
     "torch", "transformers", "sentence_transformers", "torch_geometric", "ray", "dask", "distributed", "playwright",
@@ -67,7 +67,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     rows = {name: seconds for name, seconds in measured().items() if name not in _took}
     rows |= {name: seconds for name, seconds in _took.items() if loop_of(seconds)}
     with SECONDS.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows((f"{rows[name]:.1f}", name) for name in sorted(rows))
+        csv.writer(file, lineterminator="\n").writerows((f"{rows[name]:.2f}", name) for name in sorted(rows))
 
 
 @pytest.hookimpl(wrapper=True)
