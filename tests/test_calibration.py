@@ -209,13 +209,13 @@ def test_mean_and_its_error_by_hand() -> None:
 
 
 def test_reliability_by_hand() -> None:
-    """Two models: one always says 0.25 and is right of 1 in 2; one says 0.75, measured once and right."""
-    chance = np.array([[0.25, 0.75], [0.25, 0.75]])
+    """Two models: one always says 0.25 and is right of 1 in 2; one says 0.65, measured once and right."""
+    chance = np.array([[0.25, 0.65], [0.25, 0.65]])
     outcome = np.array([[1.0, 1.0], [0.0, np.nan]])
     found = reliability(chance, outcome)
-    assert found.model_error == pytest.approx((0.25 + 0.25) / 2)
-    assert found.error == pytest.approx((2 * 0.25 + 1 * 0.25) / 3)
-    assert found.brier == pytest.approx((0.75**2 + 0.25**2 + 0.25**2) / 3)
+    assert found.model_error == pytest.approx((0.25 + 0.35) / 2)
+    assert found.error == pytest.approx((2 * 0.25 + 1 * 0.35) / 3)
+    assert found.brier == pytest.approx((0.75**2 + 0.25**2 + 0.35**2) / 3)
     one = reliability(chance, np.array([[1.0, np.nan], [0.0, np.nan]]))  # a model without outcomes counts for nothing
     assert one.model_error == pytest.approx(0.25)
     nothing = reliability(chance, np.full((2, 2), np.nan))
@@ -237,10 +237,11 @@ def test_bills_by_hand() -> None:
 
 
 def test_a_joined_cost_map_treats_its_models_as_before() -> None:
-    first = CostMap(np.array([2.0]), np.array([np.nan]))
+    first = CostMap(np.array([2.0]), np.array([1.5]))
     both = first.joined(CostMap(np.array([3.0, 4.0]), np.array([5.0, 6.0])))
     assert both.factor.tolist() == [2.0, 3.0, 4.0]
     assert both(np.array([[1.0, np.nan, 1.0]])).tolist() == [[2.0, 5.0, 4.0]]
+    assert both(np.array([[np.nan, 1.0, np.nan]])).tolist() == [[1.5, 3.0, 6.0]]
 
 
 def test_the_errors_of_bills_are_of_folds_that_the_factor_did_not_see() -> None:
