@@ -156,6 +156,20 @@ def test_platt_is_the_maximum_of_its_likelihood() -> None:
     assert made(np.array([[1.0]]))[0, 0] == pytest.approx(1 / (1 + np.exp(-best[0] - best[1])), rel=5e-3)
 
 
+def test_platt_does_not_mind_the_unit_of_the_estimates() -> None:
+    rng = np.random.default_rng(4)
+    x = rng.normal(2.0, 3.0, (60, 1))
+    outcome = (rng.random((60, 1)) < 1 / (1 + np.exp(1.0 - x))).astype(float)
+    wide, narrow = fit_map("platt", x, outcome), fit_map("platt", x / 100, outcome)
+    assert narrow.slope == pytest.approx(100 * wide.slope, rel=1e-3)
+    assert narrow(x / 100) == pytest.approx(wide(x), abs=1e-4)
+
+
+def test_without_a_map_estimates_are_kept_in_the_unit_interval() -> None:
+    beyond = np.array([[-1.0], [0.25], [3.0]])
+    assert fit_map("none", beyond, beyond)(beyond).tolist() == [[0.0], [0.25], [1.0]]
+
+
 @pytest.mark.parametrize("x", [-np.arange(30.0), np.full(30, 0.7), np.full(30, 0.7) + 1e-12 * np.arange(30)])
 def test_where_no_rising_line_fits_platt_says_the_mean(x: FloatArray) -> None:
     outcome = (np.arange(30) % 5 > 0).astype(float)
