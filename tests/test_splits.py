@@ -4,6 +4,7 @@ import random
 from pathlib import Path
 
 import numpy as np
+import orjson
 import pytest
 
 from llmrouterbench.settings import PAPER_SEEDS
@@ -134,3 +135,14 @@ def test_a_saved_split_is_reused(tmp_path: Path) -> None:
     assert (back.hash, back.settings) == (split.hash, split.settings)
     with pytest.raises(ValueError, match="which these outcomes lack"):
         load_split(tmp_path / "s.json", table({"a": 5}))
+
+
+@pytest.mark.parametrize("change", [{"format": "another"}, {"schema": 2}])
+def test_a_file_that_is_no_split_is_refused(change: dict[str, object], tmp_path: Path) -> None:
+    outcomes = table({"a": 20})
+    save_split(make_split(outcomes, 7), outcomes, tmp_path / "s.json")
+    said = orjson.loads((tmp_path / "s.json").read_bytes())
+    assert said["data_hash"] == outcomes.content_hash
+    (tmp_path / "s.json").write_bytes(orjson.dumps(said | change))
+    with pytest.raises(ValueError, match="must be a split of schema 1, got something else"):
+        load_split(tmp_path / "s.json", outcomes)

@@ -146,6 +146,7 @@ def test_seed_summary() -> None:
     assert mean == 0.5
     assert np.isnan(std)
     assert np.isnan(seed_summary(np.array([np.nan]))).all()
+    assert seed_summary(np.array([1.0, 3.0, np.nan])) == (2.0, np.sqrt(2.0))
 
 
 def drawn_world(rng: np.random.Generator) -> tuple[list[Sample], list[str]]:
