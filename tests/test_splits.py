@@ -146,3 +146,15 @@ def test_a_file_that_is_no_split_is_refused(change: dict[str, object], tmp_path:
     (tmp_path / "s.json").write_bytes(orjson.dumps(said | change))
     with pytest.raises(ValueError, match="must be a split of schema 1, got something else"):
         load_split(tmp_path / "s.json", outcomes)
+
+
+def test_near_copies_are_kept_together_by_the_safe_split_only() -> None:
+    """A hundred questions that differ in one word of thirty."""
+    words = " ".join(f"word{i}" for i in range(30))
+    texts = [f"{words} {i}" for i in range(100)] + [f"{i} other {i + 1} text {i + 2}" for i in range(100)]
+    outcomes = Outcomes.of(texts, ["m"], np.ones((200, 1)), dataset=["a"] * 100 + ["b"] * 100)
+    paper = make_split(outcomes, 3, kind="paper")
+    assert paper.settings == {"kind": "paper", "seed": 3, "ratio": 0.7, "held_out": []}
+    assert [(paper.train < 100).sum(), (paper.test < 100).sum()] == [70, 30]
+    safe = make_split(outcomes, 3, kind="safe")
+    assert 0 in ((safe.train < 100).sum(), (safe.test < 100).sum())

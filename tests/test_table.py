@@ -118,3 +118,28 @@ def test_every_plane_is_taken_selected_and_hashed() -> None:
             ["a", "b", "c"], ["m", "n"], **(planes | {name: np.where(plane == plane[0, 0], 0.5, plane)})
         )
         assert other.content_hash != whole.content_hash
+
+
+def test_what_is_not_given_is_not_measured_and_not_simulated() -> None:
+    plain = Outcomes.of(["a", "b"], ["m"], [[1.0], [0.0]], prompt=["Say a", "Say b"])
+    assert not plain.simulated
+    assert (plain.subset.tolist(), plain.dataset.tolist(), plain.index.tolist()) == (["", ""], ["data"] * 2, [0, 1])
+    assert (list(plain.queries.prompt), list(plain.queries.text)) == (["Say a", "Say b"], ["a", "b"])
+    assert all(np.isnan(getattr(plain, name)).all() for name in PLANES[1:])
+
+
+@pytest.mark.parametrize("name", PLANES[1:])
+def test_each_plane_is_named_where_it_is_wrong(name: str) -> None:
+    wrong: dict[str, Any] = {name: [[1.0]]}
+    with pytest.raises(ValueError, match=rf"Outcomes.{name} must be \(queries, models\) = \(2, 1\), got \(1, 1\)"):
+        Outcomes.of(["a", "b"], ["m"], [[1.0], [0.0]], **wrong)
+    wrong = {name: [[1.0], [-1.0]]}
+    with pytest.raises(ValueError, match=rf"Outcomes.{name} must be between 0 and .*, got -1 for query 'q2'"):
+        Outcomes.of(["a", "b"], ["m"], [[1.0], [0.0]], id=["q1", "q2"], **wrong)
+
+
+def test_what_stands_twice_is_named() -> None:
+    with pytest.raises(ValueError, match="every query id must occur once in Outcomes, got 'q' twice"):
+        Outcomes.of(["a", "b", "c"], ["m"], [[1.0]] * 3, id=["p", "q", "q"])
+    with pytest.raises(ValueError, match="every model must occur once in Outcomes, got 'n' twice"):
+        Outcomes.of(["a"], ["m", "n", "n"], [[1.0] * 3])
