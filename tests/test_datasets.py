@@ -7,7 +7,6 @@ import math
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,6 +22,7 @@ from llmrouterbench.datasets import DATASETS, Dataset, Instruments, Source, data
 from llmrouterbench.datasets._files import RECORD, local_files
 from llmrouterbench.replies import Item, Reply
 from llmrouterbench.sandbox.run import Execution
+from work import deadline
 
 OPTIONS = {"A": "red", "B": "green", "C": "blue", "D": "grey"}
 CHOICE = {"question": "Which colour?", "options": list(OPTIONS.values()), "answer": "B"}
@@ -140,13 +140,12 @@ def test_mmlupro_samples_every_category_by_its_share(tmp_path: Path) -> None:
 def test_hostile_replies_get_a_score_with_a_reason(name: str, reply: str) -> None:
     target: Any = {"answer": "5", "exact": 5.0} if name == "finqa" else "A"
     item, made = Item("1", "?", target, details={"options": OPTIONS}), dataset(name)
-    started = time.perf_counter()
-    score = made.score(item, reply, NOTHING)
-    assert score.value == 0.0
-    assert score.reason
-    assert made.official is not None
-    assert not math.isnan(made.official(item, reply, NOTHING).value)
-    assert time.perf_counter() - started < 5.0
+    with deadline():
+        score = made.score(item, reply, NOTHING)
+        assert score.value == 0.0
+        assert score.reason
+        assert made.official is not None
+        assert not math.isnan(made.official(item, reply, NOTHING).value)
 
 
 def test_a_comparison_that_takes_too_long_is_not_scored() -> None:

@@ -20,7 +20,7 @@ from llmrouterbench.persist import load_router, save_router
 from llmrouterbench.routers import REGISTRY, _finetuned, _training, make_router
 from llmrouterbench.routers._cascades import search
 from llmrouterbench.routers._encoder import Network, encode, load_network, pool, tokenise
-from llmrouterbench.routers._finetuned import Recipe
+from llmrouterbench.routers._recipe import Recipe
 from llmrouterbench.routers._training import train_network
 from llmrouterbench.routers.hybridllm import labels
 from llmrouterbench.routers.model_sat import _answer_ids

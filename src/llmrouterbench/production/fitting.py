@@ -32,7 +32,7 @@ from llmrouterbench.production.novelty import fit_novelty
 from llmrouterbench.production.promises import promises
 from llmrouterbench.production.serving_policy import ServingPolicy
 from llmrouterbench.splits import near_duplicate_groups, validation_split
-from llmrouterbench.table import FloatArray, IntArray, Outcomes, Router, TradeOffRouter
+from llmrouterbench.table import PLANES, FloatArray, IntArray, Outcomes, Router, TradeOffRouter
 from llmrouterbench.version import __version__
 from llmrouterbench.worth import folds_of, train_best_single
 
@@ -173,11 +173,10 @@ def _versions() -> dict[str, str]:
 
 def _prices(train: Outcomes) -> dict[str, dict[str, Any]]:
     """What each model cost and took on average in training; NaN unknown."""
-    planes = ("score", "cost", "tokens_in", "tokens_out", "seconds")
-    mean = {name: known_mean(getattr(train, name), axis=0) for name in planes}
+    mean = {name: known_mean(getattr(train, name), axis=0) for name in PLANES}
     measured = np.isfinite(train.score).sum(axis=0)
     return {
-        model: {"queries": int(measured[j]), **{f"mean_{name}": float(mean[name][j]) for name in planes}}
+        model: {"queries": int(measured[j]), **{f"mean_{name}": float(mean[name][j]) for name in PLANES}}
         for j, model in enumerate(train.models)
     }
 
