@@ -20,6 +20,8 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
+collect_ignore = ["old/make.py"]
+"""Runs on the version that it made a folder of, and never here."""
 SECONDS = Path(__file__).with_name("seconds.csv")
 SLOW, PROVE = 0.05, 10.0
 """Seconds from which a test is slow, and from which it is left to `make prove`."""
