@@ -70,7 +70,7 @@ def test_an_attribute_without_a_plain_form_is_named(tmp_path: Path) -> None:
 
 
 def test_a_damaged_or_foreign_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="must hold a router.json"):
+    with pytest.raises(FileNotFoundError, match="must be a saved router"):
         load_router(tmp_path)
     save_router(make_router("avengers", k=4).fit(planted_table(50)), tmp_path / "r")
     text = (tmp_path / "r" / "router.json").read_text()
