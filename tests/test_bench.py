@@ -18,6 +18,7 @@ from llmrouterbench.benching.bench import bench, router_entries
 from llmrouterbench.benching.deciding import decide
 from llmrouterbench.benching.folder import Decisions, Runs, load_runs, meter
 from llmrouterbench.benching.policies import run
+from llmrouterbench.contracts import Ask
 from llmrouterbench.files import read_json, write_json
 from llmrouterbench.importers import import_outcomes
 from llmrouterbench.reporting.leaderboard import leaderboard
@@ -26,7 +27,7 @@ from llmrouterbench.simulation.simulate import simulate
 from llmrouterbench.splits import make_split
 from llmrouterbench.store import read_replies, write_outcomes
 from llmrouterbench.studies.peaks import peaks_on_test
-from llmrouterbench.table import Ask, Estimate, FloatArray, IntArray, Outcomes, Queries
+from llmrouterbench.table import Estimate, FloatArray, IntArray, Outcomes, Queries
 
 
 @pytest.fixture(scope="module")

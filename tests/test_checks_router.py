@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from llmrouterbench.checks.router import ROUTER_CHECKS, check_beats_best_single, check_router, planted_table
+from llmrouterbench.contracts import Router
 from llmrouterbench.persist import load_router, save_router
 from llmrouterbench.routers import make_router, registry, router_names
-from llmrouterbench.table import Estimate, Outcomes, Queries, Router
+from llmrouterbench.table import Estimate, Outcomes, Queries
 
 # Routers with an encoder to train run the same contract, with tiny encoders, in test_routers_finetuned.py.
 QUICK = [name for name in router_names() if "finetune" not in registry()[name].needs]

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from llmrouterbench.benching.policies import decide_sweep, weights_of
+from llmrouterbench.contracts import TradeOffRouter
 from llmrouterbench.routers import make_router, parse_router, registry, router_names
-from llmrouterbench.table import FloatArray, Outcomes, Queries, TradeOffRouter
+from llmrouterbench.table import FloatArray, Outcomes, Queries
 from official_avengers import official_picks
 
 # Routers with an encoder to train have their tests in test_routers_finetuned.py.

@@ -14,10 +14,10 @@ _PUBLIC = {
     "Estimate": "table",
     "FittedRouter": "production.fitted",
     "Outcomes": "table",
-    "Policy": "table",
+    "Policy": "benching.policies.policy",
     "Queries": "table",
-    "Router": "table",
-    "Run": "table",
+    "Router": "contracts",
+    "Run": "contracts",
     "bench": "benching.bench",
     "import_outcomes": "importers",
     "load_outcomes": "settings",
@@ -30,6 +30,8 @@ _PUBLIC = {
 
 if TYPE_CHECKING:
     from llmrouterbench.benching.bench import bench
+    from llmrouterbench.benching.policies.policy import Policy
+    from llmrouterbench.contracts import Router, Run
     from llmrouterbench.importers import import_outcomes
     from llmrouterbench.production.fitted import FittedRouter
     from llmrouterbench.reporting.report import report
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from llmrouterbench.settings import load_outcomes
     from llmrouterbench.simulation.simulate import simulate
     from llmrouterbench.splits import make_split
-    from llmrouterbench.table import Estimate, Outcomes, Policy, Queries, Router, Run
+    from llmrouterbench.table import Estimate, Outcomes, Queries
 
 __all__ = [
     "Estimate",

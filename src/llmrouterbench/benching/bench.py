@@ -31,6 +31,7 @@ from llmrouterbench.benching.folder import (
     load_runs,
     noted_place,
 )
+from llmrouterbench.contracts import Router
 from llmrouterbench.embedders.vectors import Embedder, cache_folder, embed_queries, make_embedder
 from llmrouterbench.files import read_json, write_json
 from llmrouterbench.naming import did_you_mean
@@ -38,7 +39,7 @@ from llmrouterbench.routers import OUTSIDE, REFERENCES, make_router, parse_route
 from llmrouterbench.settings import PAPER_SEEDS, Setting, apply_setting, load_setting
 from llmrouterbench.splits import Split, make_split, save_split
 from llmrouterbench.store import read_replies, replies_hash, write_outcomes
-from llmrouterbench.table import FloatArray, IntArray, Outcomes, Router
+from llmrouterbench.table import FloatArray, IntArray, Outcomes
 
 DEFAULT_ROUTERS = ("best_single", "knn", "avengers", "avengers_pro")
 PROTOCOLS = ("safe", "paper")

@@ -12,8 +12,9 @@ import numpy as np
 from llmrouterbench.benching.folder import Decisions, Part, Served
 from llmrouterbench.benching.policies import decide_sweep, run, weights_of
 from llmrouterbench.benching.tuning import best_trial, variants
+from llmrouterbench.contracts import ReplyReader, Router
 from llmrouterbench.splits import Split, validation_split
-from llmrouterbench.table import FloatArray, IntArray, Outcomes, Queries, Replies, ReplyReader, Router
+from llmrouterbench.table import FloatArray, IntArray, Outcomes, Queries, Replies
 
 
 @runtime_checkable

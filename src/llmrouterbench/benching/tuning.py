@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from llmrouterbench.benching.policies import decide_sweep
+from llmrouterbench.contracts import Router
 from llmrouterbench.metrics import avg_acc, dataset_means
 from llmrouterbench.persist import constructor_settings
-from llmrouterbench.table import FloatArray, IntArray, Outcomes, Router
+from llmrouterbench.table import FloatArray, IntArray, Outcomes
 
 
 def grid_of(router: Router) -> Mapping[str, Sequence[Any]]:

@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from llmrouterbench.benching.policies import decide_sweep, weights_of
+from llmrouterbench.contracts import Router
 from llmrouterbench.persist import load_router, save_router
-from llmrouterbench.table import FloatArray, IntArray, Outcomes, Router
+from llmrouterbench.table import FloatArray, IntArray, Outcomes
 
 TOPICS = ("algebra", "biology", "history")
 _FILLER = ("please", "tell", "me", "about", "this", "question", "today", "again")

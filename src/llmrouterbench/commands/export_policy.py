@@ -29,13 +29,13 @@ def export_policy(
     """Write a policy as example queries for a router that knows no other; say how near that comes to the policy."""
     import yaml
 
+    from llmrouterbench.benching.policies.policy import Policy
     from llmrouterbench.files import write_bytes
     from llmrouterbench.production.fitted import FittedRouter
     from llmrouterbench.production.policy_export import export_policy as export
-    from llmrouterbench.production.serving_policy import ServingPolicy
 
     usage(lambda: known("format", format, FORMATS))
-    chosen = str(usage(lambda: ServingPolicy.parse(policy))) if policy else None
+    chosen = str(usage(lambda: Policy.parse(policy))) if policy else None
     if to.exists() and not overwrite:
         raise FileExistsError(f"{to} must not exist yet, got a file there; choose another or --overwrite")
     router = FittedRouter.load(router_dir)

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from llmrouterbench.contracts import Router
 from llmrouterbench.embedders.tfidf import TfidfSvd
 from llmrouterbench.embedders.vectors import Embedder, make_embedder
 from llmrouterbench.files import new_folder, read_json, sha256_of, write_bytes, write_json
 from llmrouterbench.persist import from_plain, load_router, save_router, to_plain
 from llmrouterbench.production.learned import Learned
-from llmrouterbench.table import Router
 
 FORMAT = "llmrouterbench/fitted-router"
 SCHEMA = 1

@@ -8,8 +8,8 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
+from llmrouterbench.contracts import Router
 from llmrouterbench.naming import did_you_mean
-from llmrouterbench.table import Router
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import numpy as np
 
 from llmrouterbench.benching.policies import decide_sweep, default_weights
 from llmrouterbench.benching.replay import choose_points
+from llmrouterbench.contracts import Router, TradeOffRouter
 from llmrouterbench.embedders.tfidf import TfidfSvd
 from llmrouterbench.embedders.vectors import Embedder, embed_queries
 from llmrouterbench.metrics import avg_acc, dataset_means, reaches
@@ -26,7 +27,7 @@ from llmrouterbench.splits import Split, make_split, near_duplicate_groups, vali
 from llmrouterbench.stats import Interval, Sample
 from llmrouterbench.studies.noise import Noise, noisy_texts
 from llmrouterbench.studies.paired import Paired, pair
-from llmrouterbench.table import IntArray, Outcomes, Router, Text, TradeOffRouter
+from llmrouterbench.table import IntArray, Outcomes, Text
 from llmrouterbench.worth import quality_choice, train_best_single
 
 Result = TypeVar("Result")
