@@ -29,7 +29,7 @@ def export(
     to: Annotated[Path, typer.Option("--to", help="Folder to make.")],
     setting: SettingName = None,
     seed: Annotated[int, typer.Option("--seed")] = 42,
-    split: Annotated[str, typer.Option("--split", help="paper, safe, or a file of `llmrouterbench split`.")] = "paper",
+    split: Annotated[str, typer.Option("--split", help="paper, safe, or a file of a split.")] = "paper",
     embedder: Annotated[str, typer.Option("--embedder", help="For methods that read embeddings.")] = "tfidf",
     pair: Annotated[str, typer.Option("--pair", help="STRONG,WEAK for methods of two models.")] = "",
     models: Annotated[str, typer.Option("--models", help="Some models, comma-separated.")] = "",
@@ -39,13 +39,13 @@ def export(
     """Write the input files that a method's official code reads: same data, same split, no glue."""
     from llmrouterbench.embedders.vectors import cache_folder, embed_queries, make_embedder
     from llmrouterbench.exporters import check_method, export_inputs
-    from llmrouterbench.splits import load_split, make_split
+    from llmrouterbench.splits import FILES, load_split, make_split
 
     entry = usage(lambda: check_method(method))
     tool = usage(lambda: make_embedder(embedder))
     strong_weak = usage(lambda: _pair(pair))
     outcomes, _ = load(folder, setting)
-    from_file = split.endswith(".json")
+    from_file = split.lower().endswith(FILES)
     made = load_split(Path(split), outcomes) if from_file else usage(lambda: make_split(outcomes, seed, kind=split))
     vectors = embed_queries(outcomes, tool, made.train, cache=cache_folder())[0] if entry.embedding else None
     facts = export_inputs(
