@@ -17,7 +17,7 @@ import orjson
 
 from llmrouterbench.collecting.collect import Summary, Tell, collect, load_all_questions, up_to_date
 from llmrouterbench.collecting.config import BenchConfig, CollectConfig
-from llmrouterbench.files import read_json, write_json
+from llmrouterbench.files import read_json, sha256_of, write_json
 from llmrouterbench.version import __version__
 
 if TYPE_CHECKING:
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 StageName = Literal["collect", "score", "bench", "report"]
 Progress = Callable[[str, int, int | None], None]
-
-_EXTENDS = ("out", "routers", "seeds")
-"""Settings of a bench that one folder of runs may have several of."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,7 @@ class Stage:
 
 def check_chain(config: CollectConfig) -> None:
     """Raise ValueError for what a later stage would refuse, before anything is paid for."""
-    from llmrouterbench.benching.bench import DEFAULT_ROUTERS, router_entries, split_of
+    from llmrouterbench.benching.bench import DEFAULT_ROUTERS, router_entries
     from llmrouterbench.embedders.vectors import make_embedder
     from llmrouterbench.settings import load_setting
 
@@ -52,8 +49,9 @@ def check_chain(config: CollectConfig) -> None:
     if outcomes.exists() and any(outcomes.iterdir()) and not (outcomes / "scores.parquet").is_file():
         raise ValueError(f"outcomes must be a new folder or one that `score` made, got {outcomes}; choose another")
     router_entries(config.bench.routers or DEFAULT_ROUTERS)
-    split_of(config.bench.protocol, config.bench.split)
     make_embedder(config.bench.embedder)
+    if config.bench.split_file and not config.bench.split_file.is_file():
+        raise FileNotFoundError(f"bench.split must be a file, got none at {config.bench.split_file}; check the path")
     if config.bench.setting is not None:
         load_setting(config.bench.setting)
 
@@ -161,12 +159,14 @@ def _bench(config: BenchConfig, outcomes: Path, stamps: _Stamps, jobs: int, tell
 
     data = str(read_manifest(outcomes)["content_hash"])
     setting = None if config.setting is None else asdict(load_setting(config.setting))
-    rules = [data, setting, config.model_dump(exclude=set(_EXTENDS))]
+    named = [sha256_of(path) for path in config.files]
+    rules = [data, setting, config.rules.model_dump(), *([named] if named else [])]
     runs = Path(config.out) / _hash(rules)[:12]
     inputs = [replies_hash(outcomes), rules, config.routers, config.seeds, str(runs)]
     if stamps.same("bench", inputs, runs / "runs.json"):
         return Stage("bench", True, runs)
-    bench(outcomes, runs, jobs=jobs, progress=tell, **config.model_dump(exclude={"out"}, exclude_none=True))
+    asked = config.model_dump(include={"routers", "seeds"}, exclude_none=True)
+    bench(outcomes, runs, config.rules, jobs=jobs, progress=tell, **asked)
     stamps.keep("bench", inputs)
     return Stage("bench", False, runs)
 

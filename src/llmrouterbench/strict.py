@@ -26,7 +26,20 @@ Name = Annotated[str, Field(min_length=1)]
 Config = TypeVar("Config", bound="Strict")
 
 
-class Strict(BaseModel):
+class _Outspoken(type(BaseModel)):  # type: ignore[misc]
+    """A constructor that says in one sentence what is wrong."""
+
+    def __call__(cls, *args: Any, **values: Any) -> Any:
+        try:
+            return super().__call__(*args, **values)
+        except ValidationError as error:
+            raise ValueError(sentence(error, cls)) from None
+
+
+_OUTSPOKEN: Any = _Outspoken
+
+
+class Strict(BaseModel, metaclass=_OUTSPOKEN):  # type: ignore[metaclass]
     """A group of keys: no other key, no value of another type, nothing that changes later."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -59,7 +72,7 @@ def parse_strict(kind: type[Config], raw: Any, where: str) -> Config:
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
-        raise ValueError(f"{where}: {_sentence(error, kind)}") from None
+        raise ValueError(f"{where}: {sentence(error, kind)}") from None
 
 
 def each_once(what: str, names: list[str]) -> None:
@@ -83,8 +96,8 @@ def _refuse_secrets(value: Any, where: str) -> None:
         raise ValueError(f"{where} looks like a key, which must not be written in a file; use key_env: NAME")
 
 
-def _sentence(error: ValidationError, kind: type[BaseModel]) -> str:
-    """The first thing that is wrong, unknown keys before the rest."""
+def sentence(error: ValidationError, kind: type[BaseModel]) -> str:
+    """The first thing that is wrong with the values of a kind, unknown keys before the rest."""
     one = sorted(error.errors(include_url=False), key=lambda found: found["type"] != "extra_forbidden")[0]
     *before, last = one["loc"] or ("",)
     place = _place(one["loc"])

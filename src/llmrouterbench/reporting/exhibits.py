@@ -107,7 +107,7 @@ def exhibits(
 
 
 def _own_setting(source: Outcomes | Runs) -> Setting | None:
-    name = source.facts["setting"] if isinstance(source, Runs) else source.source.get("setting")
+    name = source.rules.setting if isinstance(source, Runs) else source.source.get("setting")
     return load_setting(name) if name in BUILT_IN else None
 
 

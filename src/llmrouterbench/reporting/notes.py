@@ -111,6 +111,9 @@ def _missing(board: Leaderboard) -> Iterator[str]:
             f"{router} has no decisions for seed {_list(seeds)} and is left out;"
             " run the same bench (or judge its choices) for it."
         )
+    left_out = [str(seed) for seed in board.facts["seeds_left_out"]]
+    if left_out:
+        yield f"Left out, for want of decisions: seed {_list(left_out)}; run the same bench to have them."
 
 
 def _by_router(missing: Sequence[Sequence[str | int]]) -> dict[str, list[str]]:
@@ -147,12 +150,19 @@ def _unpriced(row: Row) -> bool:
 def _protocol(board: Leaderboard, runs: Runs) -> Iterator[str]:
     if len(board.facts["seeds"]) == 1:
         yield "There is one seed: the intervals cover the choice of queries, not that of the split."
+    if runs.rules.split_file:
+        split = runs.splits[runs.seeds[0]]
+        neither = len(runs.outcomes) - len(split.train) - len(split.test)
+        yield (
+            f"The split is that of {runs.rules.split_file.name}: seeds vary the validation part alone, so the intervals"
+            f" do not cover the choice of the split. {neither:,} queries are in neither part."
+        )
     held_out = board.facts["split"]["held_out"]
     if held_out:
         yield f"Held out of train (out of distribution): {_list(held_out)}."
     if board.facts["ties_win"]:
         yield "Every positive score counts as 1 (ties_win)."
-    truncated = (runs.facts["embedder"] or {}).get("truncated", 0)
+    truncated = runs.made.truncated
     if truncated:
         yield f"The embedder cut {truncated} texts at its limit."
 

@@ -1,0 +1,179 @@
+"""A folder of runs while a bench makes or extends it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import orjson
+
+from llmrouterbench.benching.folder import (
+    RECORD,
+    Decisions,
+    Made,
+    Runs,
+    decisions_path,
+    load_runs,
+    read_record,
+    splits_path,
+    to_record,
+)
+from llmrouterbench.benching.rules import Rules
+from llmrouterbench.contracts import Router
+from llmrouterbench.files import read_json, remove_abandoned, say_disk_full, write_json
+from llmrouterbench.splits import Split, save_split
+from llmrouterbench.store import write_outcomes
+from llmrouterbench.table import Outcomes
+
+
+@dataclass(frozen=True)
+class Task:
+    """One router on one seed; `key` is a hash of all that its decisions depend on."""
+
+    label: str
+    router: Router
+    seed: int
+    split: Split
+    key: str
+
+
+class RunsFolder:
+    """A folder of runs that a bench makes or extends.
+
+    Before something was decided nothing of the bench is on the disk: the folder does not exist, or is what it was. With
+    the first decision it takes its place at once, whole; each later one is one more file. So a bench that fails or is
+    mistyped blocks no other, and one that is stopped goes on where it was.
+    """
+
+    def __init__(self, path: Path, outcomes: Outcomes, rules: Rules, made: Made, splits: Mapping[int, Split]) -> None:
+        self.path, self.outcomes, self.rules, self.made, self.splits = path, outcomes, rules, made, splits
+        self._begun = False
+
+    @classmethod
+    def open(cls, path: Path, outcomes: Outcomes, rules: Rules, made: Made, splits: Mapping[int, Split]) -> RunsFolder:
+        """The folder of a bench with these rules, which may hold other routers and seeds already; writes nothing.
+
+        Raises ValueError where decisions of other rules or data are there, OSError where no folder of runs can be.
+        """
+        there = next(one for one in (path, *path.absolute().parents) if one.exists())
+        if not there.is_dir():
+            raise NotADirectoryError(f"{path} must be a folder of runs, got a file at {there}; choose another")
+        if not os.access(there, os.W_OK):
+            raise PermissionError(f"{path} must be a folder to write runs to, got {there} read-only; choose another")
+        if not (path / RECORD).is_file() and there == path and any(path.iterdir()):
+            raise FileExistsError(f"{path} must be new or a folder of runs, got other files there; choose another")
+        folder = cls(path, outcomes, rules, made, splits)
+        folder._check_same()
+        return folder
+
+    def missing(self, tasks: Iterable[Task]) -> list[Task]:
+        """The tasks whose decisions are not there, or were made from something else."""
+        return [task for task in tasks if self._stored_key(task) != task.key]
+
+    def keep(self, decided: Decisions) -> None:
+        """Store the decisions of one router and seed."""
+        if not self._begun:
+            self._begun = True
+            if not self._placed_with(decided):
+                self._extend()
+        decided.save(decisions_path(self.path, decided.router, decided.seed))
+
+    def load(self) -> Runs:
+        """Everything that is there now."""
+        self._extend()  # again: another bench may have noted its own meanwhile
+        return load_runs(self.path)
+
+    def _stored_key(self, task: Task) -> str | None:
+        path = decisions_path(self.path, task.label, task.seed)
+        try:
+            return Decisions.head(path)["facts"].get("key") if path.is_file() else None
+        except ValueError:  # damaged: decided again
+            return None
+
+    def _decided(self) -> set[tuple[str, str]]:
+        """Folder and seed of the decisions that are there."""
+        return {(path.parent.name, path.stem) for path in self.path.glob("decisions/*/*.parquet")}
+
+    def _check_same(self) -> None:
+        """Refuse rules and data that are not those of the decisions that are there."""
+        if not (self.path / RECORD).is_file():
+            return
+        rules, made = read_record(self.path)
+        if not self._decided():
+            return
+        known = self.made if made.vectors else replace(self.made, vectors=None)  # older runs do not say theirs
+        theirs, mine = _agreed(rules, made), _agreed(self.rules, known)
+        for key, value in mine.items():
+            if theirs[key] != value:
+                raise ValueError(
+                    f"{self.path} must hold runs of the same {key}, got {theirs[key]!r} there and {value!r} here;"
+                    " choose another folder for this bench"
+                )
+
+    def _placed_with(self, first: Decisions) -> bool:
+        """Make the folder with its first decisions, whole or not at all; False where one is there."""
+        if (self.path / RECORD).is_file():
+            return False
+        place = self.path.resolve()
+        place.parent.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(place)
+        partial = place.with_name(f".{place.name}.partial-{os.getpid()}")
+        try:
+            partial.mkdir()
+            write_outcomes(self.outcomes, partial / "outcomes", texts=False)
+            for seed, split in self.splits.items():
+                save_split(split, self.outcomes, splits_path(partial, seed))
+            first.save(decisions_path(partial, first.router, first.seed))
+            write_json(partial / RECORD, to_record(self.rules, self.made))
+            if place.is_dir():
+                place.rmdir()  # an empty folder gives way, one that another bench has just made does not
+            partial.rename(place)
+        except OSError as error:
+            if not (place / RECORD).is_file():
+                raise say_disk_full(error, self.path) from error
+            self._check_same()
+            return False
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        return True
+
+    def _extend(self) -> None:
+        """Note these routers and seeds in the folder that is there, beside those of which something is decided."""
+        made = read_record(self.path)[1]
+        there = self._decided()
+        if not there:  # nothing was decided by the rules or on the data that are noted there
+            write_outcomes(self.outcomes, self.path / "outcomes", texts=False, overwrite=True)
+            made = replace(self.made, routers=(), seeds=())
+        labels, seeds = {label for label, _ in there}, {seed for _, seed in there}
+        routers = {one["label"]: one for one in made.routers if _folder(one["label"]) in labels}
+        routers |= {one["label"]: one for one in self.made.routers}
+        known = [seed for seed in made.seeds if str(seed) in seeds]
+        both = replace(
+            self.made,
+            routers=tuple(routers.values()),
+            seeds=(*known, *(seed for seed in self.made.seeds if seed not in known)),
+            truncated=max((one.truncated for one in (made, self.made) if one.truncated is not None), default=None),
+            vectors=made.vectors,
+            data=self.made.data or made.data,
+            versions=self.made.versions if self._begun else made.versions,
+        )
+        for seed, split in self.splits.items():
+            if self._begun or not splits_path(self.path, seed).is_file():
+                save_split(split, self.outcomes, splits_path(self.path, seed))
+        plain = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
+        record = orjson.loads(orjson.dumps(to_record(self.rules, both), option=plain))
+        if record != read_json(self.path / RECORD):
+            write_json(self.path / RECORD, record)
+
+
+def _agreed(rules: Rules, made: Made) -> dict[str, object]:
+    """What runs of one folder share."""
+    files = {"split file": made.split, "file of vectors": made.vectors}
+    return {**rules.stored(), "reference": made.reference, **files, "data_hash": made.data_hash}
+
+
+def _folder(label: str) -> str:
+    return decisions_path(Path(), label, 0).parent.name
