@@ -106,10 +106,11 @@ class RunsFolder:
             return
         known = self.made if made.vectors else replace(self.made, vectors=None)  # older runs do not say theirs
         theirs, mine = _agreed(rules, made), _agreed(self.rules, known)
-        for key, value in mine.items():
-            if theirs[key] != value:
+        for key in {**mine, **theirs}:
+            there, here = theirs.get(key), mine.get(key)
+            if there != here:
                 raise ValueError(
-                    f"{self.path} must hold runs of the same {key}, got {theirs[key]!r} there and {value!r} here;"
+                    f"{self.path} must hold runs of the same {key}, got {there!r} there and {here!r} here;"
                     " choose another folder for this bench"
                 )
 
