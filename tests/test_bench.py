@@ -1,10 +1,7 @@
 """The bench: decisions on disk, resumed, and nothing of the test part in them."""
 
-import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -350,33 +347,70 @@ def test_bad_requests(tmp_path: Path, outcomes: Outcomes) -> None:
         load_runs(tmp_path)
 
 
-_BENCH = """
-import sys
+_KILLED = """
+import os, shutil, signal, sys
 from pathlib import Path
-from llmrouterbench import bench, simulate
-bench(simulate("performance-cost", scale=0.1), sys.argv[1], seeds=[1, 2, 3], jobs=1, cache=Path(sys.argv[2]))
+import sklearn.decomposition, sklearn.feature_extraction.text
+from llmrouterbench.benching.bench import bench
+
+place, empty = Path(sys.argv[1]), sys.argv[2] == "empty"
+options = {"routers": ["best_single", "knn:k=3"], "seeds": [1, 2], "jobs": 1}
+
+def in_a_child(work):  # this process itself starts no threads, which a fork would not survive
+    child = os.fork()
+    if child == 0:
+        work()
+        os._exit(0)
+    return os.waitpid(child, 0)[1]
+
+def killed(at):
+    def watch(event, arguments, left=[at]):
+        changes = event in ("os.rename", "os.mkdir", "os.remove", "os.rmdir") or (
+            event == "open" and set(str(arguments[1])) & set("wxa+"))
+        if changes and any(isinstance(one, (str, Path)) and str(one).startswith(str(place)) for one in arguments):
+            left[0] -= 1
+            if not left[0]:
+                os.kill(os.getpid(), signal.SIGKILL)
+    sys.addaudithook(watch)
+    bench(sys.argv[3], place / "r", **options)
+
+def goes_on():
+    undecided = not list(place.glob("r/decisions/*/*.parquet"))
+    if undecided:
+        shutil.copytree(place, place.with_name("other"))
+        bench(sys.argv[3], place.with_name("other") / "r", **{**options, "seeds": [7]}, validation=0.3)
+        shutil.rmtree(place.with_name("other"))
+    runs = bench(sys.argv[3], place / "r", **options)
+    left = [*place.glob(".*"), *place.rglob(".*.partial-*"), *place.rglob(".*.old-*")]
+    assert not left, left
+    keys = sorted((*pair, decided.facts["key"]) for pair, decided in runs.decisions.items())
+    print(undecided, runs.seeds, keys, flush=True)
+
+at = 1
+while True:
+    shutil.rmtree(place, ignore_errors=True)
+    (place / "r" if empty else place).mkdir(parents=True)
+    if in_a_child(lambda: killed(at)) == 0:
+        break
+    assert in_a_child(goes_on) == 0, f"killed at change {at}"
+    at += 1
 """
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment_and_resumed_it_ends_the_same(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", _BENCH]
-    whole = subprocess.run([*command, str(tmp_path / "whole"), str(tmp_path / "cache")], check=True)
-    assert whole.returncode == 0
-    rng = np.random.default_rng(0)
-    for _ in range(6):
-        process = subprocess.Popen([*command, str(tmp_path / "cut"), str(tmp_path / "cache")])
-        time.sleep(1.0 + 3.0 * rng.random())
-        if process.poll() is None:
-            os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-    subprocess.run([*command, str(tmp_path / "cut"), str(tmp_path / "cache")], check=True)
-    one, other = load_runs(tmp_path / "whole"), load_runs(tmp_path / "cut")
-    assert sorted(one.decisions) == sorted(other.decisions)
-    assert len(one.decisions) == 12
-    for key, decided in one.decisions.items():
-        np.testing.assert_array_equal(decided.parts["test"].model, other.decisions[key].parts["test"].model)
-    assert read_json(tmp_path / "cut" / "runs.json")["seeds"] == [1, 2, 3]
+@pytest.mark.parametrize("before", ["nothing", "empty"])
+def test_killed_at_any_change_of_the_folder_it_goes_on_and_ends_the_same(
+    before: str, tmp_path: Path, outcomes: Outcomes
+) -> None:
+    """`kill -9` before the first, the second, ... file that is opened, renamed or removed, until it ends by itself."""
+    write_outcomes(outcomes.take(np.arange(0, len(outcomes), 5)), tmp_path / "data")
+    command = [sys.executable, "-c", _KILLED, str(tmp_path / "place"), before, str(tmp_path / "data")]
+    done = subprocess.run(command, capture_output=True, check=False, text=True)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) > 15
+    assert len({line.partition(" ")[2] for line in lines}) == 1
+    assert {line.partition(" ")[0] for line in lines} == {"True", "False"}
 
 
 def test_a_router_outside_is_replayed_and_never_chosen(tmp_path: Path) -> None:

@@ -158,6 +158,20 @@ def test_read_only_places(tmp_path: Path, table: Outcomes) -> None:
     assert load_runs(tmp_path / "runs").seeds == [1]
 
 
+def test_a_mounted_volume_becomes_a_folder_of_runs(tmp_path: Path, table: Outcomes) -> None:
+    """It can be neither renamed nor replaced, and nothing can be made beside it."""
+    (tmp_path / "place" / "volume").mkdir(parents=True)
+    write_outcomes(table, tmp_path / "data")
+    place, volume = tmp_path / "place", tmp_path / "place" / "volume"
+    mounts = f"mount --bind {place} {place} && mount -o remount,ro,bind {place} && mount -t tmpfs none {volume}"
+    inside = ["unshare", "-m", "sh", "-c", f'{mounts} && "$@" && ls {volume}', "-"]
+    if subprocess.run([*inside, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("nothing can be mounted here")
+    command = [sys.executable, "-c", _READ_ONLY, str(tmp_path / "data"), str(volume)]
+    done = subprocess.run([*inside, *command], capture_output=True, check=False)
+    assert done.stdout.split() == [b"decisions", b"outcomes", b"runs.json", b"splits"], done.stderr
+
+
 def test_an_empty_folder_and_a_link_to_one_become_folders_of_runs(tmp_path: Path, table: Outcomes) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "empty")

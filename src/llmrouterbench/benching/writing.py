@@ -63,7 +63,8 @@ class RunsFolder:
             raise NotADirectoryError(f"{path} must be a folder of runs, got a file at {there}; choose another")
         if not os.access(there, os.W_OK):
             raise PermissionError(f"{path} must be a folder to write runs to, got {there} read-only; choose another")
-        if not (path / RECORD).is_file() and there == path and any(path.iterdir()):
+        taken = there == path and any(not one.name.startswith(".") for one in path.iterdir())
+        if taken and not (path / RECORD).is_file():
             raise FileExistsError(f"{path} must be new or a folder of runs, got other files there; choose another")
         folder = cls(path, outcomes, rules, made, splits)
         folder._check_same()
@@ -115,10 +116,12 @@ class RunsFolder:
                 )
 
     def _placed_with(self, first: Decisions) -> bool:
-        """Make the folder with its first decisions, whole or not at all; False where one is there."""
-        if (self.path / RECORD).is_file():
+        """Make the folder with its first decisions, whole or not at all; False where there is one to extend."""
+        place, record = self.path.resolve(), to_record(self.rules, self.made)
+        if place.is_dir():
+            if not (place / RECORD).is_file():  # an empty folder, perhaps where a volume is mounted, stays where it is
+                write_json(place / RECORD, record)
             return False
-        place = self.path.resolve()
         place.parent.mkdir(parents=True, exist_ok=True)
         remove_abandoned(place)
         partial = place.with_name(f".{place.name}.partial-{os.getpid()}")
@@ -128,12 +131,10 @@ class RunsFolder:
             for seed, split in self.splits.items():
                 save_split(split, self.outcomes, splits_path(partial, seed))
             first.save(decisions_path(partial, first.router, first.seed))
-            write_json(partial / RECORD, to_record(self.rules, self.made))
-            if place.is_dir():
-                place.rmdir()  # an empty folder gives way, one that another bench has just made does not
+            write_json(partial / RECORD, record)
             partial.rename(place)
         except OSError as error:
-            if not (place / RECORD).is_file():
+            if not (place / RECORD).is_file():  # else another bench has just made it
                 raise say_disk_full(error, self.path) from error
             self._check_same()
             return False
@@ -143,6 +144,8 @@ class RunsFolder:
 
     def _extend(self) -> None:
         """Note these routers and seeds in the folder that is there, beside those of which something is decided."""
+        for left in self.path.rglob(".*.partial-*"):  # by a process that was killed
+            remove_abandoned(left.with_name(left.name[1:].rpartition(".partial-")[0]))
         made = read_record(self.path)[1]
         there = self._decided()
         if not there:  # nothing was decided by the rules or on the data that are noted there
