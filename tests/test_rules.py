@@ -109,6 +109,21 @@ def test_the_command_line_python_and_a_rules_value_make_the_same_folder(tmp_path
         assert {runs.decisions[pair].facts["key"] for runs in loaded} == {decided.facts["key"]}
 
 
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        ({"split": None}, "must say what was benched, got 'NoneType' object"),
+        ({"split": {"kind": "odd"}}, "must say what was benched, got no split named 'odd'"),
+        ({"seeds": ["x"]}, "must say what was benched, got invalid literal"),
+        ({"schema": 2}, "must be of format 'llmrouterbench/runs', schema 1; use the llmrouterbench that wrote it"),
+    ],
+)
+def test_a_damaged_runs_json_gets_one_sentence(damage: dict[str, Any], sentence: str, tmp_path: Path) -> None:
+    write_json(tmp_path / "runs.json", {**to_record(Rules(), Made.of(["knn"], [1])), **damage})
+    with pytest.raises(ValueError, match=sentence):
+        read_record(tmp_path)
+
+
 def test_files_that_rules_name_are_looked_for_where_the_config_lies(tmp_path: Path) -> None:
     given_rules = Rules(setting="own.toml", split="s.json", embedder="file:v.npz").from_folder(tmp_path)
     assert given_rules.setting == str(tmp_path / "own.toml")

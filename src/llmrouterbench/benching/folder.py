@@ -255,8 +255,16 @@ def read_record(folder: Path) -> tuple[Rules, Made]:
     record: Any = read_json(path)
     if not isinstance(record, dict) or record.get("format") != FORMAT or record.get("schema") != SCHEMA:
         raise ValueError(f"{path} must be of format {FORMAT!r}, schema {SCHEMA}; use the llmrouterbench that wrote it")
+    try:
+        return Rules.from_stored(record), _made_from(record)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        said = f"no {error}" if isinstance(error, KeyError) else error
+        raise ValueError(f"{path} must say what was benched, got {said}; bench into another folder") from error
+
+
+def _made_from(record: dict[str, Any]) -> Made:
     embedder = record.get("embedder") or {}
-    made = Made(
+    return Made(
         routers=tuple(record["routers"]),
         seeds=tuple(map(int, record["seeds"])),
         reference=record.get("reference"),
@@ -269,7 +277,6 @@ def read_record(folder: Path) -> tuple[Rules, Made]:
         split=record["split"].get("hash"),
         data=record.get("data"),
     )
-    return Rules.from_stored(record), made
 
 
 @dataclass(frozen=True)
