@@ -17,7 +17,7 @@ from llmrouterbench.benching.bench import bench
 from llmrouterbench.benching.folder import Made, load_runs, read_record, to_record
 from llmrouterbench.benching.rules import Rules
 from llmrouterbench.collecting.config import BenchConfig
-from llmrouterbench.files import read_json, write_json
+from llmrouterbench.files import read_json, sha256_of, write_json
 from llmrouterbench.simulation.simulate import simulate
 from llmrouterbench.store import write_outcomes
 from llmrouterbench.strict import parse_strict
@@ -67,8 +67,8 @@ def test_a_config_of_run_holds_the_same_value(agreed: Rules) -> None:
         ({"validation": 0.0}, "validation: must be between 0 and 1, both excluded, got 0.0"),
         ({"ratio": float("nan")}, "ratio: must be between 0 and 1, both excluded, got nan"),
         ({"text": "prompts"}, "text: no text named 'prompts'; did you mean 'prompt'?"),
-        ({"embedder": ""}, "embedder must be right: String should have at least 1 character, got ''"),
-        ({"tune": "yes"}, "tune must be right: Input should be a valid boolean, got 'yes'"),
+        ({"embedder": ""}, "embedder must be a text that is not empty, got ''"),
+        ({"tune": "yes"}, "tune must be true or false, got 'yes'"),
         ({"validtion": 0.2}, "unknown key 'validtion'; did you mean 'validation'?"),
     ],
 )
@@ -131,7 +131,7 @@ def test_files_that_rules_name_are_looked_for_where_the_config_lies(tmp_path: Pa
     assert Rules(setting="performance").from_folder(tmp_path) == Rules(setting="performance")
 
 
-def test_other_vectors_under_the_same_name_are_other_rules(tmp_path: Path) -> None:
+def test_other_vectors_under_the_same_name_never_stand_beside_the_old_ones(tmp_path: Path) -> None:
     score = np.eye(2)[np.arange(60) % 2]
     table = Outcomes.of([f"question {i}" for i in range(60)], ["a", "b"], score, cost=np.ones((60, 2)))
     options = dict[str, Any](routers=["knn:k=3"], jobs=1, embedder=f"file:{tmp_path / 'v.npz'}")
@@ -147,7 +147,10 @@ def test_other_vectors_under_the_same_name_are_other_rules(tmp_path: Path) -> No
     assert (again.seeds, again.made.vectors) == ([1, 2], record["embedder"]["sha256"])
     write_vectors(1)
     with pytest.raises(ValueError, match="must hold runs of the same file of vectors"):
-        bench(table, tmp_path / "r", seeds=[1, 2, 3], **options)
+        bench(table, tmp_path / "r", seeds=[1, 3], **options)  # seed 2 would stay
+    other = bench(table, tmp_path / "r", seeds=[1, 2], **options)
+    assert other.made.vectors == sha256_of(tmp_path / "v.npz") != record["embedder"]["sha256"]
+    assert all(other.decisions[pair].facts["read"] != old.facts["read"] for pair, old in again.decisions.items())
     del record["embedder"]["sha256"]  # an older version did not note it
     write_json(tmp_path / "r" / "runs.json", record)
     assert bench(table, tmp_path / "r", seeds=[1, 3], **options).seeds == [1, 3]

@@ -24,8 +24,9 @@ from llmrouterbench.benching.folder import Decisions, Made, Part, Runs, Served, 
 from llmrouterbench.benching.rules import Rules
 from llmrouterbench.benching.writing import RunsFolder, Task
 from llmrouterbench.contracts import Router
-from llmrouterbench.embedders.vectors import Embedder, cache_folder, embed_queries, make_embedder
-from llmrouterbench.files import sha256_of
+from llmrouterbench.embedders import Embedder, make_embedder
+from llmrouterbench.embedders.vectors import content_of, embed_queries
+from llmrouterbench.files import cache_folder, sha256_of
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.persist import constructor_settings
 from llmrouterbench.routers import OUTSIDE, REFERENCES, make_router, parse_router
@@ -67,7 +68,7 @@ def bench(
     embedder  instead of the rules' own, also one that has no spec
     jobs      parallel tasks, -1 for all cores
     backend   "loky" (this machine), "ray" or "dask" with the address of a running `cluster` (None: a local one)
-    cache     folder of cached embeddings (None: `embedders.vectors.cache_folder()`)
+    cache     folder of cached embeddings (None: `files.cache_folder()`)
     replies   folder of outcomes with the models' replies, for routers that read them (None: `outcomes`, where that is
               a folder)
 
@@ -221,6 +222,7 @@ def _tasks(
     agreed = {**rules.stored(), "reference": made.reference}
     if rules.protocol == "safe":  # the protocol came later: decisions of the safe one keep their key
         del agreed["protocol"]
+    read = _read_hash(outcomes, rules.embedder)
     said_before = replies_hash(replies) if replies and any(map(reads_replies, entries.values())) else ""
     for seed, split in splits.items():
         for label, router in entries.items():
@@ -228,7 +230,16 @@ def _tasks(
             if reads_replies(router):
                 said.append(_stored_replies(label, said_before))
             key = hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
-            yield Task(label, router, seed, split, key)
+            yield Task(label, router, seed, split, key, read)
+
+
+def _read_hash(outcomes: Outcomes, embedder: str) -> str:
+    """Hash of what routers read beside the numbers: the texts, and vectors that lie in a file or a folder."""
+    try:
+        texts = [*outcomes.queries.text, *outcomes.queries.prompt]
+    except ValueError:  # a copy without texts
+        texts = []
+    return hashlib.sha256(orjson.dumps([texts, content_of(embedder)])).hexdigest()
 
 
 def _stored_replies(label: str, replies: str) -> str:
@@ -291,7 +302,7 @@ def _decided(outcomes: Outcomes, task: Task, vectors: FloatArray, rules: Rules, 
                 decided = decide(embedded, task.split, task.router, rules.validation, task.seed, **more)
     except Exception as error:
         raise _named(error, task) from error
-    return replace(decided, router=task.label, facts={**decided.facts, "key": task.key})
+    return replace(decided, router=task.label, facts={**decided.facts, "key": task.key, "read": task.read})
 
 
 def _named(error: Exception, task: Task) -> Exception:

@@ -23,7 +23,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from llmrouterbench.benching.rules import Rules
-from llmrouterbench.files import read_json, say_disk_full, write_parquet
+from llmrouterbench.files import read_json, say_disk_full, write_json, write_parquet
 from llmrouterbench.splits import Split, load_split
 from llmrouterbench.store import read_outcomes
 from llmrouterbench.table import FloatArray, IntArray, Outcomes
@@ -289,6 +289,10 @@ class Runs:
     made: Made
     rules: Rules = field(default_factory=Rules)
 
+    def __repr__(self) -> str:
+        missing = f", {len(self.missing)} without decisions yet" if self.missing else ""
+        return f"Runs({len(self.routers)} routers on {len(self.seeds)} seeds{missing}; {self.outcomes!r})"
+
     @property
     def routers(self) -> list[str]:
         """Labels in the order in which they were asked for."""
@@ -353,6 +357,13 @@ def noted_place(folder: Path, data: Path) -> str:
         return Path(os.path.relpath(data, folder)).as_posix()
     except ValueError:  # another drive on Windows
         return data.resolve().as_posix()
+
+
+def select_runs(folder: Path, routers: Sequence[str], seeds: Sequence[int]) -> None:
+    """Let a folder of runs say these routers and seeds and no others; what the others decided stays on the disk."""
+    facts = read_json(folder / "runs.json")
+    kept = [entry for entry in facts["routers"] if entry["label"] in routers]
+    write_json(folder / "runs.json", {**facts, "routers": kept, "seeds": list(seeds)})
 
 
 def load_runs(folder: Path) -> Runs:

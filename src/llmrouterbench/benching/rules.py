@@ -51,7 +51,7 @@ class Rules(Strict):
     ratio         share of the unique queries of a dataset that goes to train
     held_out      datasets that go to test whole
     validation    share of train that operating points are chosen on
-    embedder      a spec of `embedders.vectors.make_embedder`
+    embedder      a spec of `embedders.make_embedder`
     text          what it embeds: the "prompt", or the bare "query"
     strip_shared  whether lines that many training texts share are left out of it
     tune          whether each router's grid is searched on validation

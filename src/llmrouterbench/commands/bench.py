@@ -90,7 +90,7 @@ def bench(
     from llmrouterbench.benching.bench import router_entries
     from llmrouterbench.benching.executors import Workers
     from llmrouterbench.benching.rules import Rules
-    from llmrouterbench.embedders.vectors import make_embedder
+    from llmrouterbench.embedders import make_embedder
 
     specs, held_out = router_specs(routers), words(hold_out)
     usage(lambda: router_entries(specs))

@@ -14,8 +14,7 @@ from llmrouterbench.benching.policies.policy import Policy, as_policy
 from llmrouterbench.benching.policies.strong_share import StrongShare
 from llmrouterbench.metrics import known_mean
 from llmrouterbench.production.fitted import FittedRouter
-from llmrouterbench.stats import Interval, Sample
-from llmrouterbench.studies.paired import pair
+from llmrouterbench.stats import Interval, Sample, pair
 from llmrouterbench.table import FloatArray, IntArray
 
 REPLICATES = 1000

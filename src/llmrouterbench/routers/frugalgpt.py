@@ -12,7 +12,8 @@ import numpy as np
 from llmrouterbench.contracts import Ask
 from llmrouterbench.metrics import known_mean
 from llmrouterbench.routers._cascades import search, served
-from llmrouterbench.routers._finetuned import PAPER, QUICK, FineTuned, Recipe
+from llmrouterbench.routers._finetuned import FineTuned
+from llmrouterbench.routers._recipe import PAPER, QUICK, Recipe
 from llmrouterbench.table import Estimate, FloatArray, IntArray, Outcomes, Queries, Replies
 
 if TYPE_CHECKING:
