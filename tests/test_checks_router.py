@@ -17,9 +17,9 @@ from llmrouterbench.checks.router import (
     check_router,
     planted_table,
 )
+from llmrouterbench.contracts import Router
 from llmrouterbench.persist import load_router, save_router
 from llmrouterbench.routers import make_router, registry, router_names
-from llmrouterbench.table import Router
 
 # Routers with an encoder to train run the same contract, with tiny encoders, in test_routers_finetuned.py.
 QUICK = [name for name in router_names() if "finetune" not in registry()[name].needs]

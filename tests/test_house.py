@@ -47,6 +47,7 @@ THROUGH = {
     "test_paper_figures": "reporting/figures/bars",
     "test_figures": "reporting/figures/labels",
     "test_page": "reporting/page/layout reporting/page/plot",
+    "test_routers": "routers/_settings",
     "test_routers_tasks": "routers/_clusters",
     "test_routers_strong": "routers/_neighbours routers/_replies",
     "test_routers_finetuned": "routers/_descriptions routers/_heads",

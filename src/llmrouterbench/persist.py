@@ -18,9 +18,9 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from llmrouterbench.contracts import Router
 from llmrouterbench.files import new_folder, read_marked, sha256_of, write_json
 from llmrouterbench.moved import todays
-from llmrouterbench.table import Router
 
 FORMAT = "llmrouterbench/router"
 SCHEMA = 1
