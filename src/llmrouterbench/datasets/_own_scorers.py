@@ -61,14 +61,13 @@ def equal_math(item: Item, reply: str, instruments: Instruments) -> Score:
 def pass_tests(item: Item, reply: str, instruments: Instruments) -> Score:
     """1 where the reply's code passes the item's tests in the sandbox."""
     from llmrouterbench.datasets._code import find_code
-    from llmrouterbench.sandbox.code_runs import failure
+    from llmrouterbench.sandbox.code_runs import scored
 
     entries = item.details["entries"]
     code = find_code(reply, entries[0])
     if not code:
         return Score(0.0, "", f"no code that defines {entries[0]} in the reply")
-    why = failure(instruments.run, code, item.details["tests"], entries, _SECONDS)
-    return Score(float(not why), code, why)
+    return scored(instruments.run, code, item.details["tests"], entries, _SECONDS)
 
 
 def entries_of(tests: str) -> list[str]:
@@ -80,8 +79,16 @@ def entries_of(tests: str) -> list[str]:
     from llmrouterbench.sandbox.programs import missing, parsed
 
     tree = parsed(tests)
-    names = missing(tree) - sys.stdlib_module_names if tree else set()
+    names = missing(tree) - sys.stdlib_module_names - {"__name__", "__file__", "__doc__"} if tree else set()
     return [name for name in dict.fromkeys(re.findall(r"\w+", tests)) if name in names]
+
+
+def unfit_tests(tests: str) -> str:
+    """Why tests cannot be put to a solution in the sandbox; "" where they can."""
+    from llmrouterbench.sandbox.programs import unfit
+    from llmrouterbench.sandbox.run import offered
+
+    return unfit(tests, offered())
 
 
 def ask_judge(template: str, item: Item, reply: str, instruments: Instruments) -> Score:

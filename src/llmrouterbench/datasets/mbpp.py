@@ -20,7 +20,7 @@ import orjson
 from llmrouterbench.datasets import Dataset, Instruments, Source
 from llmrouterbench.datasets._code import find_code, official_code
 from llmrouterbench.replies import Item, Score
-from llmrouterbench.sandbox.code_runs import failure
+from llmrouterbench.sandbox.code_runs import scored
 from llmrouterbench.sandbox.programs import defined, missing, parsed
 
 SECONDS = 10.0
@@ -87,8 +87,7 @@ def _scored(item: Item, code: str, instruments: Instruments) -> Score:
     entries = item.details["entries"]
     if not code:
         return Score(0.0, "", f"no code that defines {entries[0]} in the reply")
-    why = failure(instruments.run, code, _tests(item), entries, SECONDS)
-    return Score(float(not why), code, why)
+    return scored(instruments.run, code, _tests(item), entries, SECONDS)
 
 
 def _tests(item: Item) -> str:

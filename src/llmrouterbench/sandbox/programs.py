@@ -6,9 +6,13 @@ import ast
 import builtins
 import threading
 import warnings
+from collections.abc import Container
+
+from llmrouterbench.sandbox.modules import imported
 
 LONGEST = 1 << 18
 """Characters of the longest piece that is looked at as a program."""
+_PATCHABLE = ("builtins.input", "builtins.print", "sys.stdin", "sys.stdout", "sys.stderr")
 PARSING = threading.Lock()
 """Held while a piece is parsed without warnings: catch_warnings is not made for threads."""
 
@@ -70,3 +74,50 @@ def missing(tree: ast.Module) -> set[str]:
         elif isinstance(node, ast.ExceptHandler) and node.name:
             given.add(node.name)
     return used - given - set(dir(builtins))
+
+
+def unfit(tests: str, offered: Container[str] = ()) -> str:
+    r"""Why tests cannot be put to a solution that runs in another sandbox; "" where they can.
+
+    offered   modules that the sandbox has besides the standard library
+
+    >>> unfit("import numpy\\nassert f(1) == 2")
+    'the tests need numpy, which the sandbox has not got'
+    >>> unfit("def test_f():\\n    assert f(1) == 2")
+    'the tests define test_f and never call it; call it below'
+    >>> unfit("assert f(1) == 2")
+    ''
+    """
+    tree = parsed(tests)
+    if tree is None:
+        return "the tests are no Python"
+    lacking = sorted(name for name in imported(tree) if name not in offered)
+    if lacking:
+        return f"the tests need {' and '.join(lacking)}, which the sandbox has not got"
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    for node in tree.body:
+        name = getattr(node, "name", "")  # of a function or a class
+        if name.lower().startswith("test") and name not in used:
+            return f"the tests define {name} and never call it; call it below"
+    return next(filter(None, map(_apart, ast.walk(tree))), "")
+
+
+def _apart(node: ast.AST) -> str:
+    """What a call wants to share with the solution that the two do not share."""
+    if not isinstance(node, ast.Call):
+        return ""
+    called = ast.unparse(node.func)
+    first = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else ""
+    if (
+        called == "open"
+        or called.partition(".")[0] in ("tempfile", "shutil")
+        or called.endswith((".write_text", ".open"))
+    ):
+        return (
+            f"the tests call {called}, and the solution sees no file of theirs; hand over the text, or an io.StringIO"
+        )
+    if called.rpartition(".")[2] == "patch" and isinstance(first, str) and not first.startswith(_PATCHABLE):
+        return f"the tests patch {first!r}, which the solution has of its own; only builtins.input and print can be"
+    if called in ("unittest.main", "pytest.main"):
+        return f"the tests call {called}, which finds no tests there; call what they define"
+    return ""
