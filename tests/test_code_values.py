@@ -5,6 +5,7 @@ The parts of tests/cases/code_values.md: a right solution passes its tests, a wr
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,8 @@ import pytest
 
 from llmrouterbench.datasets._own_scorers import entries_of
 from llmrouterbench.sandbox.code_runs import scored
-from llmrouterbench.sandbox.run import Sandbox, open_sandbox
+from llmrouterbench.sandbox.modules import imported
+from llmrouterbench.sandbox.run import Sandbox, offered, open_sandbox
 
 PARTS = {
     name: re.findall(r"```python\n(.*?)```", text, re.DOTALL)
@@ -38,6 +40,8 @@ def sandbox() -> Iterator[Sandbox]:
 @pytest.mark.parametrize("name", PARTS)
 def test_right_solution_passes_and_wrong_one_fails(name: str, sandbox: Sandbox) -> None:
     right, tests, wrong = PARTS[name]
+    for module in imported(ast.parse(tests)) - offered().keys():
+        pytest.skip(f"{module} is not installed here")
     entries = entries_of(tests)
     said = scored(sandbox.run, right, tests, entries, 20.0)
     assert (said.value, said.reason) == (1.0, "")

@@ -79,7 +79,7 @@ def entries_of(tests: str) -> list[str]:
     from llmrouterbench.sandbox.programs import missing, parsed
 
     tree = parsed(tests)
-    names = missing(tree) - sys.stdlib_module_names - {"__name__", "__file__", "__doc__"} if tree else set()
+    names = missing(tree) - sys.stdlib_module_names if tree else set()
     return [name for name in dict.fromkeys(re.findall(r"\w+", tests)) if name in names]
 
 

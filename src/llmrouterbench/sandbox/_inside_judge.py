@@ -31,22 +31,10 @@ _LOADED = (
     " operator random re statistics string typing"
 )
 _STANDARD = {"stdin": sys, "stdout": sys, "stderr": sys, "input": builtins, "print": builtins}
+_STANDARD["open"] = builtins
 _NAMED = ("__name__", "__qualname__", "__doc__", "__module__")
-_CLOSED = frozenset(
-    [
-        "function",
-        "method",
-        "builtin_function_or_method",
-        "method_descriptor",
-        "module",
-        "code",
-        "frame",
-        "traceback",
-        "generator",
-        "coroutine",
-        "async_generator",
-    ]
-)
+_CLOSED = "function method builtin_function_or_method method_descriptor module code frame traceback generator coroutine"
+_CLOSED += " async_generator"
 """Types of which the solution sees no attribute, but what they are called: by others it would reach the tests."""
 
 
@@ -146,7 +134,7 @@ class Judge(Peer):
         """Do to an object of the tests what the solution may ask: call it, use it, look at what is public."""
         if (
             verb in ("get", "set", "del")
-            and (name.startswith("_") or type(thing).__name__ in _CLOSED)
+            and (name.startswith("_") or type(thing).__name__ in _CLOSED.split())
             and name not in _NAMED
         ):
             raise AttributeError(f"{type(thing).__name__!r} object has no attribute {name!r}")
@@ -213,8 +201,8 @@ class Judge(Peer):
 
 def examined(judge: Judge, job: dict[str, Any]) -> dict[str, str]:
     """Run the tests against the solution; how it went."""
-    space: dict[str, Any] = {"__name__": "tests"}
-    sys.modules["tests"] = type(sys)("tests")
+    module = sys.modules["__main__"] = type(sys)("__main__")
+    space = vars(module)
     try:
         programs = [compile(job[part], f"{part}.py", "exec") for part in ("before", "tests")]
         ready = judge.hear()
@@ -236,7 +224,8 @@ def examined(judge: Judge, job: dict[str, Any]) -> dict[str, str]:
         else:
             judge.why = judge.why or f"the tests cannot be run: {brief(error)}"
     except BaseException as error:
-        failed = brief(error)
+        left = isinstance(error, SystemExit) and not error.code and not judge.blames(error)
+        failed = "" if left else brief(error)
     if judge.broken:
         return {"failed": judge.broken}
     return {"unjudged": judge.why} if judge.why else {"failed": failed}

@@ -16,29 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-_ASKED = frozenset(
-    f"__{name}__"
-    for name in [
-        "name",
-        "qualname",
-        "doc",
-        "module",
-        "dict",
-        "wrapped",
-        "annotations",
-        "defaults",
-        "self",
-        "func",
-        "members",
-        "match_args",
-        "cause",
-        "code",
-        "signature",
-        "version",
-        "args",
-        "origin",
-    ]
-)
+_ASKED = "name qualname doc module dict wrapped annotations defaults self func members match_args cause code signature"
+_ASKED += " version args origin"
 """Names with underscores that a stand-in asks for: by none of them does a library take it for something else."""
 _UNTRUSTED = ("unittest", "doctest")
 """Modules whose exceptions do not fail a test."""
@@ -181,6 +160,15 @@ def _stepped(generator: Any, verb: str, given: list[Any]) -> Any:
     return parts, None
 
 
+def _method(thing: Any, name: str) -> Any:
+    """A special method, found as Python itself finds it: in the class."""
+    for base in type(thing).__mro__:
+        if name in vars(base):
+            found = vars(base)[name]
+            return found.__get__(thing, type(thing)) if hasattr(type(found), "__get__") else found
+    raise TypeError(f"{type(thing).__name__!r} object has no {name}")
+
+
 class _Code:
     """As much of a function's code as can be told."""
 
@@ -266,12 +254,12 @@ class Peer(Codec):
         if verb in _ACCESS:
             return _ACCESS[verb](thing, name, *given)
         if verb == "special" and name in SPECIAL:
-            return getattr(type(thing), name)(thing, *given)
+            return _method(thing, name)(*given)
         if verb == "item":
             return thing[given[0]]
         if verb == "exit":
             error = given[0]
-            return type(thing).__exit__(thing, None if error is None else type(error), error, None)
+            return _method(thing, "__exit__")(None if error is None else type(error), error, None)
         if verb in ("next", "send", "throw"):
             return _stepped(thing, verb, given)
         if verb == "close":
@@ -323,7 +311,7 @@ class Peer(Codec):
 
     def get(self, thing: Any, name: str) -> Any:
         """An attribute of the other side's object."""
-        if name[:2] == "__" and name not in _ASKED:
+        if name[:2] == "__" and name[2:-2] not in _ASKED.split():
             raise AttributeError(name)
         number = self.number(thing)
         if name in ("__code__", "__signature__") and number in self._parameters:

@@ -67,7 +67,7 @@ class Solution(Peer):
     def answer(self, said: dict[str, Any]) -> None:
         """Do what the tests ask, with the standard files that they put in their place."""
         put = {name: self.unpack(part) for name, part in said.get("around", {}).items()}
-        places = {name: builtins if name in ("input", "print") else sys for name in put}
+        places = {name: sys if name.startswith("std") else builtins for name in put}
         before = {name: getattr(place, name) for name, place in places.items()}
         for name, place in places.items():
             setattr(place, name, put[name])

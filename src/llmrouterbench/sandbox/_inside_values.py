@@ -59,26 +59,8 @@ _CALLED = {"function": "function", "method": "function", "generator": "generator
 _BACKED = ("int", "str", "tuple")
 _TEXTS = ("__str__", "__repr__", "__format__")
 COMPARISONS = frozenset(f"__{name}__" for name in ["eq", "ne", "lt", "le", "gt", "ge"])
-ARITHMETIC = frozenset(
-    f"__{left}{name}__"
-    for name in [
-        "add",
-        "sub",
-        "mul",
-        "matmul",
-        "truediv",
-        "floordiv",
-        "mod",
-        "divmod",
-        "pow",
-        "lshift",
-        "rshift",
-        "and",
-        "xor",
-        "or",
-    ]
-    for left in ("", "r", "i")
-)
+_OPERATORS = "add sub mul matmul truediv floordiv mod divmod pow lshift rshift and xor or"
+ARITHMETIC = frozenset(f"__{left}{name}__" for name in _OPERATORS.split() for left in ("", "r", "i"))
 _OTHERS = "call iter next len contains getitem setitem delitem reversed enter exit bool int float index complex abs neg"
 _OTHERS += " pos invert round trunc floor ceil hash str repr format bytes"
 SPECIAL = COMPARISONS | ARITHMETIC | {f"__{name}__" for name in _OTHERS.split()}

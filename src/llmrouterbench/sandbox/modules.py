@@ -14,31 +14,10 @@ from functools import cache
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-OFFERED = frozenset(
-    [
-        "_pytest",
-        "attr",
-        "bitarray",
-        "dateutil",
-        "gmpy2",
-        "iniconfig",
-        "more_itertools",
-        "mpmath",
-        "networkx",
-        "numpy",
-        "packaging",
-        "pandas",
-        "pluggy",
-        "pygments",
-        "pytest",
-        "pytz",
-        "scipy",
-        "six",
-        "sortedcontainers",
-        "sympy",
-        "tzdata",
-    ]
-)
+_CONTESTS = "bitarray gmpy2 more_itertools mpmath networkx numpy pandas scipy sortedcontainers sympy"
+_TESTS = "pytest"
+_NEEDED = "_pytest attr dateutil iniconfig packaging pluggy py pygments pytz six tzdata"
+OFFERED = frozenset(f"{_CONTESTS} {_TESTS} {_NEEDED}".split())
 """What is offered where it is installed, with what it needs itself."""
 
 

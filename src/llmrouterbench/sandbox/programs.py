@@ -12,7 +12,8 @@ from llmrouterbench.sandbox.modules import imported
 
 LONGEST = 1 << 18
 """Characters of the longest piece that is looked at as a program."""
-_PATCHABLE = ("builtins.input", "builtins.print", "sys.stdin", "sys.stdout", "sys.stderr")
+_RUNNERS = ("main", "TestLoader", "defaultTestLoader")
+_PATCHABLE = ("builtins.input", "builtins.print", "builtins.open", "sys.stdin", "sys.stdout", "sys.stderr")
 PARSING = threading.Lock()
 """Held while a piece is parsed without warnings: catch_warnings is not made for threads."""
 
@@ -81,9 +82,9 @@ def unfit(tests: str, offered: Container[str] = ()) -> str:
 
     offered   modules that the sandbox has besides the standard library
 
-    >>> unfit("import numpy\\nassert f(1) == 2")
+    >>> unfit("import numpy\nassert f(1) == 2")
     'the tests need numpy, which the sandbox has not got'
-    >>> unfit("def test_f():\\n    assert f(1) == 2")
+    >>> unfit("def test_f():\n    assert f(1) == 2")
     'the tests define test_f and never call it; call it below'
     >>> unfit("assert f(1) == 2")
     ''
@@ -95,9 +96,10 @@ def unfit(tests: str, offered: Container[str] = ()) -> str:
     if lacking:
         return f"the tests need {' and '.join(lacking)}, which the sandbox has not got"
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    runner = any(isinstance(node, ast.Attribute) and node.attr in _RUNNERS for node in ast.walk(tree))
     for node in tree.body:
         name = getattr(node, "name", "")  # of a function or a class
-        if name.lower().startswith("test") and name not in used:
+        if name.lower().startswith("test") and name not in used and not (runner and isinstance(node, ast.ClassDef)):
             return f"the tests define {name} and never call it; call it below"
     return next(filter(None, map(_apart, ast.walk(tree))), "")
 
@@ -108,16 +110,13 @@ def _apart(node: ast.AST) -> str:
         return ""
     called = ast.unparse(node.func)
     first = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else ""
-    if (
-        called == "open"
-        or called.partition(".")[0] in ("tempfile", "shutil")
-        or called.endswith((".write_text", ".open"))
-    ):
+    place, method = called.partition(".")[0], called.rpartition(".")[2]
+    if called == "open" or place in ("tempfile", "shutil") or method in ("open", "write_text", "write_bytes"):
+        return f"the tests call {called}, and the solution sees no file of theirs; hand over an io.StringIO"
+    if method == "patch" and isinstance(first, str) and not first.startswith(_PATCHABLE):
         return (
-            f"the tests call {called}, and the solution sees no file of theirs; hand over the text, or an io.StringIO"
+            f"the tests patch {first!r}, which the solution has of its own; only builtins.input, print and open can be"
         )
-    if called.rpartition(".")[2] == "patch" and isinstance(first, str) and not first.startswith(_PATCHABLE):
-        return f"the tests patch {first!r}, which the solution has of its own; only builtins.input and print can be"
-    if called in ("unittest.main", "pytest.main"):
-        return f"the tests call {called}, which finds no tests there; call what they define"
+    if called == "pytest.main":
+        return "the tests call pytest.main, which finds no file of theirs; call what they define"
     return ""
