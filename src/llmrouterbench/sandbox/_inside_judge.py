@@ -157,7 +157,7 @@ class Judge(Peer):
             return self.refuse("compare an object of the solution's class with a value") if own else NotImplemented
         if name in ARITHMETIC and foreign and not own:
             return NotImplemented
-        if name == "__contains__" and foreign and not own and not isinstance(thing, Mirror):
+        if name == "__contains__" and foreign and not own:
             return any(part is given[0] or part == given[0] for part in thing)
         said = super().special(thing, name, given)
         return self._own(said) if name in ARITHMETIC and own else said

@@ -124,8 +124,8 @@ class Session:
 
     def begin(self, seconds: float) -> None:
         """Give the program so many seconds from here on, or from where its sandbox stands."""
-        now = time.monotonic()
-        if now > self._watch:
+        self._clock = None  # what was used until now is not asked for any more
+        if (now := time.monotonic()) > self._watch:
             self._look(now)
         self._clock = _Clock(seconds, self._seen)
         self.go_on()
