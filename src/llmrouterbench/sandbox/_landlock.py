@@ -68,9 +68,9 @@ def _stop(number: int, frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
 
-def descendants(root: int) -> dict[int, int]:
-    """Living processes below `root` -> their pages in memory, from /proc."""
-    parents: dict[int, tuple[int, int]] = {}
+def _descendants(root: int) -> set[int]:
+    """Living processes below `root`, from /proc."""
+    parents: dict[int, int] = {}
     for name in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{name}/stat", "rb") as file:
@@ -78,12 +78,11 @@ def descendants(root: int) -> dict[int, int]:
         except OSError:
             continue
         if fields[0] not in (b"Z", b"X"):
-            parents[int(name)] = int(fields[1]), int(fields[21])
-    found: dict[int, int] = {}
-    new = {root}
+            parents[int(name)] = int(fields[1])
+    found, new = set[int](), {root}
     while new:
-        new = {pid for pid, (parent, _) in parents.items() if parent in new and pid not in found}
-        found.update((pid, parents[pid][1]) for pid in new)
+        new = {pid for pid, parent in parents.items() if parent in new} - found
+        found |= new
     return found
 
 
@@ -119,7 +118,7 @@ def _kill_user(uid: int) -> None:
 def _kill_tree() -> None:
     """Stop everything first: what is stopped forks no more."""
     stopped: set[int] = set()
-    while new := descendants(os.getpid()).keys() - stopped:
+    while new := _descendants(os.getpid()) - stopped:
         for pid in new:
             _kill(pid, signal.SIGSTOP)
         stopped |= new

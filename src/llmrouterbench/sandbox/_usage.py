@@ -11,11 +11,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Usage:
-    """One process: seconds of processor time, seconds its thread that waited most was kept waiting, bytes in memory."""
+    """One process.
 
-    processor: float
-    waited: float
-    memory: int
+    processor   seconds of processor time
+    waited      seconds that a thread of it was ready to run and had no core: of the thread that waited most
+    ready       whether a thread of it runs or waits for a core right now
+    memory      bytes
+    """
+
+    processor: float = 0.0
+    waited: float = 0.0
+    ready: bool = False
+    memory: int = 0
 
 
 def usage(root: int) -> dict[int, Usage]:
@@ -32,8 +39,12 @@ def usage(root: int) -> dict[int, Usage]:
         fields = known[pid][1].split()
         if fields[0] not in (b"Z", b"X"):
             ticks, pages = int(fields[11]) + int(fields[12]), int(fields[21])
+            tasks = list(_tasks(pid))
             found[pid] = Usage(
-                ticks / os.sysconf("SC_CLK_TCK"), max(_waits(pid), default=0.0), pages * os.sysconf("SC_PAGE_SIZE")
+                processor=ticks / os.sysconf("SC_CLK_TCK"),
+                waited=max((waits for waits, _ in tasks), default=0.0),
+                ready=any(ready for _, ready in tasks),
+                memory=pages * os.sysconf("SC_PAGE_SIZE"),
             )
     return found
 
@@ -48,11 +59,13 @@ def _below(root: int, parents: dict[int, int]) -> list[int]:
     return found
 
 
-def _waits(pid: int) -> Iterator[float]:
-    """Of each thread, what `waited` says."""
+def _tasks(pid: int) -> Iterator[tuple[float, bool]]:
+    """Of each thread, what it waited and whether it is ready."""
     with suppress(OSError):
         for task in os.listdir(f"/proc/{pid}/task"):
-            yield waited(f"{pid}/task/{task}")
+            with open(f"/proc/{pid}/task/{task}/stat", "rb") as file:
+                ready = file.read().rpartition(b")")[2].split(None, 1)[0] == b"R"
+            yield waited(f"{pid}/task/{task}"), ready
 
 
 def waited(task: str = "thread-self") -> float:

@@ -26,7 +26,7 @@ BUSY = "the machine was too busy to run it in time"
 
 _WATCH_SECONDS = 0.2
 _GRACE_SECONDS, _START_SECONDS = 5.0, 30.0
-_PATIENCE = 10
+_PATIENCE = 20
 """Times its seconds that a run may take where it waits for a core."""
 _COMPLAINTS = 1 << 16
 _CHUNK = 1 << 16
@@ -67,32 +67,34 @@ class _Clock:
 
     seconds: float
     base: dict[int, Usage]
+    turns: float = 0.0  # seconds of the turns before this one
     since: float | None = None
-    before: float = 0.0
-    waited: float = 0.0
-    ours: float = 0.0
+    late: float = 0.0  # what we ourselves had waited for a core when this turn began: not the program's time either
+    waits: float = 0.0  # what the program waited
 
     def start(self) -> None:
-        """It goes."""
+        """Its turn begins, unless it is its turn already."""
         if self.since is None:
-            self.since, self.ours = time.monotonic(), waited()
+            self.since, self.late = time.monotonic(), waited()
 
     def stop(self) -> None:
-        """It stands still. What we ourselves waited for a core meanwhile is not the program's time."""
-        self.before = max(
-            self.before, self.wall(time.monotonic()) - (0.0 if self.since is None else waited() - self.ours)
-        )
-        self.since = None
+        """Its turn ends."""
+        if self.since is not None:
+            self.turns, self.since = self.wall(), None
 
-    def wall(self, now: float) -> float:
+    def wall(self) -> float:
         """Seconds of its turns so far."""
-        return self.before + (0.0 if self.since is None else now - self.since)
+        return self.turns + (0.0 if self.since is None else time.monotonic() - self.since - (waited() - self.late))
+
+    def left(self) -> float:
+        """Seconds that it may still go on, if it neither uses the processor for longer nor waits for it."""
+        return self.seconds + self.waits - self.wall()
 
     def used(self, seen: dict[int, Usage]) -> float:
         """Seconds of processor time since it began; what it waited for a core is noted."""
-        nothing = Usage(0.0, 0.0, 0)
-        self.waited = max((u.waited - self.base.get(pid, nothing).waited for pid, u in seen.items()), default=0.0)
-        return sum(u.processor - self.base.get(pid, nothing).processor for pid, u in seen.items())
+        none = Usage()
+        self.waits = max((u.waited - self.base.get(pid, none).waited for pid, u in seen.items()), default=0.0)
+        return sum(u.processor - self.base.get(pid, none).processor for pid, u in seen.items())
 
 
 class Session:
@@ -134,6 +136,7 @@ class Session:
         """It is the program's turn."""
         if self._clock is not None and self.standing:
             self._clock.start()
+            self._watch = min(self._watch, time.monotonic() + self._clock.left())
 
     def pause(self) -> None:
         """It is not the program's turn."""
@@ -146,7 +149,7 @@ class Session:
             return
         if not self.standing and now >= self._started + _START_SECONDS:
             self.stop("did not start in time")
-        elif now >= self._watch or self._left(now) <= 0:
+        elif now >= self._watch:
             self._look(now)
 
     def _look(self, now: float) -> None:
@@ -155,14 +158,13 @@ class Session:
         if sum(each.memory for each in self._seen.values()) > self.limits.total:
             self.stop("memory limit")
         if (clock := self._clock) is not None:
-            if clock.used(self._seen) >= clock.seconds or self._left(now) <= 0:
+            ready = any(each.ready for each in self._seen.values())  # what it waits now is not counted yet
+            if clock.used(self._seen) >= clock.seconds or (clock.left() <= 0 and not ready):
                 self.stop("time limit")
-            elif clock.wall(now) >= _PATIENCE * clock.seconds:
+            elif clock.wall() >= _PATIENCE * clock.seconds:
                 self.stop(BUSY)
-
-    def _left(self, now: float) -> float:
-        clock = self._clock
-        return _START_SECONDS if clock is None else clock.seconds + clock.waited - clock.wall(now)
+            elif (left := clock.left()) > 0 and clock.since is not None:
+                self._watch = min(self._watch, now + left)
 
     def stop(self, reason: str) -> None:
         """End the program for a reason that counts."""
@@ -280,12 +282,13 @@ class Session:
         """Seconds until there is something to check."""
         if self.stopped:
             return _WATCH_SECONDS
-        running = self._clock is not None and self._clock.since is not None
-        return max(0.0, min(self._watch - now, self._left(now) if running else _WATCH_SECONDS))
+        return max(0.0, self._watch - now)
 
 
 def _pump(heard: Session, beside: Sequence[Session] = ()) -> None:
-    """Wait until one of them says something, takes something, or must be checked."""
+    """Wait until one of them says something, takes something, or must be checked again."""
+    for session in (heard, *beside):  # not afterwards: an answer that lies there was given in time
+        session._check(time.monotonic())
     poll, owners = select.poll(), dict[int, Session]()
     for session in (heard, *beside):
         for fd, event in session._pipes(session is heard):
@@ -295,9 +298,6 @@ def _pump(heard: Session, beside: Sequence[Session] = ()) -> None:
     wait = min(session._patience(now) for session in (heard, *beside))
     for fd, _ in poll.poll(ceil(1000 * wait)):
         owners[fd]._ready(fd)
-    now = time.monotonic()
-    for session in (heard, *beside):
-        session._check(now)
 
 
 def _ended(process: subprocess.Popen[bytes]) -> bool:
