@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
+_HELD = 1 << 19
+"""Bytes that the kernel may hold for one open file, a socket that nobody reads."""
+
 
 @dataclass(frozen=True)
 class Usage:
@@ -16,7 +19,7 @@ class Usage:
     processor   seconds of processor time
     waited      seconds that a thread of it was ready to run and had no core: of the thread that waited most
     ready       whether a thread of it runs or waits for a core right now
-    memory      bytes
+    memory      bytes, with what the kernel may hold for each open file: a full socket's
     """
 
     processor: float = 0.0
@@ -44,7 +47,7 @@ def usage(root: int) -> dict[int, Usage]:
                 processor=ticks / os.sysconf("SC_CLK_TCK"),
                 waited=max((waits for waits, _ in tasks), default=0.0),
                 ready=any(ready for _, ready in tasks),
-                memory=pages * os.sysconf("SC_PAGE_SIZE"),
+                memory=pages * os.sysconf("SC_PAGE_SIZE") + _files(pid) * _HELD,
             )
     return found
 
@@ -66,6 +69,13 @@ def _tasks(pid: int) -> Iterator[tuple[float, bool]]:
             with open(f"/proc/{pid}/task/{task}/stat", "rb") as file:
                 ready = file.read().rpartition(b")")[2].split(None, 1)[0] == b"R"
             yield waited(f"{pid}/task/{task}"), ready
+
+
+def _files(pid: int) -> int:
+    """How many files it has open; 0 where that is not told."""
+    with suppress(OSError):
+        return len(os.listdir(f"/proc/{pid}/fd"))
+    return 0
 
 
 def waited(task: str = "thread-self") -> float:

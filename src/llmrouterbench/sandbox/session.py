@@ -29,6 +29,8 @@ _GRACE_SECONDS, _START_SECONDS = 5.0, 30.0
 _PATIENCE = 20
 """Times its seconds that a run may take where it waits for a core."""
 _COMPLAINTS = 1 << 16
+_SIGNALS = 1 << 10
+"""Signals that wait, and timers: the kernel's memory."""
 _CHUNK = 1 << 16
 _HEAD = 8
 
@@ -57,7 +59,7 @@ class Limits:
     def rlimits(self, seconds: float | None) -> dict[str, int]:
         """Name of the resource limit -> value; without seconds none of time."""
         said = {"nproc": self.processes, "as": self.memory, "fsize": self.file}
-        said |= {"nofile": self.open_files, "core": 0}
+        said |= {"nofile": self.open_files, "core": 0, "sigpending": _SIGNALS}
         return said if seconds is None else said | {"cpu": ceil(seconds) + 1}
 
 
