@@ -192,7 +192,9 @@ def test_an_own_judge_has_an_identity(tmp_path: Path) -> None:
             "judge.template must contain '\\$target'",
         ),
         (YAML + "shown: 1", "shown must be true or false, got 1"),
-        ("- a", "must be a mapping of keys to values, got list"),
+        (YAML.replace("scorer: exact", "scorer: ''"), "scorer must be a text that is not empty, got ''"),
+        (YAML + "shown: true\nshown: false", "must be YAML, got an error: found key 'shown' twice"),
+        ("- a", "must hold keys and values, got list"),
         ("a: [", "must be YAML"),
     ],
 )
@@ -235,7 +237,7 @@ def test_tests_that_test_nothing_name_the_row(tmp_path: Path) -> None:
 
 
 def test_missing_files_are_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no such file"):
+    with pytest.raises(FileNotFoundError, match="must be the YAML file of a dataset, got no file there"):
         own_dataset(tmp_path / "own.yaml")
     (tmp_path / "own.yaml").write_text(YAML)
     with pytest.raises(FileNotFoundError, match=r"file must name the data beside it, got 'capitals.csv'"):

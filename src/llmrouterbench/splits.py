@@ -4,7 +4,8 @@
 `safe`      the same shares, but copies and near-copies of a query stay on one side, across datasets too
 held out    whole datasets moved to the test part ("out of distribution")
 
-A validation part is cut from train only. Saved splits carry a hash and the hash of their data; others can reuse them.
+A validation part is cut from train only. Saved splits carry a hash and the hash of their data; others can reuse them,
+and a split that others made is read from a file.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from __future__ import annotations
 import hashlib
 import random
 import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,10 +23,14 @@ import numpy as np
 
 from llmrouterbench.files import read_json, write_json
 from llmrouterbench.naming import did_you_mean
+from llmrouterbench.records import read_csv, read_lines
 from llmrouterbench.table import IntArray, Outcomes
 
 FORMAT = "llmrouterbench/split"
 KINDS = ("paper", "safe")
+FILES = (".json", ".csv", ".jsonl")
+"""Files that hold a split, by how their names end."""
+PARTS = ("train", "test")
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,10 @@ class Split:
     train: IntArray
     test: IntArray
     settings: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        said = "".join(f", {name} {value}" for name, value in self.settings.items() if value != [])
+        return f"Split({len(self.train):,} train and {len(self.test):,} test queries{said})"
 
     @property
     def hash(self) -> str:
@@ -59,6 +70,10 @@ def make_split(
 
     `ratio` is the share of unique queries per dataset that goes to train (rounded down). Datasets in `held_out` go
     to test whole. Raises ValueError for an unknown kind or dataset, a ratio outside (0, 1), or an empty side.
+
+    >>> outcomes = Outcomes.of([f"question {i}" for i in range(10)], ["small"], np.ones((10, 1)))
+    >>> make_split(outcomes, 42, kind="paper").test.tolist()
+    [0, 1, 4]
     """
     if kind not in KINDS:
         raise ValueError(f"no split named {kind!r}{did_you_mean(kind, KINDS)}")
@@ -145,35 +160,37 @@ def near_duplicate_groups(outcomes: Outcomes, threshold: float = 0.9) -> IntArra
     ignored) is at least `threshold`; candidates come from MinHash with banding (20 bands of 5, which finds a pair at
     0.9 with probability 1 - (1 - 0.9^5)^20 > 0.9999). Source: Broder, 1997; Leskovec, Rajaraman, Ullman, ch. 3.
     """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     shingles = [_shingles(text) for text in outcomes.queries.text]
-    _, first_row, number = np.unique(outcomes.group, return_index=True, return_inverse=True)
-    parent = first_row[number].astype(np.int64)
-    _union_exact(parent, shingles)
-    signatures = _minhash(shingles)
+    n, seen = len(shingles), dict[frozenset[int], int]()
+    equal = [(row, seen.setdefault(grams, row)) for row, grams in enumerate(shingles)]
+    near = [pair for pair in _candidates(shingles) if _jaccard(shingles[pair[0]], shingles[pair[1]]) >= threshold]
+    _, first, number = np.unique(outcomes.group, return_index=True, return_inverse=True)
+    alike = np.array([*equal, *near, *zip(range(n), first[number].tolist(), strict=True)], dtype=np.int64)
+    one, other = alike.reshape(-1, 2).T
+    _, cluster = connected_components(coo_array((np.ones(len(one)), (one, other)), shape=(n, n)), directed=False)
+    return np.asarray(np.unique(cluster, return_index=True)[1][cluster], dtype=np.int64)
+
+
+def _candidates(shingles: list[frozenset[int]]) -> list[tuple[int, int]]:
+    """Pairs of rows that are alike in a band of their signatures, each row with the first that is like it."""
+    signatures, rows = _minhash(shingles), np.arange(len(shingles))
+    pairs = set[tuple[int, int]]()
     for band in range(_BANDS):
         columns = signatures[:, band * _ROWS_PER_BAND : (band + 1) * _ROWS_PER_BAND]
         _, first, inverse = np.unique(columns, axis=0, return_index=True, return_inverse=True)
         earliest = first[inverse.ravel()]
-        for row in np.flatnonzero(earliest != np.arange(len(parent))).tolist():
-            other = int(earliest[row])
-            a, b = _root(parent, row), _root(parent, other)
-            if a != b and _jaccard(shingles[row], shingles[other]) >= threshold:
-                parent[max(a, b)] = min(a, b)
-    return np.array([_root(parent, row) for row in range(len(parent))], dtype=np.int64)
+        later = np.flatnonzero(earliest != rows)
+        pairs.update(zip(later.tolist(), earliest[later].tolist(), strict=True))
+    return sorted(pairs)
 
 
 def _shingles(text: str) -> frozenset[int]:
     words = _WORD.findall(text.lower())
     grams = [" ".join(words[i : i + _SHINGLE]) for i in range(max(1, len(words) - _SHINGLE + 1))]
     return frozenset(int.from_bytes(hashlib.blake2b(g.encode(), digest_size=6).digest()) for g in grams)
-
-
-def _union_exact(parent: IntArray, shingles: list[frozenset[int]]) -> None:
-    """Join queries with equal shingle sets, whatever their dataset."""
-    seen: dict[frozenset[int], int] = {}
-    for row, grams in enumerate(shingles):
-        a, b = _root(parent, row), _root(parent, seen.setdefault(grams, row))
-        parent[max(a, b)] = min(a, b)
 
 
 def _minhash(shingles: list[frozenset[int]]) -> IntArray:
@@ -190,22 +207,18 @@ def _minhash(shingles: list[frozenset[int]]) -> IntArray:
     return out
 
 
-def _root(parent: IntArray, row: int) -> int:
-    while parent[row] != row:
-        parent[row] = parent[parent[row]]
-        row = int(parent[row])
-    return row
-
-
 def _jaccard(a: frozenset[int], b: frozenset[int]) -> float:
     return len(a & b) / len(a | b)
 
 
-def save_split(split: Split, outcomes: Outcomes, path: Path) -> None:
-    """Write a split as JSON with query ids, so that it can be used with the same queries stored anywhere."""
+def save_split(split: Split, outcomes: Outcomes, path: str | Path) -> None:
+    """Write a split as JSON with query ids, so that it can be used with the same queries stored anywhere.
+
+    Raises OSError where the file cannot be written.
+    """
     ids = outcomes.queries.id
     write_json(
-        path,
+        Path(path),
         {
             "format": FORMAT,
             "schema": 1,
@@ -218,18 +231,82 @@ def save_split(split: Split, outcomes: Outcomes, path: Path) -> None:
     )
 
 
-def load_split(path: Path, outcomes: Outcomes) -> Split:
-    """Read a split for these outcomes. Raises ValueError when it names other queries or overlaps itself."""
+def load_split(path: str | Path, outcomes: Outcomes) -> Split:
+    """Read the split of these outcomes that `save_split` wrote, or one that somebody else made.
+
+    .json          {"train": [query ids], "test": [query ids]}; `save_split` writes more beside them
+    .csv, .jsonl   a record a query: `id` (or query, query_id), and `part`, "train" or "test"
+
+    Queries that are in neither part are left out. Raises FileNotFoundError without the file, ValueError for a query
+    that the outcomes lack or that is named twice, and for a part without any.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"a split must be in a file, got none at {path}; write one with `llmrouterbench split`")
+    parts, settings = _read_parts(path)
+    row = {id: i for i, id in enumerate(outcomes.queries.id.tolist())}
+    home: dict[str, str] = {}
+    for part, ids in parts.items():
+        if not ids:
+            raise ValueError(f"{path} must have queries in both parts, got none for {part}; add some")
+        for id in ids:
+            if id not in row:
+                raise ValueError(
+                    f"{path} names query {id!r} for {part}, which these outcomes lack; use the split of the same data"
+                )
+            if home.setdefault(id, part) != part:
+                raise ValueError(f"{path} must keep train and test apart, got query {id!r} in both; remove it from one")
+        if len(set(ids)) < len(ids):
+            twice = next(id for id, count in Counter(ids).items() if count > 1)
+            raise ValueError(f"{path} must name a query once, got {twice!r} twice for {part}; remove one")
+    train, test = (np.array(sorted(row[id] for id in parts[part]), dtype=np.int64) for part in PARTS)
+    return Split(train, test, settings)
+
+
+def _read_parts(path: Path) -> tuple[dict[str, list[str]], dict[str, Any]]:
+    """Query ids of each part in a file, and the settings that it says it was made with."""
+    kind = path.suffix.lower()
+    if kind == ".json":
+        return _read_lists(path)
+    if kind == ".csv":
+        frame = read_csv(path)
+        records = zip(range(1, frame.height + 1), frame.iter_rows(named=True), strict=True)
+        return _parts_of(records, path, "record"), {}
+    if kind == ".jsonl":
+        return _parts_of(read_lines(path), path, "line"), {}
+    raise ValueError(f"a split must be a {', '.join(FILES)} file, got {path}; rename it")
+
+
+def _read_lists(path: Path) -> tuple[dict[str, list[str]], dict[str, Any]]:
     raw: Any = read_json(path)
-    if not isinstance(raw, dict) or raw.get("format") != FORMAT or raw.get("schema") != 1:
+    lists: list[Any] = [raw.get(part) for part in PARTS] if isinstance(raw, dict) else []
+    if not lists or (raw.get("format", FORMAT), raw.get("schema", 1)) != (FORMAT, 1):
         raise ValueError(
             f"{path} must be a split of schema 1, got something else; write one with `llmrouterbench split`"
         )
-    row = {id: i for i, id in enumerate(outcomes.queries.id.tolist())}
-    for id in [*raw["train"], *raw["test"]]:
-        if id not in row:
-            raise ValueError(f"{path} names query {id!r}, which these outcomes lack; use the split of the same data")
-    train, test = (np.array(sorted(row[id] for id in raw[side]), dtype=np.int64) for side in ("train", "test"))
-    if len(np.intersect1d(train, test)):
-        raise ValueError(f"{path} must keep train and test apart, got queries in both; make the split again")
-    return Split(train, test, dict(raw["settings"]))
+    for part, ids in zip(PARTS, lists, strict=True):
+        if not isinstance(ids, list) or not all(map(_is_id, ids)):
+            got = "none" if ids is None else f"{str(ids)[:60]}"
+            raise ValueError(f"{path} must have a list {part!r} of query ids, got {got}; write them as texts")
+    return {part: list(map(str, ids)) for part, ids in zip(PARTS, lists, strict=True)}, raw.get("settings") or {}
+
+
+def _parts_of(records: Iterable[tuple[int, Mapping[str, Any]]], path: Path, word: str) -> dict[str, list[str]]:
+    """Query ids of each part, from records with an id and a part each."""
+    parts: dict[str, list[str]] = {part: [] for part in PARTS}
+    for number, record in records:
+        id = next((record[name] for name in ("id", "query", "query_id") if record.get(name) is not None), None)
+        if not _is_id(id):
+            got = "none" if id is None else repr(id)[:60]
+            raise ValueError(f"a query of a split must have an id, got {got} in {path} {word} {number}; add it as 'id'")
+        if record.get("part") not in PARTS:
+            raise ValueError(
+                f"part must be 'train' or 'test', got {record.get('part')!r} in {path} {word} {number};"
+                " leave out a query that is in neither"
+            )
+        parts[record["part"]].append(str(id))
+    return parts
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, str | int) and not isinstance(value, bool)

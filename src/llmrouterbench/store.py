@@ -23,13 +23,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from llmrouterbench.files import new_folder, read_json, sha256_of, write_json, write_parquet
-from llmrouterbench.table import FloatArray, Outcomes, Queries, Text
+from llmrouterbench.files import new_folder, read_marked, sha256_of, write_json, write_parquet
+from llmrouterbench.table import PLANES, FloatArray, Outcomes, Queries, Text
 
 FORMAT = "llmrouterbench/outcomes"
 SCHEMA = 1
 _DAMAGED = "the folder is damaged, import it again"
-_PLANES = ("score", "cost", "tokens_in", "tokens_out", "seconds")
 
 
 def write_outcomes(
@@ -99,15 +98,15 @@ def _queries_frame(outcomes: Outcomes) -> pl.DataFrame:
 
 def _outcomes_frame(outcomes: Outcomes) -> pl.DataFrame:
     known = np.zeros(outcomes.score.shape, dtype=np.bool_)
-    for name in _PLANES:
+    for name in PLANES:
         known |= np.isfinite(getattr(outcomes, name))
     row, column = np.nonzero(known)
-    planes = {name: getattr(outcomes, name)[row, column] for name in _PLANES}
+    planes = {name: getattr(outcomes, name)[row, column] for name in PLANES}
     frame = pl.DataFrame({"query": row.astype(np.uint32), "model": column.astype(np.uint16), **planes})
     models = pl.Series("model", list(outcomes.models), dtype=pl.String)
     return frame.with_columns(
         models.gather(column).cast(pl.Enum(models)) if len(models) else pl.lit(None).alias("model"),
-        *(pl.col(name).fill_nan(None) for name in _PLANES),
+        *(pl.col(name).fill_nan(None) for name in PLANES),
     )
 
 
@@ -126,24 +125,7 @@ def read_manifest(folder: Path, verify: bool = False) -> dict[str, Any]:
     Raises FileNotFoundError where there is no store, ValueError where a file is missing, cut or of a schema that this
     version does not know. `verify` also checks the sha256 of every file.
     """
-    path = folder / "manifest.json"
-    if not folder.is_dir():
-        raise FileNotFoundError(
-            f"{folder} must be a folder of outcomes, got nothing there; make one with `llmrouterbench import`"
-        )
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{folder} must hold a manifest.json, got none: not a folder of outcomes, or one that was never finished;"
-            " make one with `llmrouterbench import`"
-        )
-    manifest: Any = read_json(path)
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise ValueError(f"{path} must say format {FORMAT!r}, got another kind of file; give a folder of outcomes")
-    if manifest.get("schema") != SCHEMA:
-        raise ValueError(
-            f"{folder} must have schema {SCHEMA}, got {manifest.get('schema')!r};"
-            " install the llmrouterbench that wrote it"
-        )
+    manifest = read_marked(folder, FORMAT, SCHEMA)
     for name, facts in manifest["files"].items():
         file = folder / name
         if not file.is_file() or file.stat().st_size != facts["bytes"]:
@@ -194,7 +176,7 @@ def _planes(cells: pl.DataFrame, shape: tuple[int, int]) -> dict[str, FloatArray
     row = cells["query"].to_numpy()
     column = cells["model"].to_physical().to_numpy() if cells.height else row
     planes = {}
-    for name in _PLANES:
+    for name in PLANES:
         plane = np.full(shape, np.nan)
         plane[row, column] = cells[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
         planes[name] = plane

@@ -1,4 +1,4 @@
-"""The nouns: queries, outcomes, estimates and runs, as arrays with axes (query, model).
+"""The nouns: queries, outcomes and estimates, as arrays with axes (query, model).
 
 A value that exists is valid: the constructors check shapes and ranges once, so that code behind them can trust
 what it holds. NaN means "not measured" everywhere; zero is a measurement.
@@ -7,11 +7,13 @@ what it holds. NaN means "not measured" everywhere; zero is a measurement.
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol, Self, overload, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +22,10 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 StrArray = NDArray[np.str_]
+
+Plane = Literal["score", "cost", "tokens_in", "tokens_out", "seconds"]
+PLANES: tuple[str, ...] = get_args(Plane)
+"""The (queries, models) arrays of `Outcomes`, in the order in which they are stored and hashed."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +123,10 @@ class Queries:
     def __len__(self) -> int:
         return len(self.id)
 
+    def __repr__(self) -> str:
+        embedding = "none" if self.embedding is None else str(self.embedding.shape)
+        return f"Queries({len(self):,} texts, embedding {embedding})"
+
     def take(self, rows: IntArray) -> Queries:
         """The queries of some rows."""
         embedding = None if self.embedding is None else self.embedding[rows]
@@ -191,7 +201,7 @@ class Outcomes:
 
     def __post_init__(self) -> None:
         shape = (len(self.queries), len(self.models))
-        for name in ("score", "cost", "tokens_in", "tokens_out", "seconds"):
+        for name in PLANES:
             plane: FloatArray = getattr(self, name)
             if plane.shape != shape:
                 raise ValueError(f"Outcomes.{name} must be (queries, models) = {shape}, got {plane.shape}")
@@ -255,6 +265,12 @@ class Outcomes:
     def __len__(self) -> int:
         return len(self.queries)
 
+    def __repr__(self) -> str:
+        known, outside = int(np.isfinite(self.score).sum()), f", {len(self.outside)} outside" if self.outside else ""
+        counts = f"{len(self):,} queries of {len(self.datasets)} datasets, {len(self.models)} models{outside}"
+        mark = "SIMULATED, " if self.simulated else ""
+        return f"Outcomes({mark}{counts}, {known:,} of {self.score.size:,} cells measured)"
+
     @property
     def pool(self) -> Outcomes:
         """The outcomes of the models that a router may choose: all but those `outside`."""
@@ -267,7 +283,7 @@ class Outcomes:
 
     def take(self, rows: IntArray) -> Outcomes:
         """The outcomes of some queries."""
-        planes = {name: getattr(self, name)[rows] for name in ("score", "cost", "tokens_in", "tokens_out", "seconds")}
+        planes = {name: getattr(self, name)[rows] for name in PLANES}
         columns = {name: getattr(self, name)[rows] for name in ("dataset", "group", "subset", "index")}
         return replace(self, queries=self.queries.take(rows), **planes, **columns)
 
@@ -280,9 +296,7 @@ class Outcomes:
 
                 raise KeyError(f"no model named {model!r} in these outcomes{did_you_mean(model, self.models)}")
         keep = np.array([column[model] for model in models], dtype=np.int64)
-        planes = {
-            name: getattr(self, name)[:, keep] for name in ("score", "cost", "tokens_in", "tokens_out", "seconds")
-        }
+        planes = {name: getattr(self, name)[:, keep] for name in PLANES}
         return replace(self, models=tuple(models), outside=tuple(m for m in models if m in self.outside), **planes)
 
     def with_embedding(self, embedding: FloatArray) -> Outcomes:
@@ -302,7 +316,7 @@ class Outcomes:
             digest.update("\x1f".join(column.tolist()).encode() + b"\x1e")
         for array in (self.group, self.index):
             digest.update(np.ascontiguousarray(array, dtype="<i8").tobytes())
-        for plane in (self.score, self.cost, self.tokens_in, self.tokens_out, self.seconds):
+        for plane in (getattr(self, name) for name in PLANES):
             canonical = np.where(np.isnan(plane), np.nan, plane + 0.0)  # one NaN, no negative zero
             digest.update(np.ascontiguousarray(canonical, dtype="<f8").tobytes())
         return digest.hexdigest()
@@ -341,89 +355,21 @@ class Estimate:
         if not np.isfinite(self.score).all():
             raise ValueError("Estimate.score must be finite; a router that knows nothing predicts a mean")
 
-
-@runtime_checkable
-class Router(Protocol):
-    """Estimates the outcome of every model on queries it has not seen. Settings go to the constructor."""
-
-    def fit(self, train: Outcomes) -> Self:
-        """Learn from outcomes; returns itself."""
-        ...
-
-    def predict(self, queries: Queries) -> Estimate:
-        """Expected outcomes (n, m) of new queries."""
-        ...
+    def __repr__(self) -> str:
+        costs = "with costs" if np.isfinite(self.cost).any() else "no cost known"
+        return f"Estimate({len(self.score):,} queries, {len(self.models)} models, {costs})"
 
 
-@runtime_checkable
-class TradeOffRouter(Router, Protocol):
-    """A router with its own trade-off dial, instead of the default `argmax(score - weight * cost)`."""
-
-    @property
-    def weights(self) -> FloatArray:
-        """(w,) settings of the dial."""
-        ...
-
-    def decide_sweep(self, queries: Queries, weights: FloatArray) -> IntArray:
-        """(w, n) model index chosen at every setting of the dial."""
-        ...
+_CONTRACTS = ("Ask", "ReplyReader", "Router", "Run", "TradeOffRouter")
 
 
-class Ask(Protocol):
-    """Pays for one reply of one model to one query: replayed offline, live when serving."""
+if not TYPE_CHECKING:
 
-    def __call__(self, row: int, model: int) -> str:
-        """The reply's text."""
-        ...
-
-
-@runtime_checkable
-class Policy(Protocol):
-    """Decides which model serves each query."""
-
-    def decide(self, queries: Queries, ask: Ask) -> IntArray | FloatArray:
-        """(n,) index of the model served, or (n, m) probabilities of serving each model."""
-        ...
-
-
-@runtime_checkable
-class ReplyReader(Protocol):
-    """A router that may pay for replies and read them before it decides: a cascade."""
-
-    @property
-    def reads_replies(self) -> bool:
-        """Whether it does so with its settings; otherwise it is an ordinary router."""
-        ...
-
-    def fit(self, train: Outcomes, replies: Replies | None = None) -> Self:
-        """Learn from outcomes and the replies beside them; returns itself."""
-        ...
-
-    def at(self, weight: float) -> Policy:
-        """The fitted cascade at one setting of its dial."""
-        ...
-
-
-@dataclass(frozen=True)
-class Run:
-    """One policy on one table of test outcomes, as the harness metered it.
-
-    models   m model ids
-    served   (n, m) probability that the model's reply was served; one 1 per row for a deterministic policy
-    called   (n, m) expected number of calls paid for
-    score    (n,) score of what was served; NaN where that cell was not measured
-    cost     (n,) USD of every call made; NaN where any of them has no known cost
-    seconds  (n,) latency, calls in sequence; NaN where unknown
-    """
-
-    models: tuple[str, ...]
-    served: FloatArray
-    called: FloatArray
-    score: FloatArray
-    cost: FloatArray
-    seconds: FloatArray
-
-    @property
-    def choice(self) -> IntArray:
-        """(n,) index of the model served (the likeliest one for a randomised policy)."""
-        return np.asarray(self.served.argmax(axis=1), dtype=np.int64)
+    def __getattr__(name: str) -> Any:
+        """What routers promise stood here once; old imports still find it in `contracts`."""
+        if name not in _CONTRACTS:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        warnings.warn(
+            f"{name} is in llmrouterbench.contracts now; import it from there", DeprecationWarning, stacklevel=2
+        )
+        return getattr(import_module("llmrouterbench.contracts"), name)

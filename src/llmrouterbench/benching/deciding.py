@@ -11,9 +11,11 @@ import numpy as np
 
 from llmrouterbench.benching.folder import Decisions, Part, Served
 from llmrouterbench.benching.policies import decide_sweep, run, weights_of
-from llmrouterbench.benching.tuning import best_trial, variants
+from llmrouterbench.benching.tuning import best_variant, variants
+from llmrouterbench.contracts import ReplyReader, Router
+from llmrouterbench.files import source_of
 from llmrouterbench.splits import Split, validation_split
-from llmrouterbench.table import FloatArray, IntArray, Outcomes, Queries, Replies, ReplyReader, Router
+from llmrouterbench.table import FloatArray, IntArray, Outcomes, Queries, Replies
 
 
 @runtime_checkable
@@ -30,7 +32,10 @@ class TrainsByEpochs(Protocol):
 
 
 def describe_router(router: Router | None) -> dict[str, Any]:
-    """Class and plain constructor settings of a router, for the record; None is a router outside."""
+    """Class and plain constructor settings of a router, for the record; None is a router outside.
+
+    A router that is not ours has the hash of its source too.
+    """
     if router is None:
         return {"class": "outside", "settings": {}}
     settings = {
@@ -38,7 +43,8 @@ def describe_router(router: Router | None) -> dict[str, Any]:
         for key, value in vars(router).items()
         if not key.endswith("_") and isinstance(value, str | int | float | bool | None | list | tuple)
     }
-    return {"class": f"{type(router).__module__}:{type(router).__qualname__}", "settings": settings}
+    source = {"source": code} if (code := source_of(type(router))) else {}
+    return {"class": f"{type(router).__module__}:{type(router).__qualname__}", "settings": settings, **source}
 
 
 def reads_replies(router: Router) -> bool:
@@ -69,8 +75,8 @@ def decide(
     candidates = variants(router) if tune else [router]
     if len(weights) > 1 or len(candidates) > 1:
         fit_rows, validation_rows = validation_split(outcomes, split.train, seed, validation)
-        trial = best_trial(candidates, outcomes, fit_rows, validation_rows, weights)
-        router, checked = trial.router, Served.single(validation_rows, trial.choice)
+        router, choice = best_variant(candidates, outcomes, fit_rows, validation_rows, weights)
+        checked = Served.single(validation_rows, choice)
     started = time.perf_counter()
     queries = outcomes.queries.take(split.test)
     fitted, checkpoints = _fit(router, train, queries if watched else None)

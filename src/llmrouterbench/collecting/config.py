@@ -9,7 +9,6 @@ a key is refused. The config is stored with the replies.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -17,42 +16,23 @@ from urllib.parse import urlsplit
 import orjson
 from pydantic import Field, model_validator
 
+from llmrouterbench.benching.rules import Rules
+from llmrouterbench.calling.calls import Request
+from llmrouterbench.calling.config import ProviderConfig
+from llmrouterbench.calling.prices import PriceConfig
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.strict import Count, Name, Positive, Strict, each_once, parse_strict, read_yaml
 
 
-class EndpointConfig(Strict):
-    """Where requests go, how many at once and a minute, and the seconds after which a call is given up.
+class EndpointConfig(ProviderConfig):
+    """A provider of a collection, with the requests and tokens that it takes a minute.
 
-    key_env is the environment variable with the key, "" for a server without one. url may be left out for litellm.
+    url may be left out for litellm, which speaks the protocols of other providers.
     """
 
     url: str = ""
-    key_env: str = ""
-    concurrency: Count = 32
     requests_per_minute: Positive | None = None
     tokens_per_minute: Positive | None = None
-    timeout: Positive = 600.0
-    transport: Literal["http", "litellm"] = "http"
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        parts = urlsplit(self.url)
-        if self.transport == "litellm" and not self.url:
-            return self
-        if parts.scheme not in ("http", "https") or not parts.netloc:
-            raise ValueError(f"url must start with http:// or https://, got {self.url!r}")
-        if "@" in parts.netloc:
-            raise ValueError("url must not hold a user name or password; name the variable of the key in key_env")
-        return self
-
-
-class PriceConfig(Strict):
-    """USD per million tokens, for models that no price table knows."""
-
-    input: Annotated[float, Field(ge=0)]
-    output: Annotated[float, Field(ge=0)]
-    cached_input: Annotated[float, Field(ge=0)] | None = None
 
 
 class PoolModel(Strict):
@@ -80,6 +60,21 @@ class PoolModel(Strict):
         """The model's name at the endpoint."""
         return self.api_model or self.name
 
+    def request(self) -> Request:
+        """Its request, without the query's messages."""
+        return Request(
+            endpoint=self.endpoint,
+            model=self.sent_name,
+            messages=({"role": "system", "content": self.system},) if self.system else (),
+            temperature=self.temperature,
+            top_p=self.top_p,
+            max_tokens=self.max_tokens,
+            reasoning_effort=self.reasoning_effort,
+            provider=self.provider,
+            extra=self.extra_body,
+            stream=self.stream,
+        )
+
     def fingerprint(self, url: str) -> str:
         """Hash of all that can change its replies; prices and limits cannot."""
         return _hash({**self.model_dump(exclude={"price", "stream", "endpoint"}), "url": url})
@@ -98,25 +93,20 @@ class DatasetConfig(Strict):
     limit: Count | None = None
 
 
-class BenchConfig(Strict):
-    """The bench of a chain; the keys mean what they mean to `evaluate.bench`, null is its default.
+class BenchConfig(Rules):
+    """The bench of a chain: its rules, routers and seeds (null: those that `benching.bench.bench` has).
 
     out  folder for the runs and the report
     """
 
     out: Name
     routers: Annotated[list[Name], Field(min_length=1)] | None = None
-    setting: Name | None = None
     seeds: Annotated[list[int], Field(min_length=1)] | None = None
-    protocol: Name = "safe"
-    split: Name | None = None
-    ratio: Annotated[float, Field(gt=0, lt=1)] = 0.7
-    held_out: list[Name] = Field(default_factory=list)
-    validation: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    embedder: Name = "tfidf"
-    text: Literal["prompt", "query"] = "prompt"
-    strip_shared: bool = False
-    tune: bool = False
+
+    @property
+    def rules(self) -> Rules:
+        """The rules alone."""
+        return Rules(**self.model_dump(include=set(Rules.model_fields)))
 
 
 class ReportConfig(Strict):
@@ -218,16 +208,7 @@ def _from_folder(config: CollectConfig, folder: Path) -> CollectConfig:
             "datasets": datasets,
             "cache": cache,
             "outcomes": absolute(config.outcomes) if config.outcomes else "",
-            "bench": _bench_from(config.bench, absolute) if config.bench else None,
+            "bench": config.bench
+            and config.bench.from_folder(folder).model_copy(update={"out": absolute(config.bench.out)}),
         }
     )
-
-
-def _bench_from(bench: BenchConfig, absolute: Callable[[str], str]) -> BenchConfig:
-    """The same bench with absolute paths."""
-    setting, embedder = bench.setting, bench.embedder
-    if setting is not None and setting.endswith(".toml"):
-        setting = absolute(setting)
-    if embedder.startswith("file:"):
-        embedder = f"file:{absolute(embedder.removeprefix('file:'))}"
-    return bench.model_copy(update={"out": absolute(bench.out), "setting": setting, "embedder": embedder})

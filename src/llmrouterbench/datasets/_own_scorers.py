@@ -10,14 +10,13 @@ from fractions import Fraction
 from string import ascii_uppercase
 
 from llmrouterbench.datasets import Instruments
-from llmrouterbench.datasets._judging import fill, judged, not_scored, visible_reply
+from llmrouterbench.datasets._judging import graded
 from llmrouterbench.datasets.answers import final, final_number, letter, same_phrase, visible
 from llmrouterbench.replies import Item, Score
 
 LETTERS = ascii_uppercase
 """The letters of options, in their order."""
 _CLOSE = Fraction(1, 10**6)
-_SECONDS = 10.0
 
 
 def exact(item: Item, reply: str, instruments: Instruments) -> Score:
@@ -60,14 +59,10 @@ def equal_math(item: Item, reply: str, instruments: Instruments) -> Score:
 
 def pass_tests(item: Item, reply: str, instruments: Instruments) -> Score:
     """1 where the reply's code passes the item's tests in the sandbox."""
-    from llmrouterbench.datasets._code import find_code
-    from llmrouterbench.sandbox.code_runs import scored
+    from llmrouterbench.datasets._code import find_code, score_code
 
     entries = item.details["entries"]
-    code = find_code(reply, entries[0])
-    if not code:
-        return Score(0.0, "", f"no code that defines {entries[0]} in the reply")
-    return scored(instruments.run, code, item.details["tests"], entries, _SECONDS)
+    return score_code(find_code(reply, entries[0]), entries, item.details["tests"], instruments)
 
 
 def entries_of(tests: str) -> list[str]:
@@ -93,12 +88,7 @@ def unfit_tests(tests: str) -> str:
 
 def ask_judge(template: str, item: Item, reply: str, instruments: Instruments) -> Score:
     """1 where the judge ends with VERDICT: CORRECT, 0 for INCORRECT; anything else is not scored."""
-    shown = visible_reply(reply)
-    if not shown:
-        return Score(0.0, "", "empty reply")
-    asked = fill(template, {"query": item.query, "target": str(item.target), "reply": shown})
-    label, text = judged(asked, ("CORRECT", "INCORRECT"), instruments.ask)
-    return not_scored(text) if label is None else Score(float(label == "CORRECT"), label.lower())
+    return graded(template, {"query": item.query, "target": str(item.target)}, reply, instruments)
 
 
 SCORERS: Mapping[str, Callable[..., Score]] = {

@@ -5,7 +5,8 @@ manifest.sha256    sha256 of manifest.json, in the form that `sha256sum -c` read
 router/            the router (persist.py)
 embedder/          the embedder: what it learned, or the name and the key of a pretrained one
 learned.json, learned.npz  calibration, policies, novelty, the calibration slice
-reliability.*      the reliability plot and its numbers, where matplotlib is installed
+
+`llmrouterbench fit` draws reliability.svg, .png and .csv beside them; nothing reads these.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from llmrouterbench.contracts import Router
+from llmrouterbench.embedders import Embedder, make_embedder
 from llmrouterbench.embedders.tfidf import TfidfSvd
-from llmrouterbench.embedders.vectors import Embedder, make_embedder
-from llmrouterbench.files import new_folder, read_json, sha256_of, write_bytes, write_json
+from llmrouterbench.files import new_folder, read_json, read_marked, sha256_of, write_bytes, write_json
 from llmrouterbench.persist import from_plain, load_router, save_router, to_plain
 from llmrouterbench.production.learned import Learned
-from llmrouterbench.table import Router
 
 FORMAT = "llmrouterbench/fitted-router"
 SCHEMA = 1
@@ -43,7 +44,6 @@ def write_fitted(
         state, arrays = to_plain(learned, "learned")
         write_json(partial / "learned.json", state)
         np.savez(partial / "learned.npz", **arrays)  # type: ignore[arg-type]
-        _draw_reliability(learned, partial, simulated=bool(facts.get("simulated")))
         files = sorted(path for path in partial.rglob("*") if path.is_file())
         digests = {path.relative_to(partial).as_posix(): sha256_of(path) for path in files}
         write_json(partial / "manifest.json", {"format": FORMAT, "schema": SCHEMA, **facts, "files": digests})
@@ -65,15 +65,10 @@ def read_fitted(folder: Path) -> tuple[Router, Embedder, Learned, dict[str, Any]
 
 def checked_manifest(folder: Path) -> dict[str, Any]:
     """The manifest, after checking the sha256 of every file it names."""
-    path = folder / "manifest.json"
-    if not path.is_file():
-        raise FileNotFoundError(f"{folder} must be a fitted router, got no manifest.json; {_REMEDY}")
-    checksum = folder / "manifest.sha256"
+    manifest = read_marked(folder, FORMAT, SCHEMA)
+    path, checksum = folder / "manifest.json", folder / "manifest.sha256"
     if not checksum.is_file() or checksum.read_bytes() != _checksum(path):
         raise ValueError(f"{path} must have the sha256 that manifest.sha256 says, got another; {_REMEDY}")
-    manifest: Any = read_json(path)
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT or manifest.get("schema") != SCHEMA:
-        raise ValueError(f"{path} must be of format {FORMAT!r}, schema {SCHEMA}; use the llmrouterbench that wrote it")
     for name, digest in manifest["files"].items():
         file = folder / name
         if not file.is_file() or sha256_of(file) != digest:
@@ -86,12 +81,12 @@ def _checksum(path: Path) -> bytes:
 
 
 def check_embedder_serves(spec: str) -> None:
-    """Raises ValueError for an embedder that cannot embed a query that nobody has asked before."""
+    """Raises ValueError for an embedder that cannot embed a query that nobody has asked before, or cannot be stored."""
+    ours = "take tfidf, minilm, st:MODEL or endpoint:URL#MODEL"
     if spec.startswith("file:"):
-        raise ValueError(
-            f"an embedder must embed new queries to serve, got {spec!r};"
-            " take tfidf, minilm, st:MODEL or endpoint:URL#MODEL"
-        )
+        raise ValueError(f"an embedder must embed new queries to serve, got {spec!r}; {ours}")
+    if (made := make_embedder(spec)).fitted_on_train and not isinstance(made, TfidfSvd):
+        raise ValueError(f"an embedder that learns from train must be tfidf to be stored, got {spec!r}; {ours}")
 
 
 def _write_embedder(embedder: Embedder, spec: str, folder: Path) -> None:
@@ -112,20 +107,3 @@ def _read_embedder(folder: Path) -> Embedder:
             f"embedder {saved['spec']!r} must be the one the router was fitted with, got other weights; fit again"
         )
     return embedder
-
-
-def _draw_reliability(learned: Learned, folder: Path, *, simulated: bool) -> None:
-    """The plot before and after calibration; nothing where matplotlib is missing or nothing was measured."""
-    from llmrouterbench.reporting.figures.picture import save_picture
-    from llmrouterbench.reporting.figures.reliability import calibrate, reliability_picture
-
-    piece = learned.piece
-    if not np.isfinite(piece.observed_score).any():
-        return
-    before = calibrate(np.clip(piece.score, 0.0, 1.0), piece.observed_score)
-    curves = {"router's estimate": before, "calibrated, out of fold": calibrate(piece.quality, piece.observed_score)}
-    try:
-        picture = reliability_picture(curves, title="all models, calibration slice", simulated=simulated)
-    except ImportError:
-        return
-    save_picture(picture, folder)

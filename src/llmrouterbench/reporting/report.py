@@ -98,6 +98,4 @@ def _exhibits(source: Outcomes | Runs, out: Path, serving: str | Path | None, **
     from llmrouterbench.reporting.exhibits import exhibits
     from llmrouterbench.studies.latency import load_serving
 
-    made = exhibits(source, serving=load_serving(serving), **settings)
-    write_exhibits(made, out)
-    return made
+    return write_exhibits(exhibits(source, serving=load_serving(serving), **settings), out)

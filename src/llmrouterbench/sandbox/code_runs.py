@@ -49,13 +49,6 @@ def scored(
     return Score(1.0, code) if why == "" else _lacking(code) or Score(0.0, code, why)
 
 
-def failure(
-    run_program: RunProgram, code: str, tests: str, entries: Sequence[str], seconds: float, before: str = ""
-) -> str:
-    """Why the code does not pass the tests, or is not scored; "" where it passes. As `scored`."""
-    return scored(run_program, code, tests, entries, seconds, before).reason
-
-
 def answered(
     run_program: RunProgram,
     code: str,

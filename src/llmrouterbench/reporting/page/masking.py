@@ -39,10 +39,18 @@ def may_show(name: str, outcomes: Outcomes) -> bool:
     >>> [may_show(name, table) for name in ("aime", "gpqa", "GPQA_diamond", "my own", "my exam")]
     [True, False, False, True, False]
     """
-    if name in outcomes.source.get("not_shown", ()) or (name in dataset_names() and not dataset(name).shown):
+    if name in outcomes.source.get("not_shown", ()) or not _shown(name):
         return False
     words = re.split(r"[^a-z0-9]+", name.casefold())
     return not _masked_names().intersection(words)
+
+
+def _shown(name: str) -> bool:
+    """What the dataset of a name says; no where it is a plug-in that is broken."""
+    try:
+        return name not in dataset_names() or dataset(name).shown
+    except ImportError:
+        return False
 
 
 @cache
@@ -63,7 +71,7 @@ def texts_of(runs: Runs, folder: Path, data: str | Path | None = None) -> Texts:
                 f"{data} must hold the outcomes that the runs were made from, got other ones; give that folder"
             )
         return Texts(texts)
-    noted = runs.facts.get("data")
+    noted = runs.made.data
     place = folder / noted if noted else None
     if place is None or not (place / "texts.parquet").is_file():
         return NOT_THERE
