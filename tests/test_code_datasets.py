@@ -386,6 +386,16 @@ UNJUDGED = {
         "the tests define TestF and never call it",
     ),
     "a file": ("with open('x', 'w') as file:\n    file.write(f(1))", "the tests call open"),
+    "the environment": ("import os\nos.environ['X'] = '1'\nf(1)", "the tests use os.environ"),
+    "warnings": ("import warnings\nwith warnings.catch_warnings(record=True):\n    f(1)", "the tests call warnings."),
+    "logs": ("import unittest\nwith unittest.TestCase().assertLogs():\n    f(1)", "the tests call unittest."),
+    "precision": ("from decimal import getcontext\ngetcontext().prec = 5\nf(1)", "the tests call getcontext"),
+    "a seed": ("import random\nrandom.seed(1)\nassert f(1) == 1", "the tests call random.seed"),
+    "source": ("import inspect\ninspect.getsource(f)", "the tests call inspect.getsource"),
+    "an asynchronous loop": (
+        "import asyncio\nasync def m():\n    return [x async for x in f(1)]\nasyncio.run(m())",
+        "the tests use async for",
+    ),
     "a patch": (
         "from unittest.mock import patch\nwith patch('random.random'):\n    f(1)",
         "the tests patch 'random.random'",
@@ -397,6 +407,7 @@ LATE = {
         "class Base:\n    x = 1",
         "derive a class",
     ),
+    "a pickled object": ("import pickle\npickle.dumps(Base())", "class Base:\n    pass", "pickle an object"),
     "a look into a huge value": (
         "assert Base()[3] == 'x'",
         "def Base():\n    return ['x' * 1000] * 80_000",
@@ -431,6 +442,12 @@ def test_what_tests_do_and_cannot_be_judged_is_never_the_models_fault(name: str,
         said = scored(instruments.run, code, around, ["Base"], 20.0)
         assert math.isnan(said.value), said
         assert why in said.reason
+
+
+def test_tests_may_draw_their_own_numbers_and_silence_warnings(instruments: Instruments) -> None:
+    tests = "import random, warnings\nrandom.seed(1)\nwarnings.simplefilter('ignore')\nn = random.random()\n"
+    said = scored(instruments.run, "def f(n):\n    return n\n", f"{tests}assert f(n) == n", ["f"], 20.0)
+    assert (said.value, said.reason) == (1.0, "")
 
 
 def test_huge_value_equals_nothing_and_has_a_length(instruments: Instruments) -> None:

@@ -78,6 +78,7 @@ class Judge(Peer):
         self._stops = "StopIteration" in tests or "StopAsyncIteration" in tests
         self._standard = {name: getattr(place, name) for name, place in _STANDARD.items()}
         self._made: set[int] = set()  # objects that the tests made themselves, of a class that they name
+        self._derived: set[int] = set()  # objects whose class is derived from one of Python's own
         self._classes_named: set[int] = set()
         self._theirs: dict[int, BaseException] = {}
 
@@ -153,6 +154,8 @@ class Judge(Peer):
         """What a special method of a solution's object gives, where its answer is not the verdict itself."""
         own = self.numbers.get(id(thing)) in self._made
         foreign = any(not isinstance(each, (StandIn, Mirror)) for each in given)
+        if name in ("__eq__", "__ne__") and foreign and own and self.number(thing) in self._derived:
+            return getattr(self.ask("content", self.number(thing)), name)(*given)
         if name in COMPARISONS and foreign:
             return self.refuse("compare an object of the solution's class with a value") if own else NotImplemented
         if name in ARITHMETIC and foreign and not own:
@@ -164,8 +167,16 @@ class Judge(Peer):
 
     def construct(self, kind: Any, given: tuple[Any, ...], more: dict[str, Any]) -> Any:
         """A new object of the solution's class."""
-        made = super().construct(kind, given, more)
-        return self._own(made) if self.numbers[id(kind)] in self._classes_named else made
+        if (number := self.numbers[id(kind)]) not in self._classes_named:
+            return super().construct(kind, given, more)
+        return self._own(self.ask("make", number, "", given, more))
+
+    def new(self, number: int, of: int, backing: Any) -> Any:
+        """Take in an object of the solution."""
+        if backing is True:
+            self._derived.add(number)
+            backing = None
+        return super().new(number, of, backing)
 
     def _own(self, thing: Any) -> Any:
         if isinstance(thing, StandIn):

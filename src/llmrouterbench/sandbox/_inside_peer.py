@@ -58,7 +58,7 @@ class StandIn:
         return _here.ask("deepcopy", self)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        raise TypeError("an object of the other side cannot be pickled")
+        return _here.peer.refuse("pickle an object of the solution's")
 
 
 class Mirror(type):

@@ -10,6 +10,7 @@ import os
 import sys
 
 from llmrouterbench.sandbox._inside_peer import Peer
+from llmrouterbench.sandbox._inside_values import container, is_standard, manner
 from llmrouterbench.sandbox._inside_wire import LONGEST, Broken, wire_of_standard_files
 
 TYPE_CHECKING = False
@@ -20,6 +21,13 @@ _MOST_WATCHED = 1 << 18
 """Bytes of all containers that are watched from one question to the next."""
 _HELD_ONCE = {0: list[int]()}
 _ALONE = sys.getrefcount(_HELD_ONCE[0])
+
+
+class _Packed:
+    """A value that is plain data already."""
+
+    def __init__(self, said: Any) -> None:
+        self.said = said
 
 
 class Solution(Peer):
@@ -63,6 +71,30 @@ class Solution(Peer):
         for part in filter(None, name.split(".")):
             found = getattr(found, part)
         return found
+
+    def act(self, verb: str, thing: Any, name: str, given: list[Any], more: dict[str, Any]) -> Any:
+        """As any side, and for the tests alone: make an object of a class that they name, say its content."""
+        if verb == "make":
+            return self.made(thing(*given, **more))
+        if verb == "content":
+            del self.numbers[id(thing)]  # as if it were new
+            try:
+                return _Packed(self.pack(thing))
+            finally:
+                self.numbers[id(thing)] = next(number for number, one in self.things.items() if one is thing)
+        return super().act(verb, thing, name, given, more)
+
+    def made(self, value: Any) -> Any:
+        """An object of a class derived from list, dict, int and the like stays one: the tests know its methods."""
+        kind = type(value)
+        derived = not is_standard(kind.__module__) and (container(value) or manner(kind) == "flat")
+        if not derived or id(value) in self.numbers:
+            return value
+        return _Packed({"new": [self.show(value), self._class(kind), True]})
+
+    def pack(self, value: Any) -> Any:
+        """A value as plain data."""
+        return value.said if type(value) is _Packed else super().pack(value)
 
     def answer(self, said: dict[str, Any]) -> None:
         """Do what the tests ask, with the standard files that they put in their place."""

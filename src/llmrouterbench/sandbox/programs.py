@@ -14,6 +14,34 @@ LONGEST = 1 << 18
 """Characters of the longest piece that is looked at as a program."""
 _RUNNERS = ("main", "TestLoader", "defaultTestLoader")
 _PATCHABLE = ("builtins.input", "builtins.print", "builtins.open", "sys.stdin", "sys.stdout", "sys.stderr")
+_OF_ONE_PROCESS = frozenset(
+    [
+        "os.environ",
+        "os.environb",
+        "sys.argv",
+        "types.FunctionType",
+        "types.LambdaType",
+        "weakref.ref",
+        "weakref.proxy",
+        "pytest.warns",
+        "pytest.deprecated_call",
+        "assertWarns",
+        "assertWarnsRegex",
+        "assertLogs",
+        "assertNoLogs",
+        "putenv",
+        "getcontext",
+        "setcontext",
+        "isfunction",
+        "isgeneratorfunction",
+        "iscoroutinefunction",
+        "isasyncgenfunction",
+        "getsource",
+        "getsourcelines",
+        "getsourcefile",
+    ]
+)
+"""What a process has but once, or knows of its own functions alone: settings, warnings, logs, source."""
 PARSING = threading.Lock()
 """Held while a piece is parsed without warnings: catch_warnings is not made for threads."""
 
@@ -101,11 +129,22 @@ def unfit(tests: str, offered: Container[str] = ()) -> str:
         name = getattr(node, "name", "")  # of a function or a class
         if name.lower().startswith("test") and name not in used and not (runner and isinstance(node, ast.ClassDef)):
             return f"the tests define {name} and never call it; call it below"
+    drawn = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and _is(node.value, "random")}
+    if drawn == {"seed"}:
+        return "the tests call random.seed, and the solution draws from a generator of its own"
     return next(filter(None, map(_apart, ast.walk(tree))), "")
 
 
+def _is(node: ast.AST, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name
+
+
 def _apart(node: ast.AST) -> str:
-    """What a call wants to share with the solution that the two do not share."""
+    """What a part of the tests wants to share with the solution that the two do not share."""
+    if isinstance(node, ast.Attribute) and ast.unparse(node) in _OF_ONE_PROCESS:
+        return f"the tests use {ast.unparse(node)}, and the solution runs in a process of its own"
+    if isinstance(node, ast.AsyncFor | ast.AsyncWith) or (isinstance(node, ast.comprehension) and node.is_async):
+        return "the tests use async for or async with, which cannot be done between two processes"
     if not isinstance(node, ast.Call):
         return ""
     called = ast.unparse(node.func)
@@ -117,6 +156,9 @@ def _apart(node: ast.AST) -> str:
         return (
             f"the tests patch {first!r}, which the solution has of its own; only builtins.input, print and open can be"
         )
+    records = any(word.arg == "record" for word in node.keywords)
+    if method in _OF_ONE_PROCESS or (method == "catch_warnings" and records):
+        return f"the tests call {called}, and the solution runs in a process of its own"
     if called == "pytest.main":
         return "the tests call pytest.main, which finds no file of theirs; call what they define"
     return ""
