@@ -267,27 +267,13 @@ def score(
     No model is called but the judges, through their cache. Raises FileNotFoundError or ValueError for a folder without
     replies, FileExistsError where `to` was made otherwise, RuntimeError where code must run and nothing protects.
     """
-    from llmrouterbench.scoring.config import open_judges, resolver
-    from llmrouterbench.scoring.folder import needed_judges, score_folder
-    from llmrouterbench.scoring.scores import Bench
+    from llmrouterbench.scoring.folder import score_collected
 
-    chosen = _config(replies if config is None else config)
-    resolve = resolver(chosen)
-    failed: Literal["zero", "masked"] = "zero" if protocol == "paper" else "masked"
-    with (
-        open_judges(chosen, needed_judges(Path(replies), resolve)) as judges,
-        Bench(unsafe_exec, workers, judges) as bench,
-    ):
-        return score_folder(
-            Path(replies),
-            Path(to),
-            resolve,
-            bench,
-            compat=compat,
-            failed=failed,
-            overwrite=overwrite,
-            progress=progress,
-        )
+    report, _ = score_collected(
+        _config(replies if config is None else config), Path(replies), Path(to), unsafe=unsafe_exec, workers=workers,
+        compat=compat, failed="zero" if protocol == "paper" else "masked", overwrite=overwrite, progress=progress,
+    )  # fmt: skip
+    return report
 
 
 @dataclass(frozen=True, repr=False)

@@ -163,9 +163,8 @@ def _is(path: Path, sha256: str) -> bool:
 
 
 def _score(config: CollectConfig, stamps: _Stamps, unsafe: bool, workers: int | None, tell: Progress) -> Stage:
-    from llmrouterbench.scoring.config import judge_settings, open_judges, resolver
-    from llmrouterbench.scoring.folder import needed_judges, score_folder, scorer_of
-    from llmrouterbench.scoring.scores import Bench
+    from llmrouterbench.scoring.config import judge_settings, resolver
+    from llmrouterbench.scoring.folder import score_collected, scorer_of
 
     replies, outcomes = Path(config.out), Path(config.outcomes)
     resolve, judged = resolver(config), judge_settings(config)
@@ -175,8 +174,9 @@ def _score(config: CollectConfig, stamps: _Stamps, unsafe: bool, workers: int | 
     inputs = [_files(replies, "owner", "items/*", *answers), pool, scorers, config.failed_calls]
     if stamps.same("score", inputs, outcomes) and not _unscored(outcomes):
         return Stage("score", True, outcomes)
-    with open_judges(config, needed_judges(replies, resolve)) as asked, Bench(unsafe, workers, asked) as bench:
-        score_folder(replies, outcomes, resolve, bench, failed=config.failed_calls, judged=judged, progress=tell)
+    score_collected(
+        config, replies, outcomes, unsafe=unsafe, workers=workers, failed=config.failed_calls, progress=tell
+    )
     stamps.keep("score", inputs, _files(outcomes, "**/*"))
     return Stage("score", False, outcomes)
 
