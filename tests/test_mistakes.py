@@ -185,6 +185,7 @@ def test_a_full_disk_is_said_and_can_be_gone_on_from(words: str, room: int, plac
 @pytest.mark.parametrize(
     ("hidden", "words", "remedy"),
     [
+        ("fastapi", "serve fitted --config serve.yaml", "llmrouterbench[serve]"),
         ("uvicorn", "serve fitted --config serve.yaml", "llmrouterbench[serve]"),
         ("matplotlib", "report runs --to new", "llmrouterbench[report]"),
         ("sentence_transformers", "bench outcomes --out new --embedder minilm --routers knn", "llmrouterbench[embed]"),
