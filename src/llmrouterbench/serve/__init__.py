@@ -1,7 +1,4 @@
-"""The server: any OpenAI client in front, any pool of models behind, a fitted router between.
-
-Raises ImportError where its extra is missing.
-"""
+"""The server: an OpenAI-compatible endpoint that routes. Without the extra `serve` an ImportError names it."""
 
 from importlib.util import find_spec
 
