@@ -14,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.additions import ADDITIONS
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "llmrouterbench"
 SOURCE = ROOT / "src" / PACKAGE
@@ -167,6 +169,7 @@ def table() -> str:
         "private helpers called once, per 1,000 lines": f"{1000 * len(once) / lines():.1f}",
         f"of these, shorter than {SHORT} lines": sum(size < SHORT for _, _, size in once),
         "lines of a function: median, 95 %, most": f"{median}, {most_of}, {most}",
+        **{f"files to add {what}": f"{len(files)}: {', '.join(files)}" for what, files in ADDITIONS.items()},
     }
     return "\n".join(["| what | now |", "|---|---|", *(f"| {what} | {count} |" for what, count in rows.items())])
 
