@@ -28,7 +28,7 @@ ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 THROUGH = {
     "test_chain": "commands/import_",
     "test_client": "calling/litellm_transport",
-    "test_collect": "collecting/_run collecting/_calls commands/_terminal",
+    "test_collect": "collecting/_run collecting/_calls collecting/changes commands/_terminal",
     "test_connections": "calling/_network",
     "test_replies_store": "collecting/_folder_lock",
     "test_bench": "benching/tuning",
@@ -42,8 +42,8 @@ THROUGH = {
     "test_importers_official": "importers/_release_files importers/_release_records importers/_release_table",
     "test_cli": "naming",
     "test_fitting": "production/learned production/serving_dial",
-    "test_exhibits": "reporting/analysis_tables reporting/describe reporting/frames reporting/paper_tables",
-    "test_paper_figures": "reporting/paper_figures reporting/figures/bars",
+    "test_exhibits": "reporting/describe reporting/exhibits/_measured reporting/exhibits/collapse reporting/exhibits/recall_failures reporting/frames",
+    "test_paper_figures": "reporting/figures/bars",
     "test_figures": "reporting/figures/labels",
     "test_page": "reporting/page/layout reporting/page/plot",
     "test_routers_tasks": "routers/_clusters",
@@ -56,7 +56,6 @@ THROUGH = {
     "test_serve_decisions": "serve/choosing",
     "test_serve_process": "serve/asgi serve/meters",
     "test_serve_fuzz": "serve/openapi",
-    "test_paired": "studies/evidence",
 }
 """Test file -> modules that it tests through the module in front of them, without naming them."""
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
-from llmrouterbench.calling._apart import Apart
+from llmrouterbench.calling.apart import Apart
 from llmrouterbench.calling.cache import Cache, answer_of, key, record_of
 from llmrouterbench.calling.cache.leases import Leases
 from llmrouterbench.calling.calls import CallError, Endpoint, Request
@@ -107,17 +107,17 @@ class Asker:
         self.spent, self.unpriced, self.calls, self.cached, self.failed = 0.0, 0, 0, 0, 0
         self._leases = None if cache is None else Leases(cache)
         self._client = Client()
-        self._apart = Apart(f"judge {name}")
+        self.apart = Apart(f"judge {name}")
 
     def __call__(self, prompt: str) -> Reply:
         """The judge's reply to a prompt; waits for it."""
-        if self._apart.closed:
+        if self.apart.closed:
             raise ValueError("the judge is closed; make a new asker")
-        return self._apart.run(self._ask(prompt))
+        return self.apart.run(self._ask(prompt))
 
     def close(self) -> None:
         """End the connections and the thread; calls under way in other threads are cancelled."""
-        self._apart.close(self._client.close())
+        self.apart.close(self._client.close())
 
     def __enter__(self) -> Self:
         return self

@@ -10,7 +10,7 @@ from typing import Self
 
 import numpy as np
 
-from llmrouterbench.calling._apart import Apart
+from llmrouterbench.calling.apart import Apart
 from llmrouterbench.calling.calls import LARGEST_REPLY, CallError, Embeddings, Endpoint, Kind, check_url
 from llmrouterbench.calling.client import Client
 from llmrouterbench.calling.retrying import with_retries
