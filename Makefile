@@ -1,14 +1,22 @@
-# Two commands do everything: `make demo` and `make test`. Each makes the virtual environment it needs.
+# `make demo` shows what it does. Three loops check it: `make quick` while you write, `make test` before you send, `make prove` for what
+# takes longer; .ci/run runs all three. Each makes the environments it needs.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check lint types unit bench results exhibits production parity agreement same clean
+.PHONY: demo quick test prove lint types unit mutants some-mutants seconds house bench results exhibits production parity agreement same clean
 
 demo: $(VENV)/demo.stamp  ## install, run the main job on SIMULATED data at paper scale, print the leaderboard
 	$(BIN)/llmrouterbench demo --out demo
 
-test: lint types unit  ## all checks
+quick:  ## the quick tests on every CPython from 3.11 to 3.14 that is here; a minute
+	$(PYTHON) -m benchmarks.quick $(VERSIONS)
+
+test: lint types unit  ## static checks, and every test but those of `make prove`; ten minutes
+
+prove: $(VENV)/dev.stamp some-mutants  ## what takes longer: coverage worlds, attacks, fuzzing, kills, whole files, mutants
+	$(BIN)/pytest -n 2 --dist worksteal -m prove
+	HYPOTHESIS_PROFILE=prove $(BIN)/pytest -n 2 --dist worksteal tests/test_metamorphic.py
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
@@ -18,7 +26,19 @@ types: $(VENV)/dev.stamp
 	$(BIN)/mypy
 
 unit: $(VENV)/dev.stamp
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 2 --dist worksteal -m "not prove"
+
+mutants: $(VENV)/dev.stamp  ## every single mutation of the core files, an hour or two; `MUTANTS='*.stats.*'` for some
+	$(BIN)/python -m benchmarks.mutants $(MUTANTS)
+
+some-mutants: $(VENV)/dev.stamp
+	$(BIN)/python -m benchmarks.mutants '*__mutmut_*3'
+
+seconds: $(VENV)/dev.stamp  ## measure every test, which decides the loop that runs it (tests/seconds.csv)
+	$(BIN)/pytest -n 2 --dist worksteal --keep-seconds
+
+house: $(VENV)/dev.stamp  ## count the house again, into docs/architecture.md; `HELPERS=--helpers` lists short helpers called once
+	$(BIN)/python -m benchmarks.house $(HELPERS)
 
 bench: $(VENV)/dev.stamp  ## timings as ratios, into docs/benchmarks.md
 	$(BIN)/python -m benchmarks
@@ -54,4 +74,4 @@ $(VENV)/dev.stamp: $(VENV)/bin/python pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo runs
+	rm -rf $(VENV) .venvs mutants demo runs

@@ -21,7 +21,8 @@ bench(outcomes, {out!r}, routers=["best_single"], split="paper", setting="perfor
 """
 _REFIT_SETUP = """
 import numpy as np
-from llmrouterbench.embedders.vectors import embed_queries, make_embedder
+from llmrouterbench.embedders import make_embedder
+from llmrouterbench.embedders.vectors import embed_queries
 from llmrouterbench.benching.policies import decide_sweep
 from llmrouterbench.routers import make_router
 from llmrouterbench.splits import make_split

@@ -12,7 +12,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from llmrouterbench import make_router, simulate
 from llmrouterbench.benching.policies import decide_sweep, weights_of
-from llmrouterbench.embedders.vectors import embed_queries, make_embedder
+from llmrouterbench.embedders import make_embedder
+from llmrouterbench.embedders.vectors import embed_queries
 from llmrouterbench.routers import REGISTRY
 from llmrouterbench.splits import make_split
 from llmrouterbench.table import Outcomes

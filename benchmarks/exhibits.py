@@ -6,6 +6,7 @@ Writes docs/real-data.md and docs/figures/*.png: numbers and pictures only, no q
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,9 @@ import polars as pl
 from benchmarks.results import DATA, ROOT, RUNS, cli
 from llmrouterbench.files import read_json, write_json
 from llmrouterbench.naming import markdown_safe
-from llmrouterbench.reporting.catalogue import WHAT
+from llmrouterbench.numerals import UNKNOWN, interval, number
+from llmrouterbench.reporting.exhibits import all_exhibits
+from llmrouterbench.stats import Interval
 
 PAGE = ROOT / "docs" / "real-data.md"
 FIGURES = ROOT / "docs" / "figures"
@@ -71,10 +74,13 @@ def section(job: Job) -> str:
     for stem in (stem for stem in job.figures if stem in made["figures"]):
         file = FIGURES / f"{name}-{stem}.png"
         file.write_bytes(small_png(report / "figures" / f"{stem}.png"))
-        parts.append(f"![{job.title}: {WHAT[stem]}](figures/{file.name})")
+        parts.append(f"![{job.title}: {all_exhibits()[stem].title}](figures/{file.name})")
     for stem, columns in _TABLES.items():
         if stem in made["tables"]:
-            parts += [f"### {WHAT[stem]}", pipe_table(pl.read_csv(report / "tables" / f"{stem}.csv"), columns)]
+            parts += [
+                f"### {all_exhibits()[stem].title}",
+                pipe_table(pl.read_csv(report / "tables" / f"{stem}.csv"), columns),
+            ]
     return "\n\n".join(parts)
 
 
@@ -127,10 +133,10 @@ def pipe_table(frame: pl.DataFrame, columns: Sequence[str]) -> str:
 def _cell(row: dict[str, Any], name: str) -> str:
     value, low, high = row[name], row.get(f"{name}_low"), row.get(f"{name}_high")
     if value is None or isinstance(value, str):
-        return "-" if value is None else markdown_safe(value)
+        return UNKNOWN if value is None else markdown_safe(value)
     digits = 1 if name.endswith("percent") or name.endswith("queries") else 2
-    main = f"{value:.{digits}f}"
-    return main if low is None or high is None else f"{main} [{low:.{digits}f}, {high:.{digits}f}]"
+    ends = [math.nan if end is None else end for end in (low, high)]
+    return interval(Interval(value, *ends), lambda one: number(one, digits))
 
 
 def main() -> None:

@@ -19,7 +19,8 @@ import numpy as np
 
 from llmrouterbench import import_outcomes, make_router, simulate
 from llmrouterbench.benching.policies import decide_sweep
-from llmrouterbench.embedders.vectors import embed_queries, make_embedder
+from llmrouterbench.embedders import make_embedder
+from llmrouterbench.embedders.vectors import embed_queries
 from llmrouterbench.files import read_json, write_json
 from llmrouterbench.routers._pairs import choose_pair
 from llmrouterbench.routers._torch import one_thread

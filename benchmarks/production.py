@@ -23,9 +23,8 @@ from llmrouterbench.production.fitted import FittedRouter
 from llmrouterbench.production.fitting import FitSettings, fit
 from llmrouterbench.production.promises import Promise, promises, usual_policies
 from llmrouterbench.splits import make_split
-from llmrouterbench.stats import Interval, Sample
+from llmrouterbench.stats import Interval, Sample, pair
 from llmrouterbench.store import write_outcomes
-from llmrouterbench.studies.paired import pair
 from llmrouterbench.table import Outcomes
 
 PAGE = ROOT / "docs" / "production.md"

@@ -22,9 +22,11 @@ import orjson
 from llmrouterbench.benching.folder import load_runs
 from llmrouterbench.benching.tuning import grid_of
 from llmrouterbench.naming import did_you_mean
+from llmrouterbench.numerals import count, interval, points
+from llmrouterbench.reporting import comparison
 from llmrouterbench.reporting.leaderboard import leaderboard
 from llmrouterbench.routers import REGISTRY, make_router
-from llmrouterbench.studies.comparing import compare_runs, summary
+from llmrouterbench.studies.moves import compare_runs
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
@@ -124,9 +126,9 @@ def section(job: Job) -> str:
     cli("bench", str(store), "--out", str(runs), *chosen, *words)
     board = (runs / "report" / "leaderboard.md").read_text(encoding="utf-8")
     counts = (
-        f"{facts['queries']:,} queries ({facts['unique_queries']:,} unique), {facts['models']} models,"
-        f" {facts['datasets']} datasets, {facts['missing_cells']:,} cells not measured,"
-        f" {facts['unknown_costs']:,} without a known cost."
+        f"{count(facts['queries'])} queries ({count(facts['unique_queries'])} unique), {facts['models']} models,"
+        f" {facts['datasets']} datasets, {count(facts['missing_cells'])} cells not measured,"
+        f" {count(facts['unknown_costs'])} without a known cost."
     )
     parts = [f"## {job.title}", f"{job.say} {counts}", demoted(board), against_avengers(runs), timings(runs)]
     return "\n\n".join(parts)
@@ -136,8 +138,8 @@ def against_avengers(runs: Path) -> str:
     """The difference of the house default to Avengers, paired, in one sentence."""
     board = leaderboard(load_runs(runs), baseline="avengers")
     (row,) = (row for row in board.rows if row.name == "task_soft")
-    value, low, high = (100 * getattr(row.difference, key) for key in ("value", "low", "high"))
-    return f"task_soft minus avengers, points of AvgAcc: {value:+.2f} [{low:+.2f}, {high:+.2f}]; {row.verdict}."
+    difference = interval(row.difference, lambda value: points(value, 2))
+    return f"task_soft minus avengers, points of AvgAcc: {difference}; {row.verdict}."
 
 
 def timings(runs: Path) -> str:
@@ -196,7 +198,7 @@ def defaults() -> str:
             runs = RUNS / f"{name}-{job.title}"
             cli("bench", str(store), "--out", str(runs), "--routers", ",".join(GRIDDED), *more)
             pair.append(load_runs(runs))
-        moved = summary(compare_runs(*pair)).strip()
+        moved = comparison.markdown(compare_runs(*pair)).strip()
         parts += [f"#### {job.title}", re.sub("^### .*\n\n", "", moved)]
     return "\n\n".join(parts)
 

@@ -142,7 +142,7 @@ def _sorted(file: Path) -> pl.DataFrame:
 
 def _numbers(old: Path, new: Path) -> Iterator[str]:
     """Every number of the base's leaderboard, in the new one."""
-    before, after = (read_json(folder / "report" / "leaderboard.json") for folder in (old, new))
+    before, after = (read_json(folder / "report" / "report.json") for folder in (old, new))
     yield from _differences(before, after, "")
 
 

@@ -24,7 +24,8 @@ from benchmarks.measure import Measured, Row
 from benchmarks.measure import table as as_table
 from llmrouterbench import bench, simulate
 from llmrouterbench.benching.folder import Runs, load_runs
-from llmrouterbench.embedders.vectors import embed_queries, make_embedder
+from llmrouterbench.embedders import make_embedder
+from llmrouterbench.embedders.vectors import embed_queries
 from llmrouterbench.files import read_json, write_json
 from llmrouterbench.routers import REGISTRY
 from llmrouterbench.settings import PAPER_SEEDS, apply_setting, load_setting

@@ -5,25 +5,34 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from contextlib import suppress
 from typing import Any
-from uuid import uuid4
 
-from llmrouterbench.calling.cache import Cache, hold_lease, open_cache, record_of, record_or_claim
-from llmrouterbench.calling.calls import Answer
+from llmrouterbench.calling.asking import AskedElsewhereError, ask_once
+from llmrouterbench.calling.cache import Cache, open_cache
+from llmrouterbench.calling.cache.leases import Leases
+from llmrouterbench.calling.calls import Answer, Request
+from llmrouterbench.calling.retrying import Paid
 
 
 def pay_for_all(address: str, count: int, out: Any) -> None:
     """A collector: one call for every query that nobody has paid for."""
 
     async def collect(cache: Cache) -> list[str]:
-        paid = []
+        paid: list[str] = []
+        leases = Leases(cache, seconds=30.0)
+
+        async def pay() -> Paid:
+            await asyncio.sleep(0.002)
+            return Paid(Answer(text="42"), 0.01, 1)
+
         for i in range(count):
-            owner = uuid4().hex
-            if await record_or_claim(cache, f"k{i}", owner, 30.0, poll=0.005) is None:
-                async with hold_lease(cache, f"k{i}", owner, 30.0):
-                    await asyncio.sleep(0.002)
-                    await asyncio.to_thread(cache.put, f"k{i}", record_of(Answer(text=str(i)), "m", 0.01))
-                    paid.append(f"k{i}")
+            while True:
+                with suppress(AskedElsewhereError):
+                    got = await ask_once(leases, f"k{i}", Request("e", "m"), pay)
+                    paid += [f"k{i}"] * got.attempts
+                    break
+                await asyncio.sleep(0.005)
         return paid
 
     with open_cache(address) as cache:

@@ -116,7 +116,8 @@ def wait_for(true: Callable[[], bool], seconds: float = 30.0) -> None:
     """Wait until a condition holds; fails where it never does."""
     until = time.monotonic() + seconds
     while not true():
-        assert time.monotonic() < until, "the condition never came true"
+        if time.monotonic() > until:
+            raise AssertionError("the condition never came true")
         time.sleep(0.02)
 
 

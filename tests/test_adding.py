@@ -1,6 +1,7 @@
 """Models that join and leave a fitted router, on topics where the newcomer is the best at one of them."""
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -134,4 +135,5 @@ def test_the_commands_add_from_a_table_and_drop(uniroute: FittedRouter, tmp_path
     dropped = run.invoke(app, ["drop-model", folder, "coder", "--to", str(tmp_path / "s")])
     assert "still serve" in dropped.stdout
     assert FittedRouter.load(tmp_path / "s").models == OLD
+    assert (tmp_path / "s" / "reliability.csv").is_file() == (find_spec("matplotlib") is not None)
     assert set(MODELS) > set(OLD)

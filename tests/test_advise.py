@@ -8,8 +8,8 @@ import numpy as np
 import orjson
 import pytest
 
-from llmrouterbench.commands.advise import advice_lines, write_advice
 from llmrouterbench.importers import import_outcomes
+from llmrouterbench.reporting.advice import advice_lines, recommendation, write_advice
 from llmrouterbench.store import write_outcomes
 from llmrouterbench.studies.advise import advise
 from llmrouterbench.table import Outcomes
@@ -30,7 +30,7 @@ def tasks(score: dict[str, tuple[float, float]], cost: tuple[float, float] = (1.
 def test_one_model_that_is_best_everywhere_and_cheapest_needs_no_router() -> None:
     advice = advise(tasks({"sums": (0.9, 0.3), "verbs": (0.9, 0.3), "maps": (0.9, 0.3)}), quick=True, jobs=1)
     assert advice.action == "do not route"
-    assert advice.sentence == "Do not route: serve small to everyone."
+    assert recommendation(advice) == "Do not route: serve small to everyone."
     assert advice.router is None
     assert [one.dominated_by for one in advice.needless] == ["small"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -22,6 +21,7 @@ from llmrouterbench.datasets.answers import (
     stated,
     visible,
 )
+from work import deadline
 
 OPTIONS = {"A": "red", "B": "green", "C": "blue", "D": "grey"}
 LATIN = st.text(st.characters(codec="utf-8", exclude_characters="<>[]|◁▷"), max_size=200)
@@ -247,8 +247,7 @@ BOMBS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("bomb", BOMBS)
-def test_ten_megabytes_take_seconds_at_most(bomb: str) -> None:
+def test_ten_megabytes_are_read(bomb: str) -> None:
     for read in READERS:
-        started = time.process_time()
-        read(BOMBS[bomb])
-        assert time.process_time() - started < 5.0, read
+        with deadline():
+            read(BOMBS[bomb])

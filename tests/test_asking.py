@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from llmrouterbench.calling.asking import asker
-from llmrouterbench.calling.cache import open_cache
-from llmrouterbench.calling.calls import Endpoint, Request
+from llmrouterbench.calling.asking import ask_once, asker
+from llmrouterbench.calling.cache import Cache, open_cache
+from llmrouterbench.calling.cache.leases import Leases
+from llmrouterbench.calling.calls import Answer, CallError, Endpoint, Request
 from llmrouterbench.calling.prices import Price
+from llmrouterbench.calling.retrying import Paid
 from provider import Provider
 
 CANARY = "sk-canary-judge"
@@ -99,6 +102,38 @@ def test_an_empty_reply_is_said_to_be_empty(provider: Provider) -> None:
     with asker(endpoint_of(provider), SETTINGS) as ask:
         reply = ask("Is it 42?")
     assert (reply.status, reply.text, reply.reason) == ("ok", "", "empty")
+
+
+def test_an_answer_is_told_of_even_where_the_cache_cannot_keep_it(tmp_path: Path) -> None:
+    cache = open_cache(tmp_path / "cache.db")
+    kept: list[Paid] = []
+    paid = Paid(Answer(text="42"), 0.5, 1)
+
+    async def pay() -> Paid:
+        cache.close()
+        return paid
+
+    with pytest.raises(OSError, match=r"cache\.db"):
+        asyncio.run(ask_once(Leases(cache), "key", SETTINGS, pay, kept.append))
+    assert kept == [paid]
+
+
+def test_a_question_whose_asking_failed_is_free_at_once(tmp_path: Path) -> None:
+    async def refuse() -> Paid:
+        raise CallError("no", "server")
+
+    async def pay() -> Paid:
+        return Paid(Answer(text="42", tokens_in=3), None, 4)
+
+    async def three(cache: Cache) -> list[Paid]:
+        with pytest.raises(CallError, match="no"):
+            await ask_once(Leases(cache), "key", SETTINGS, refuse)
+        return [await ask_once(Leases(cache), "key", SETTINGS, asked) for asked in (pay, refuse)]
+
+    with open_cache(tmp_path / "cache.db") as cache:
+        first, again = asyncio.run(three(cache))
+    assert (first.attempts, again.attempts) == (4, 0)
+    assert (first.answer, first.cost) == (again.answer, again.cost)
 
 
 def test_after_the_end_there_is_nothing_left(provider: Provider) -> None:

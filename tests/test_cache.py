@@ -24,14 +24,13 @@ from llmrouterbench.calling.cache import (
     Cache,
     Record,
     answer_of,
-    hold_lease,
     key,
     open_cache,
     pack,
     record_of,
-    record_or_claim,
     unpack,
 )
+from llmrouterbench.calling.cache.leases import Leases
 from llmrouterbench.calling.calls import Answer, Request
 from llmrouterbench.commands.cache import cache as app
 from servers import postgres_server, redis_server
@@ -281,20 +280,32 @@ def test_a_dead_owner_holds_a_lease_only_until_it_ends(address: str) -> None:
     process.join()
     assert process.exitcode == -signal.SIGKILL
     with open_cache(address) as cache:
-        assert asyncio.run(record_or_claim(cache, "k", "alive", 60.0, poll=0.02)) is None
+
+        async def wait_for_it() -> None:
+            while not await held(Leases(cache), "k"):
+                await asyncio.sleep(0.02)
+
+        asyncio.run(wait_for_it())
 
 
 def test_a_lease_is_renewed_while_the_call_lasts(address: str) -> None:
     async def outlast(cache: Cache) -> None:
-        assert cache.claim("k", "a", 0.3)
-        async with hold_lease(cache, "k", "a", 0.3):
+        mine = Leases(cache, seconds=0.3)
+        async with mine.hold("k") as is_mine:
+            assert is_mine
+            assert not await held(mine, "k"), "asked twice in one process"
             for _ in range(10):
                 await asyncio.sleep(0.09)
-                assert not await asyncio.to_thread(cache.claim, "k", "b", 60)
-        assert cache.claim("k", "b", 60), "released at the end of the block"
+                assert not await held(Leases(cache), "k")
+        assert await held(Leases(cache), "k"), "released at the end of the block"
 
     with open_cache(address) as cache:
         asyncio.run(outlast(cache))
+
+
+async def held(leases: Leases, name: str) -> bool:
+    async with leases.hold(name) as is_mine:
+        return is_mine
 
 
 def test_threads_share_one_cache(address: str) -> None:

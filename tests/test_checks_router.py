@@ -1,16 +1,25 @@
 """Every registered router keeps the contract; routers that break it are caught."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
 
-import numpy as np
 import pytest
 
-from llmrouterbench.checks.router import ROUTER_CHECKS, check_beats_best_single, check_router, planted_table
+import broken_contracts
+from broken_contracts import BROKEN_DATASETS, BROKEN_ROUTERS, Bare, Fitless, Secretive
+from llmrouterbench.checks.contract import ContractError
+from llmrouterbench.checks.router import (
+    ROUTER_CHECKS,
+    check_beats_best_single,
+    check_fit_returns_itself,
+    check_router,
+    planted_table,
+)
 from llmrouterbench.persist import load_router, save_router
 from llmrouterbench.routers import make_router, registry, router_names
-from llmrouterbench.table import Estimate, Outcomes, Queries, Router
+from llmrouterbench.table import Router
 
 # Routers with an encoder to train run the same contract, with tiny encoders, in test_routers_finetuned.py.
 QUICK = [name for name in router_names() if "finetune" not in registry()[name].needs]
@@ -24,58 +33,34 @@ def test_contract(name: str, check: Callable[[Router], None]) -> None:
     check(make_router(name))
 
 
-class Cheat:
-    """Keeps the contract but for what a subclass breaks."""
-
-    def fit(self, train: Outcomes) -> Self:
-        self.models_ = train.models
-        self.mean_ = np.nan_to_num(np.nanmean(train.score, axis=0)) if len(train) else np.zeros(1)
-        return self
-
-    def predict(self, queries: Queries) -> Estimate:
-        shape = (len(queries), len(self.models_))
-        return Estimate(self.models_, np.broadcast_to(self.mean_, shape), np.full(shape, np.nan))
-
-
-class Restless(Cheat):
-    def predict(self, queries: Queries) -> Estimate:
-        shape = (len(queries), len(self.models_))
-        return Estimate(self.models_, np.random.default_rng().random(shape), np.full(shape, np.nan))
-
-
-class Neighbourly(Cheat):
-    def predict(self, queries: Queries) -> Estimate:
-        score = np.zeros((len(queries), len(self.models_)))
-        score[:, 0] = len(queries) > 30
-        score[:, 1] = 0.5
-        return Estimate(self.models_, score, np.full(score.shape, np.nan))
-
-
-class Selfless(Cheat):
-    def fit(self, train: Outcomes) -> Self:
-        super().fit(train)
-        return None  # type: ignore[return-value]
-
-
-class Secretive(Cheat):
-    def fit(self, train: Outcomes) -> Self:
-        self.secret_ = object()
-        return super().fit(train)
-
-
 @pytest.mark.parametrize(
     ("router", "sentence"),
-    [
-        (Selfless(), "fit must return the router itself"),
-        (Restless(), "must decide the same when it is fitted again"),
-        (Neighbourly(), "must depend on its own query only"),
-        (Cheat(), "a planted signal must be found"),
-    ],
+    BROKEN_ROUTERS,
+    ids=lambda value: str(value) if isinstance(value, str) else type(value).__name__,
 )
 @pytest.mark.filterwarnings("ignore:Mean of empty slice")
 def test_a_broken_router_is_caught(router: Router, sentence: str) -> None:
-    with pytest.raises(AssertionError, match=sentence):
+    with pytest.raises(ContractError) as caught:
         check_router(router)
+    assert sentence in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore:Mean of empty slice")
+def test_every_check_names_a_router_of_no_use() -> None:
+    """Each check on its own says what the whole contract says."""
+    for check in ROUTER_CHECKS:
+        for router in (Fitless, Fitless(), *([] if check is check_fit_returns_itself else [Bare()])):
+            with pytest.raises(ContractError):
+                check(router)  # type: ignore[arg-type]
+
+
+def test_contracts_are_checked_without_assert_as_well() -> None:
+    """`python -O` takes assert statements out."""
+    said = subprocess.run([sys.executable, "-O", broken_contracts.__file__], capture_output=True, text=True, check=True)
+    sentences = said.stdout.splitlines()
+    wanted = [sentence for _, sentence in (*BROKEN_ROUTERS, *BROKEN_DATASETS)]
+    assert len(sentences) == len(wanted)
+    assert [one for one, part in zip(sentences, wanted, strict=True) if part not in one] == []
 
 
 def test_an_attribute_without_a_plain_form_is_named(tmp_path: Path) -> None:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import json
 import logging
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.util import find_spec
+from itertools import repeat
 from typing import Any
 
 import pytest
 
 from llmrouterbench.calling.client import Answer, CallError, Client, Endpoint, Request
 from provider import Provider
+from shapes import Sent, ShapeServer
 
 CANARY = "sk-canary-0123456789"
 
@@ -254,6 +260,57 @@ def test_never_more_connections_than_the_endpoint_allows() -> None:
         assert provider.most_busy == 10
 
 
+# --- limits ----------------------------------------------------------------------------------------------------------
+
+WORD = b'data: {"choices": [{"delta": {"content": "42"}}]}\n\n'
+LIFE = (0.5, b": still at work\n\n")
+
+
+@pytest.mark.parametrize(
+    ("limit", "pieces", "sentence"),
+    [
+        ("first_token_timeout", (*LIFE * 5, WORD, 2.5, b"data: [DONE]\n\n"), ""),
+        ("first_token_timeout", (5.0, WORD), "fake fell silent for 1.5 seconds"),
+        ("first_token_timeout", (b":\n\n", 5.0, WORD), "fake fell silent for 1.5 seconds"),
+        ("idle_timeout", (2.5, WORD, *LIFE * 5, b"data: [DONE]\n\n"), ""),
+        ("idle_timeout", (WORD, 5.0, b"data: [DONE]\n\n"), "fake fell silent for 1.5 seconds"),
+        ("timeout", LIFE * 9, "fake did not finish within 1.5 seconds"),
+    ],
+)
+def test_a_stream_may_be_slow_but_not_silent(limit: str, pieces: tuple[bytes | float, ...], sentence: str) -> None:
+    with ShapeServer(lambda path, body: Sent({"content-type": "text/event-stream"}, pieces)) as server:
+        endpoint = Endpoint("fake", server.url, key=CANARY, **{limit: 1.5})  # type: ignore[arg-type]
+        if sentence:
+            error = failure(endpoint, ask("m", stream=True))
+            assert (error.kind, error.reason) == ("timeout", sentence)
+        else:
+            assert call(endpoint, ask("m", stream=True)).text == "42"
+
+
+TOO_MUCH = """
+import asyncio, resource, sys
+from llmrouterbench.calling.client import CallError, Client, Endpoint, Request
+async def once():
+    async with Client() as client:
+        await client.complete(Endpoint("fake", sys.argv[1], reply_bytes=10_000_000), Request("fake", "m", stream=True))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    asyncio.run(once())
+except CallError as error:
+    print(error.reason, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "text/event-stream"])
+def test_a_reply_without_end_takes_no_memory(content_type: str) -> None:
+    with ShapeServer(lambda path, body: Sent({"content-type": content_type}, repeat(b" " * 65_536))) as server:
+        done = subprocess.run([sys.executable, "-c", TOO_MUCH, server.url], capture_output=True, text=True, check=True)
+        reason, _, megabytes = done.stdout.strip().rpartition(" ")
+        assert "got a reply of more than 10,000,000 bytes" in reason
+        assert int(megabytes) < 60
+        assert server.sent < 30_000_000
+
+
 # --- embeddings ------------------------------------------------------------------------------------------------------
 
 
@@ -288,6 +345,18 @@ def test_the_key_is_nowhere(caplog: pytest.LogCaptureFixture) -> None:
         assert "Incorrect API key provided: ***" in error.reason
     assert CANARY not in repr(endpoint) + str(endpoint) + caplog.text
     assert "canary-header" not in repr(endpoint)
+
+
+@pytest.mark.parametrize("packed", [bytes, gzip.compress, lambda body: body.decode().encode("utf-16")])
+@pytest.mark.parametrize("status", [200, 400, 429])
+def test_the_key_is_in_no_refusal_however_it_is_packed(packed: Callable[[bytes], bytes], status: int) -> None:
+    said = json.dumps({"error": {"message": f"no {CANARY}", "type": f"for {CANARY}"}}).encode()
+    headers = {"content-type": "application/json"} | ({"content-encoding": "gzip"} if packed is gzip.compress else {})
+    with ShapeServer(lambda path, body: Sent(headers, [packed(said)], status)) as server:
+        error = failure(Endpoint("fake", server.url, key=CANARY), ask("m"))
+    assert "no ***" in error.reason
+    assert CANARY.encode() not in (error.body or b"").replace(b"\0", b"")
+    assert (error.body is None) == (status == 200 or packed not in (bytes, gzip.compress))
 
 
 @pytest.mark.parametrize(

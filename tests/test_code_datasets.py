@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 import pytest
 
-from llmrouterbench.datasets import Dataset, Instruments, dataset, humaneval, livecodebench, load, mbpp
+from llmrouterbench.datasets import Dataset, Instruments, _code, dataset, humaneval, livecodebench, load, mbpp
 from llmrouterbench.replies import Item, Reply, Score
 from llmrouterbench.sandbox.run import open_sandbox
 
@@ -329,7 +329,7 @@ BAD = {
     "a program of 10 MB": fenced("def twice(n): return n\n" + "x = 1\n" * (BIG // 6)),
     "a number of 10 MB": fenced("def twice(n):\n    return 10 ** 10_000_000\nprint('9' * 20_000_000)\n"),
 }
-SHORT = {"humaneval": humaneval, "mbpp": mbpp, "livecodebench": livecodebench}
+SHORT = {"humaneval": _code, "mbpp": _code, "livecodebench": livecodebench}
 
 
 def small(name: str, folder: Path) -> Item:

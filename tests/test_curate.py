@@ -9,8 +9,9 @@ import numpy as np
 import orjson
 import pytest
 
-from llmrouterbench.commands.curate import curation_lines, study
+from llmrouterbench.reporting.curation import curation_dict, curation_lines
 from llmrouterbench.store import write_outcomes
+from llmrouterbench.studies.curation import study
 from llmrouterbench.table import Outcomes
 
 
@@ -21,28 +22,29 @@ def complements() -> Outcomes:
 
 
 def test_the_complement_is_kept_and_the_copy_is_not() -> None:
-    facts = study(complements(), samples=50)
-    assert facts["order"] == ("a", "c", "b")
-    assert facts["oracle"] == [0.75, 1.0, 1.0]
-    lines = curation_lines(facts)
+    found = study(complements(), samples=50)
+    assert found.order == ("a", "c", "b")
+    assert found.oracle == (0.75, 1.0, 1.0)
+    lines = curation_lines(found)
     assert lines[0].startswith("Keep models in this order")
     assert lines[1:3] == ["  1. a  75.00", "  2. c  100.00"]
     assert any("63 % (1 - 1/e)" in line for line in lines)
     assert round(100 * (1 - 1 / math.e)) == 63
     assert any(line.startswith("b: ") and line.endswith("(dropping it loses nothing for certain)") for line in lines)
-    shares = [one.share.value for one in facts["values"]]
+    shares = [one.share.value for one in found.values]
     assert sum(shares) == pytest.approx(1.0), "Shapley values add up to the oracle of the pool"
 
 
 def test_cost_and_budget_change_the_choice() -> None:
-    assert study(complements(), cost_weight=0.5, samples=20)["order"][0] != "a"
-    facts = study(complements(), budget=2.0, price={"a": 9.0}, samples=20)
-    assert set(facts["within_budget"]) == {"b", "c"}
-    assert facts["within_budget_oracle"] == 0.75
-    assert any("32 %" in line for line in curation_lines(facts))
+    assert study(complements(), cost_weight=0.5, samples=20).order[0] != "a"
+    found = study(complements(), budget=2.0, price={"a": 9.0}, samples=20)
+    assert set(found.within_budget or ()) == {"b", "c"}
+    assert found.within_budget_oracle == 0.75
+    assert any("32 %" in line for line in curation_lines(found))
     none = study(complements(), budget=0.5, samples=20)
-    assert none["within_budget"] == ()
-    assert any("no model fits" in line for line in curation_lines(none))
+    assert none.within_budget == ()
+    assert curation_dict(none)["within_budget_oracle"] is None, "the oracle of no model is not 0"
+    assert any(line.startswith("Within a budget of 0.5: no model fits. At least") for line in curation_lines(none))
 
 
 def test_many_models_are_shown_in_part(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """The reasoning and the judged datasets: read from files as their sources lay them out, asked, scored."""
 
 import math
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from llmrouterbench.datasets.bbh import TASKS
 from llmrouterbench.datasets.kandk import roles
 from llmrouterbench.datasets.korbench import CATEGORIES, bracketed, same_logic, same_operation
 from llmrouterbench.replies import Item
+from work import deadline
 
 Files = dict[str, Path]
 
@@ -317,9 +317,8 @@ ODD = [
 def test_any_reply_is_scored_or_says_why_not(name: str, reply: str) -> None:
     details = {"options": {"A": "x"}, "rule_id": "1", "category": "hard_prompt", "baseline": "b"}
     item = Item("operation-1", "?", {"Ann": "knight"} if name == "kandk" else "(A)", "operation", details)
-    start = time.monotonic()
-    score = dataset(name).score(item, reply, plain_instruments("I cannot say."))
-    assert time.monotonic() - start < 5
+    with deadline():
+        score = dataset(name).score(item, reply, plain_instruments("I cannot say."))
     assert score.scored or score.reason
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,9 +17,12 @@ pytest.importorskip("matplotlib", reason="figures need matplotlib")
 
 from llmrouterbench.benching.bench import bench
 from llmrouterbench.benching.folder import Decisions, Runs, Served, load_runs
-from llmrouterbench.reporting.catalogue import WHAT, markdown, write_exhibits
-from llmrouterbench.reporting.exhibits import Exhibits, exhibits
-from llmrouterbench.reporting.report import full_report, outcomes_report
+from llmrouterbench.reporting import exhibits as package
+from llmrouterbench.reporting.catalogue import markdown, write_exhibits
+from llmrouterbench.reporting.exhibits import Exhibit, Exhibits, all_exhibits, exhibits
+from llmrouterbench.reporting.exhibits._material import LAST
+from llmrouterbench.reporting.figures.picture import Picture
+from llmrouterbench.reporting.report import full_report, outcomes_report, report
 from llmrouterbench.simulation.simulate import simulate
 from llmrouterbench.splits import Split
 from llmrouterbench.store import write_outcomes
@@ -63,7 +67,7 @@ def made(runs_folder: Path) -> tuple[Exhibits, Path]:
 
 def test_every_table_and_figure_of_the_paper_is_there(made: tuple[Exhibits, Path]) -> None:
     found, folder = made
-    assert set(found.tables) | set(found.pictures) | set(found.left_out) == set(WHAT)
+    assert set(found.tables) | set(found.pictures) | set(found.left_out) == set(all_exhibits())
     assert set(found.left_out) == {"figure09_latency", "latency"}, "simulated data have no seconds"
     for name, table in found.tables.items():
         read = pl.read_csv(folder / "tables" / f"{name}.csv", infer_schema_length=None)
@@ -239,8 +243,9 @@ def runs_of(outcomes: Outcomes, choices: dict[str, np.ndarray]) -> Runs:
 
 def whole(found: Exhibits) -> None:
     """Everything is made or has a reason, and every table holds the rows that it must."""
-    assert set(found.tables) | set(found.pictures) | set(found.left_out) | {"table10_embedders"} == set(WHAT)
+    assert set(found.tables) | set(found.pictures) | set(found.left_out) | {"table10_embedders"} == set(all_exhibits())
     assert all(len(table) for table in found.tables.values())
+    assert not any(reason.startswith("failed") for reason in found.left_out.values()), found.left_out
     assert not any("nan" in table.write_csv().lower().split(",") for table in found.tables.values())
 
 
@@ -319,8 +324,9 @@ def test_without_matplotlib_the_leaderboard_stands_and_the_remedy_is_said(
 
 
 def test_the_list_of_nothing_but_reasons_is_still_a_page() -> None:
-    text = markdown(Exhibits({}, {}, {"latency": "needs seconds"}, "own data"))
-    assert "- Accuracy, cost and seconds of every model: needs seconds" in text
+    text = markdown(Exhibits({}, {}, {"latency": "needs seconds"}, "own data", titles={"latency": "Seconds"}))
+    assert "- Seconds: needs seconds" in text
+    assert "## Tables" not in text
 
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -334,3 +340,105 @@ def test_the_committed_figures_of_real_data_are_small_and_all_shown() -> None:
         assert figure.stat().st_size < 100_000, figure.name
         assert f"(figures/{figure.name})" in page
     assert page.count("](figures/") == len(figures)
+
+
+# ---- what an exhibit may do to a report
+
+
+def broken(_: object) -> pl.DataFrame:
+    raise KeyError("no such router")
+
+
+def undrawable(_: object) -> Picture:
+    from matplotlib.figure import Figure
+
+    return Picture(Figure(layout="constrained"), pl.DataFrame({"x": [object()]}, schema={"x": pl.Object}))
+
+
+def test_an_exhibit_that_fails_is_left_out_with_its_reason_and_the_rest_is_there(
+    runs_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files beside those of the package: found by themselves, and none of them can end a report."""
+    (tmp_path / "added.py").write_text(
+        "import polars as pl\nfrom llmrouterbench.reporting.exhibits import Exhibit\n"
+        "EXHIBIT = Exhibit('One file more', table=lambda material: pl.DataFrame({'n': [len(material.outcomes)]}))\n"
+    )
+    (tmp_path / "mistyped.py").write_text("EXIBIT = None\n")
+    (tmp_path / "unreadable.py").write_text("import a_library_that_nobody_has\n")
+    monkeypatch.setattr("llmrouterbench.reporting.exhibits.__path__", [*package.__path__, str(tmp_path)])
+    all_exhibits.cache_clear()
+    wanted = all_exhibits()
+    monkeypatch.undo()
+    all_exhibits.cache_clear()
+    quick = ("table11_12_test_accuracy", "figure04_metrics")
+    wanted = {name: one for name, one in wanted.items() if one.place == LAST or name in quick}
+    wanted |= {
+        "raises": Exhibit("A table that raises", table=broken),
+        "asks": Exhibit("A need that raises", (lambda material: material.no_such_thing,), table=broken),  # type: ignore[attr-defined]
+        "forgets": Exhibit(
+            "No table, but runs", table=lambda material: pl.DataFrame({"n": [len(material.runs.seeds)]})
+        ),
+        "nested": Exhibit("A table that no CSV can hold", table=lambda material: pl.DataFrame({"n": [[1, 2]]})),
+        "dict": Exhibit("No table at all", table=lambda material: {"n": 1}),  # type: ignore[arg-type,return-value]
+        "undrawable": Exhibit("A picture that cannot be stored", picture=undrawable),
+    }
+    found = write_exhibits(exhibits(load_runs(runs_folder), samples=10, wanted=wanted), tmp_path / "report")
+    assert set(found.tables) == {"added", "forgets", quick[0]}
+    assert set(found.pictures) == {quick[1]}
+    assert found.left_out["raises"] == "failed with KeyError: 'no such router'"
+    assert found.left_out["asks"].startswith("failed with AttributeError: ")
+    assert found.left_out["mistyped"].startswith("failed with AttributeError: ")
+    assert found.left_out["unreadable"] == (
+        "failed with ModuleNotFoundError: No module named 'a_library_that_nobody_has'"
+    )
+    assert all(found.left_out[name].startswith("failed with ") for name in ("undrawable", "nested", "dict"))
+    text = (tmp_path / "report" / "exhibits.md").read_text()
+    assert "- [One file more](tables/added.csv)" in text
+    assert "- A table that raises: failed with KeyError: 'no such router'" in text
+    alone = exhibits(load_runs(runs_folder).outcomes, samples=10, wanted={"forgets": wanted["forgets"]})
+    assert "this exhibit must have runs, got outcomes alone" in alone.left_out["forgets"]
+
+
+def test_the_exhibits_of_the_package_are_whole_and_each_has_its_place() -> None:
+    found = all_exhibits()
+    assert all(one.table or one.picture for one in found.values())
+    places = [one.place for one in found.values()]
+    assert places == sorted(set(places)), "two at one place"
+    assert list(found)[:2] == ["table02_overview", "table04_05_accuracy"]
+    assert len({one.title for one in found.values()}) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("gone", "said", "routers"),
+    [
+        (["*/2"], "The bench was not finished: seed 2 is not reported; run the same bench to go on.", ROUTERS),
+        (["knn*/2", "avengers*/*"], "knn:k=5 has no decisions for seed 2 and is left out", ["best_single"]),
+        (["knn*/*"], "knn:k=5 has no decisions for seed 1, 2 and is left out", ["avengers_pro:k=8", "best_single"]),
+        (["*/*"], "knn:k=5 has no decisions for seed 1, 2 and is left out", []),
+    ],
+)
+def test_a_bench_that_was_interrupted_is_reported_with_what_is_missing(
+    gone: list[str], said: str, routers: list[str], runs_folder: Path, tmp_path: Path
+) -> None:
+    runs = shutil.copytree(runs_folder, tmp_path / "runs", ignore=shutil.ignore_patterns("report"))
+    for file in [file for one in gone for file in runs.glob(f"decisions/{one}.parquet")]:
+        file.unlink()
+    done = report_cli(runs, "--samples", 20)
+    assert done.returncode == 0, done.stderr
+    assert said in " ".join(done.stdout.split())
+    board = json.loads((runs / "report" / "report.json").read_text())
+    assert sorted(row["name"] for row in board["rows"] if row["kind"] == "router") == sorted(routers)
+    assert ("needs two routers with decisions for every seed" in done.stderr) == (len(routers) < 2)
+    for name in ("leaderboard.md", "leaderboard.csv", "index.html", "exhibits.md"):
+        assert (runs / "report" / name).stat().st_size > 500
+    assert "failed with" not in (runs / "report" / "exhibits.md").read_text()
+
+
+def test_the_seeds_that_most_can_be_compared_on_are_reported(runs_folder: Path, tmp_path: Path) -> None:
+    """Three routers with one seed say more than one router with two."""
+    runs = shutil.copytree(runs_folder, tmp_path / "runs", ignore=shutil.ignore_patterns("report"))
+    for router in ("knn*", "avengers*"):
+        next(runs.glob(f"decisions/{router}/2.parquet")).unlink()
+    board = report(runs, samples=10, figures=False)
+    assert [row.name for row in board.of_kind("router")] == sorted(ROUTERS, key=lambda n: -board[n].avg_acc.value)
+    assert board.facts["seeds"] == [1]

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from typer.testing import CliRunner
 from llmrouterbench.benching.policies import decide_sweep
 from llmrouterbench.commands import fit as _commands  # noqa: F401
 from llmrouterbench.commands.app import app
-from llmrouterbench.embedders.vectors import embed_queries, make_embedder
+from llmrouterbench.embedders import make_embedder
+from llmrouterbench.embedders.vectors import embed_queries
 from llmrouterbench.production.choosing import Chosen, Trial, choose_policy, choose_router
 from llmrouterbench.production.fitted import FittedRouter
 from llmrouterbench.production.fitted_store import write_fitted
@@ -329,6 +331,10 @@ def test_the_commands_fit_list_and_route(tmp_path: Path) -> None:
     assert shown.exit_code == 0, shown.output
     assert "SIMULATED" in shown.output
     assert "calibration error" in shown.output
+    assert (tmp_path / "router" / "reliability.csv").is_file() == (find_spec("matplotlib") is not None)
+    assert not any(
+        "reliability" in name for name in json.loads((tmp_path / "router/manifest.json").read_text())["files"]
+    )
     listed = json.loads(run.invoke(app, ["policies", to, "--json", "--policy", "best"]).stdout)
     assert listed["policies"][0]["policy"] == "best"
     assert run.invoke(app, ["policies", to, "--policy", "cheapest --min-quality 0.6"]).exit_code == 0

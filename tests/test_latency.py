@@ -56,7 +56,7 @@ def test_measured_seconds_win_and_missing_ones_are_named(tmp_path: Path) -> None
     [
         (TABLE.replace("tokens_per_second", "tokens_per_secnd"), "unknown key 'tokens_per_secnd'; did you mean"),
         (TABLE.replace("10.0", "0.0"), "tokens_per_second above 0"),
-        (TABLE.replace('date = "2026-01-31"', ""), "date must be str, got None"),
+        (TABLE.replace('date = "2026-01-31"', ""), r"models\[0\].date is missing"),
         ("[[model]]", "unknown key 'model'; did you mean 'models'"),
         ("=", "must be TOML"),
     ],

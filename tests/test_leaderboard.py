@@ -18,7 +18,7 @@ from llmrouterbench.benching.folder import FORMAT, SCHEMA, Decisions, Runs, Serv
 from llmrouterbench.files import read_json, write_json
 from llmrouterbench.metrics import perf_gain
 from llmrouterbench.reporting.board import Leaderboard
-from llmrouterbench.reporting.leaderboard import leaderboard, verdict
+from llmrouterbench.reporting.leaderboard import against, leaderboard
 from llmrouterbench.reporting.render import leaderboard_csv, markdown, render
 from llmrouterbench.reporting.report import report
 from llmrouterbench.splits import Split, save_split
@@ -166,9 +166,9 @@ def test_order_of_rows_and_verdicts(worked: Path) -> None:
     assert any("Not distinguishable from best_single" in note and "dial" in note for note in board.notes)
     with pytest.raises(KeyError, match="no row named 'knn'"):
         board["knn"]
-    assert verdict(Interval(0.1, 0.05, 0.2), "x") == "better than x"
-    assert verdict(Interval(-0.1, -0.2, -0.05), "x") == "worse than x"
-    assert verdict(Interval(0.1, float("nan"), float("nan")), "x") == "not comparable with x"
+    assert against(Interval(0.1, 0.05, 0.2), "x") == "better than x"
+    assert against(Interval(-0.1, -0.2, -0.05), "x") == "worse than x"
+    assert against(Interval(0.1, float("nan"), float("nan")), "x") == "not comparable with x"
 
 
 def test_best_single_in_hindsight_or_the_reference_of_the_setting(worked: Path, tmp_path: Path) -> None:
@@ -497,7 +497,7 @@ def test_markdown_shows_percent_and_marks(worked: Path) -> None:
     assert "-25.0 [" in line
     assert "~" in line
     assert "7.00 [" in line
-    assert max(len(line) for line in text.splitlines() if line.startswith("|")) < 140
+    assert max(len(line) for line in text.splitlines() if line.startswith("|")) < 150
 
 
 def test_the_peak_has_a_column_under_the_papers_protocol_only(worked: Path) -> None:
@@ -553,10 +553,10 @@ def test_report_of_no_runs_says_where_runs_come_from(tmp_path: Path) -> None:
 
 
 def test_figure_shows_frontier_models_and_routers(written: tuple[Leaderboard, Path]) -> None:
-    from llmrouterbench.reporting.figures.pareto import pareto_figure
+    from llmrouterbench.reporting.exhibits.figure08_pareto import board_picture
 
     board, _ = written
-    figure = pareto_figure(board)
+    figure = board_picture(board).figure
     axes = figure.axes[0]
     assert figure.get_suptitle().startswith("SIMULATED")
     legend = axes.get_legend()
@@ -573,26 +573,26 @@ def test_figure_shows_frontier_models_and_routers(written: tuple[Leaderboard, Pa
 @pytest.mark.parametrize(("cost", "scale"), [([1.0, 300.0], "log"), ([0.0, 300.0], "linear"), ([1.0, 3.0], "linear")])
 def test_cost_axis_is_logarithmic_only_over_a_wide_span(tmp_path: Path, cost: list[float], scale: str) -> None:
     pytest.importorskip("matplotlib", reason="figures need matplotlib")
-    from llmrouterbench.reporting.figures.pareto import pareto_figure
+    from llmrouterbench.reporting.exhibits.figure08_pareto import board_picture
 
     routers = {"best_single": [[LARGE] * 8]}
     folder = write_runs(tmp_path / "runs", tiny(cost=[cost] * 8), TESTS, VALIDATION, routers)
-    assert pareto_figure(board_of(folder)).axes[0].get_xscale() == scale
+    assert board_picture(board_of(folder)).figure.axes[0].get_xscale() == scale
 
 
 def test_free_models_stand_on_a_logarithmic_axis_too(worked: Path) -> None:
     pytest.importorskip("matplotlib", reason="figures need matplotlib")
-    from llmrouterbench.reporting.figures.pareto import pareto_figure
+    from llmrouterbench.reporting.exhibits.figure08_pareto import board_picture
 
     board = board_of(worked)
     points = [replace(board.points[0], cost=cost) for cost in (0.0, 1.0, 50.0)]
-    assert pareto_figure(replace(board, points=tuple(points))).axes[0].get_xscale() == "symlog"
+    assert board_picture(replace(board, points=tuple(points))).figure.axes[0].get_xscale() == "symlog"
     with pytest.raises(ValueError, match="needs points with known costs"):
-        pareto_figure(replace(board, points=()))
+        board_picture(replace(board, points=()))
 
 
 def test_figures_are_the_same_bytes_every_time(written: tuple[Leaderboard, Path]) -> None:
-    from llmrouterbench.reporting.figures.pareto import pareto_files
+    from llmrouterbench.reporting.exhibits.figure08_pareto import pareto_files
 
     board, folder = written
     assert pareto_files(board)["pareto.svg"] == (folder / "pareto.svg").read_bytes()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import random
 
 import pytest
 from hypothesis import given, settings
@@ -44,14 +44,25 @@ def test_no_limit_never_waits() -> None:
     assert not rate.limited
 
 
-def test_calls_are_spread_over_real_time() -> None:
-    async def take_all() -> float:
-        rate = Rate(1200)  # 20 a second, 20 at once
-        started = time.monotonic()
-        await asyncio.gather(*(rate.take(1) for _ in range(30)))
-        return time.monotonic() - started
+def test_calls_are_spread_over_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    hand = Hand()
+    started: list[float] = []
 
-    assert 0.4 <= asyncio.run(take_all()) < 2.0
+    async def sleep(seconds: float) -> None:
+        hand.now += seconds + 1e-9  # no sleep is too short
+
+    async def take(rate: Rate) -> None:
+        await rate.take(1)
+        started.append(hand.now)
+
+    async def take_all() -> None:
+        rate = Rate(1200, hand)  # 20 a second, 20 at once
+        await asyncio.gather(*(take(rate) for _ in range(30)))
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    asyncio.run(take_all())
+    waits = [0.0] * 20 + [0.05 * (one + 1) for one in range(10)]  # one more every twentieth of a second
+    assert started == pytest.approx(waits, abs=1e-6)
 
 
 def test_an_estimate_is_corrected() -> None:
@@ -116,6 +127,26 @@ def test_a_budget_is_never_exceeded(limit: float, calls: list[tuple[float, float
     assert budget.reserved == 0
 
 
+@given(st.lists(st.tuples(st.floats(0.01, 1.0), st.floats(0.0, 2.0)), min_size=1, max_size=20), st.randoms())
+def test_a_call_that_ends_gives_back_its_own_and_no_more(calls: list[tuple[float, float]], dice: random.Random) -> None:
+    async def reserve_all() -> Budget:
+        budget = Budget(None)
+        for most, _ in calls:
+            assert await budget.reserve(most)
+        return budget
+
+    budget = asyncio.run(reserve_all())
+    under_way = list(calls)
+    dice.shuffle(under_way)
+    while under_way:
+        assert budget.reserved == pytest.approx(sum(most for most, _ in under_way))
+        most, paid = under_way.pop()
+        before = budget.spent
+        budget.settle(most, paid)
+        assert budget.spent == before + paid
+    assert budget.reserved == 0.0
+
+
 def test_a_call_waits_for_what_others_may_give_back() -> None:
     async def both() -> list[bool]:
         budget = Budget(1.0)
@@ -127,3 +158,44 @@ def test_a_call_waits_for_what_others_may_give_back() -> None:
         return [await waiting, budget.try_reserve(0.5)]
 
     assert asyncio.run(both()) == [True, False]
+
+
+def test_a_budget_adds_up_what_is_set_aside_and_what_was_spent() -> None:
+    async def both() -> None:
+        budget = Budget(1.0, spent=0.25)
+        assert await budget.reserve(0.25)
+        assert await budget.reserve(0.5)  # to the last cent
+        assert (budget.spent, budget.reserved) == (0.25, 0.75)
+        assert not budget.try_reserve(0.001)
+        budget.settle(0.25, 0.125)
+        assert (budget.spent, budget.reserved) == (0.375, 0.5)
+        assert budget.try_reserve(0.125)
+        assert budget.reserved == 0.625
+        budget.settle(0.625, 0.25)
+        assert (budget.spent, budget.reserved) == (0.625, 0.0)
+
+    asyncio.run(both())
+
+
+def test_what_is_left_of_rounding_is_not_kept_aside() -> None:
+    async def three() -> None:
+        budget = Budget(None)
+        for _ in range(3):
+            assert await budget.reserve(0.1)
+        budget.settle(0.2, 0.0)
+        budget.settle(0.2, 0.0)
+        assert budget.reserved == 0.0  # never below
+        budget.settle(0.0, 0.0)
+        assert budget.reserved == 0.0
+
+    asyncio.run(three())
+
+
+def test_without_calls_under_way_nothing_is_waited_for() -> None:
+    async def one() -> list[bool]:
+        budget = Budget(1.0)
+        first = await budget.reserve(1.0)
+        budget.settle(1.0, 0.5)
+        return [first, await budget.reserve(0.75), await budget.reserve(0.5)]
+
+    assert asyncio.run(one()) == [True, False, True]

@@ -72,8 +72,47 @@ def test_a_model_that_was_never_served_is_said_to_be_unsupported() -> None:
     log = Logged(np.zeros(10, dtype=np.int64), np.tile([1.0, 0.0], (10, 1)), np.ones(10))
     found = evaluate_policy(log, np.tile([0.25, 0.75], (10, 1)), np.full((10, 2), 0.5))
     assert found.unsupported == 0.75
+    assert found.snips.value == pytest.approx(1.0)  # of weights that add up to 2.5
+    rare = evaluate_policy(log, np.tile([0.05, 0.95], (10, 1)), np.full((10, 2), 0.5))
+    assert rare.snips.value == pytest.approx(1.0)  # to 0.5
     nothing = evaluate_policy(log, np.tile([0.0, 1.0], (10, 1)), np.full((10, 2), 0.5))
     assert np.isnan(nothing.snips.value)
+
+
+def test_intervals_are_those_of_decisions_drawn_again() -> None:
+    """The same draws, counted out row by row."""
+    log, truth, better = world(30, 5)
+    score = log.score.copy()
+    score[::4] = np.nan
+    estimate = truth.copy()
+    estimate[1] = np.nan  # the mean feedback stands in
+    found = evaluate_policy(Logged(log.choice, log.propensity, score), better, estimate, replicates=50, seed=9)
+    kept = np.flatnonzero(np.isfinite(score))
+    n = len(kept)
+    rows = np.arange(len(score))
+    weight = (better / log.propensity)[rows, log.choice]
+    filled = np.where(np.isfinite(estimate), estimate, score[kept].mean())
+    direct = (better * filled).sum(axis=1)
+    doubly = direct + weight * (score - filled[rows, log.choice])
+    counts = np.random.default_rng(9).multinomial(n, np.full(n, 1 / n), size=50)
+    again = [np.repeat(kept, row) for row in counts]
+    for mine, values in {
+        found.logged: [score[one].mean() for one in again],
+        found.ips: [(weight * score)[one].mean() for one in again],
+        found.snips: [(weight * score)[one].sum() / weight[one].sum() for one in again],
+        found.doubly_robust: [doubly[one].mean() for one in again],
+    }.items():
+        assert [mine.low, mine.high] == pytest.approx(np.percentile(values, [2.5, 97.5]).tolist())
+    assert found.effective == pytest.approx(weight[kept].sum() ** 2 / (weight[kept] ** 2).sum())
+    assert (found.decisions, found.scored) == (30, n)
+
+
+def test_a_thousand_draws_from_seed_zero_unless_told() -> None:
+    log, truth, better = world(20, 2)
+    assert evaluate_policy(log, better, truth) == evaluate_policy(log, better, truth, replicates=1000, seed=0)
+    assert (
+        evaluate_policy(log, better, truth).to_dict()["ips"]["value"] == evaluate_policy(log, better, truth).ips.value
+    )
 
 
 def test_bad_input_gets_one_sentence() -> None:
@@ -83,14 +122,20 @@ def test_bad_input_gets_one_sentence() -> None:
         Logged(first[:1], half, ones)
     with pytest.raises(ValueError, match="a column of 2 models, got 5"):
         Logged(first + 5, half, ones)
-    with pytest.raises(ValueError, match="add up to 1"):
+    with pytest.raises(ValueError, match="a column of 2 models, got 2"):
+        Logged(first + 2, half, ones)
+    with pytest.raises(
+        ValueError, match="^Logged.propensity must add up to 1 for every decision; log it for every model$"
+    ):
         Logged(first, half / 2, ones)
     with pytest.raises(ValueError, match="propensity above 0, got 0"):
         Logged(first, np.array([[0.0, 1.0], [0.5, 0.5]]), ones)
     log = Logged(first, half, ones)
     with pytest.raises(ValueError, match=r"= \(2, 2\), got \(1, 2\)"):
         evaluate_policy(log, half[:1], half)
-    with pytest.raises(ValueError, match="target must be probabilities"):
-        evaluate_policy(log, half * 3, half)
+    with pytest.raises(ValueError, match=r"= \(2, 2\), got \(2, 2\) and \(2, 1\)"):
+        evaluate_policy(log, half, half[:, :1])
+    with pytest.raises(ValueError, match="^target must be probabilities that add up to 1 for every decision$"):
+        evaluate_policy(log, half * 1.5, half)
     with pytest.raises(ValueError, match="no decision of 2 has feedback"):
         evaluate_policy(Logged(first, half, ones * np.nan), half, half)

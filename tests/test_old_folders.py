@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -119,7 +121,11 @@ def test_a_chain_goes_on_without_paying_again(old: Path, tmp_path: Path) -> None
     "words", [["info", "outcomes"], ["report", "runs"], ["policies", "fitted"], ["drift", "log", "--router", "fitted"]]
 )
 def test_commands_read_old_folders(words: list[str], old: Path) -> None:
-    command = [sys.executable, "-m", "llmrouterbench", *words, "--json"]
-    said = subprocess.run(command, capture_output=True, cwd=old)
-    assert said.returncode == 0, said.stderr
-    assert orjson.loads(said.stdout)
+    for form in (["--json"], []):
+        command = [sys.executable, "-m", "llmrouterbench", *words, *form]
+        said = subprocess.run(command, capture_output=True, cwd=old, env={**os.environ, "COLUMNS": "200"})
+        assert said.returncode == 0, said.stderr
+        if form:
+            assert orjson.loads(said.stdout)
+        else:
+            assert not re.search(rb"(?<![a-z])(nan|inf)(?![a-z])|-0\.0+(?![0-9])", said.stdout.lower())

@@ -11,7 +11,8 @@ import pytest
 
 from llmrouterbench.checks.dataset import check_dataset, plain_instruments
 from llmrouterbench.datasets import Dataset, Instruments, identity, load
-from llmrouterbench.datasets.own import own_dataset, parse_own
+from llmrouterbench.datasets.own import own_dataset, parse_own, scorer_version
+from llmrouterbench.scoring.folder import scorer_of
 
 CAPITALS = "question,city\nCapital of Tinland?,Port Quill\nCapital of Marsh?,Reed\n"
 YAML = """
@@ -37,6 +38,7 @@ def test_six_lines_are_a_dataset(tmp_path: Path) -> None:
     assert capitals.prompt(items[0]) == "Capital of Tinland? End with a line 'Answer: <city>'."
     check_dataset(capitals, items)
     assert identity(capitals) == "capitals@1"
+    assert scorer_of(capitals, "ours") == f"capitals@1+exact:{scorer_version(capitals.score)}", "kept until it changes"
 
 
 def test_changed_data_are_another_dataset(tmp_path: Path) -> None:
@@ -192,7 +194,9 @@ def test_an_own_judge_has_an_identity(tmp_path: Path) -> None:
             "judge.template must contain '\\$target'",
         ),
         (YAML + "shown: 1", "shown must be true or false, got 1"),
-        ("- a", "must be a mapping of keys to values, got list"),
+        (YAML.replace("scorer: exact", "scorer: ''"), "scorer must be a text that is not empty, got ''"),
+        (YAML + "shown: true\nshown: false", "must be YAML, got an error: found key 'shown' twice"),
+        ("- a", "must hold keys and values, got list"),
         ("a: [", "must be YAML"),
     ],
 )
@@ -235,7 +239,7 @@ def test_tests_that_test_nothing_name_the_row(tmp_path: Path) -> None:
 
 
 def test_missing_files_are_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no such file"):
+    with pytest.raises(FileNotFoundError, match="must be the YAML file of a dataset, got no file there"):
         own_dataset(tmp_path / "own.yaml")
     (tmp_path / "own.yaml").write_text(YAML)
     with pytest.raises(FileNotFoundError, match=r"file must name the data beside it, got 'capitals.csv'"):

@@ -15,6 +15,7 @@ import pytest
 from llmrouterbench.benching.bench import bench
 from llmrouterbench.benching.folder import Runs, load_runs
 from llmrouterbench.benching.replay import replay
+from llmrouterbench.numerals import UNKNOWN, Show, count, number, usd
 from llmrouterbench.reporting.board import Leaderboard
 from llmrouterbench.reporting.page import write_page
 from llmrouterbench.reporting.page.masking import Texts
@@ -200,7 +201,7 @@ def test_leaderboard_filters(made: Made, visit: Open) -> None:
     hindsight = one.page.locator("#board th.hindsight").first
     assert not hindsight.is_visible(), "numbers in hindsight do not come first"
     one.page.check("input[value=hindsight]")
-    assert hindsight.inner_text() == "In hindsight, chosen on test: flatters"
+    assert hindsight.inner_text() == "Trade-offs in hindsight, points chosen on test as in the paper"
 
 
 def place_of(one: Visit, selector: str) -> tuple[float, float]:
@@ -489,3 +490,14 @@ def test_equal_costs_draw_a_plot(tmp_path: Path, visit: Open) -> None:
     assert one.quiet(), one.complaints
     assert "NaN" not in one.page.inner_html("#plot")
     assert one.page.locator("#plot circle.model").count() == 2
+
+
+def test_numbers_that_the_page_works_out_are_written_as_everywhere(visit: Open, made: Made) -> None:
+    rng = np.random.default_rng(0)
+    values = [0.0, 1.0, 0.9996, 1234.5678, *(rng.random(300) * 10.0 ** rng.integers(-9, 6, 300)).tolist()]
+    page = visit(made.path).page
+    values += [-value for value in values]
+    forms: dict[str, Show] = {"usd(x)": usd, "number(x, 2)": number, "number(x, 0)": count}
+    for name, form in forms.items():
+        assert page.evaluate(f"(values) => values.map((x) => {name})", values) == [form(value) for value in values]
+    assert page.evaluate("[NaN, Infinity, undefined].map((x) => usd(x))") == [UNKNOWN] * 3

@@ -25,12 +25,12 @@ from llmrouterbench.reporting.page.explorer import Explorer, explorer
 from llmrouterbench.reporting.page.grids import difference_matrix
 from llmrouterbench.reporting.page.masking import LEFT_OUT, NOT_THERE, Texts, texts_of
 from llmrouterbench.reporting.page.packing import cost_codes, json_in_html, score_codes
-from llmrouterbench.reporting.page.words import sentences, verdict
 from llmrouterbench.reporting.report import report
+from llmrouterbench.reporting.words import sentences, standing
 from llmrouterbench.simulation.simulate import simulate
 from llmrouterbench.splits import Split
 from llmrouterbench.store import write_outcomes
-from llmrouterbench.studies.comparisons import compare_routers
+from llmrouterbench.studies.differences import compare_routers
 from llmrouterbench.table import Outcomes
 
 
@@ -287,8 +287,8 @@ def test_the_matrix_shades_only_what_survives_the_correction() -> None:
     assert cell["good", "bad"].classes == "d5"
     assert cell["bad", "good"].classes == "d-5"
     assert cell["good", "bad"].title.endswith(": better")
-    assert cell["good", "twin"].text == "+0.0 ="
+    assert cell["good", "twin"].line(spans=False) == "+0.0 ="
     assert cell["good", "twin"].classes == "d0"
     assert cell["good", "good"].classes == "self"
-    assert verdict(compared, "good") == "better than 2 of 3 others, not distinguishable from twin"
-    assert verdict(compared, "bad") == "worse than 3 of 3 others"
+    assert standing(compared, "good") == "better than 2 of 3 others, not distinguishable from twin"
+    assert standing(compared, "bad") == "worse than 3 of 3 others"

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from llmrouterbench.stats import Sample
-from llmrouterbench.studies.paired import pair, sample_of
+from llmrouterbench.stats import Sample, pair, sample_of
 from llmrouterbench.table import Outcomes
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from llmrouterbench.calling.calls import Answer, Endpoint, Usage
-from llmrouterbench.calling.prices import Price, cost, parse_price, price
+from llmrouterbench.calling.prices import Price, PriceConfig, cost, price
+from llmrouterbench.strict import parse_strict
 
 OPENAI = Endpoint("openai", "https://api.openai.com/v1")
 LOCAL = Endpoint("local", "http://localhost:8000/v1")
@@ -50,25 +52,31 @@ def test_litellm_models_are_priced_by_their_prefix() -> None:
 
 
 def test_the_config_comes_first() -> None:
-    own = {"gpt-4o": {"input": 1, "output": 2.5, "cached_input": 0.5, "date": "2026-11-01"}}
+    own = PriceConfig(input=1, output=2.5, cached_input=0.5, date="2026-11-01")
     assert price("gpt-4o", OPENAI, own) == Price(1.0, 2.5, 0.5, source="config", date="2026-11-01")
-    assert price("gpt-4o", OPENAI, {"gpt-4o": Price(3.0, 4.0)}) == Price(3.0, 4.0)
 
 
 @pytest.mark.parametrize(
     ("raw", "sentence"),
     [
-        ({"input": 1}, "p must have input and output"),
-        ({"input": -1, "output": 1}, "p: input must be USD per million tokens, 0 or more, got -1"),
-        ({"input": "1", "output": 1}, "p: input must be USD"),
-        ({"input": True, "output": 1}, "p: input must be USD"),
-        ({"input": 1, "output": float("nan")}, "p: output must be USD"),
+        ({"input": 1}, "p: output is missing"),
+        ({"input": -1, "output": 1}, "p: input must be right: Input should be greater than or equal to 0, got -1"),
+        ({"input": "1", "output": 1}, "p: input must be right: Input should be a valid number, got '1'"),
+        ({"input": True, "output": 1}, "p: input must be right"),
+        ({"input": 1, "output": float("nan")}, "p: output must be right: Input should be "),
+        ({"input": 1, "output": float("inf")}, "p: output must be right: Input should be a finite number"),
         ({"input": 1, "output": 1, "cached": 1}, "unknown key 'cached'; did you mean 'cached_input'"),
     ],
 )
 def test_a_price_that_is_none_is_refused(raw: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(ValueError, match=sentence):
-        parse_price(raw, "p")
+    with pytest.raises(ValueError) as caught:
+        parse_strict(PriceConfig, raw, "p")
+    assert sentence in str(caught.value)
+
+
+def test_a_price_may_say_whose_it_is_and_from_which_day() -> None:
+    raw = yaml.safe_load("{input: 1, output: 2, reasoning: 3, source: a letter, date: 2026-11-01}")
+    assert parse_strict(PriceConfig, raw, "p").price() == Price(1.0, 2.0, None, 3.0, "a letter", "2026-11-01")
 
 
 def test_a_cost_worked_by_hand() -> None:

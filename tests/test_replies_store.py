@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given
@@ -16,13 +20,17 @@ from hypothesis import strategies as st
 
 from llmrouterbench.collecting.replies_store import (
     Prompted,
+    edits,
     file_stem,
     items_path,
+    paid_in,
+    pool_of,
     read_items,
     read_replies,
     read_replies_manifest,
     replies_path,
     scan_replies,
+    stored_datasets,
     tally,
     whole_lines,
     writer_of,
@@ -42,7 +50,7 @@ def reply(item: str, text: str = "42", model: str = "org/m:free", **more: object
 def started(folder: Path) -> RepliesWriter:
     writer = RepliesWriter(folder)
     writer.write_manifest({"out": "x"}, "hash", {"org/m:free": "print"})
-    writer.write_items("d", ITEMS)
+    writer.write_questions({"d": ITEMS})
     return writer
 
 
@@ -153,27 +161,114 @@ def test_more_files_than_a_writer_keeps_open(tmp_path: Path) -> None:
     assert scan_replies(tmp_path).height == 2 * OPEN_FILES
 
 
-def test_other_settings_or_prompts_are_refused(tmp_path: Path) -> None:
+def test_other_settings_are_refused(tmp_path: Path) -> None:
     with started(tmp_path) as writer:
         with pytest.raises(ValueError, match="model 'org/m:free' that were collected with other settings"):
             writer.write_manifest({}, "other", {"org/m:free": "another"})
         writer.write_manifest({}, "other", {"second": "print"})
         assert set(read_replies_manifest(tmp_path)["models"]) == {"org/m:free", "second"}
-        with pytest.raises(ValueError, match="item 'q0' was collected with another prompt"):
-            writer.write_items("d", [Prompted(ITEMS[0].item, "new")])
-        writer.write_items("d", [Prompted(Item("q9", "more"), "more")])
-    assert [entry.item.id for entry in read_items(tmp_path, "d")] == ["q0", "q1", "q2", "q9"]
+
+
+def test_the_pool_is_the_config_s_in_the_order_in_which_models_joined(tmp_path: Path) -> None:
+    with started(tmp_path) as writer:
+        writer.write_manifest({"models": [{"name": "b"}, {"name": "a"}]}, "", {"b": "print", "a": "print"})
+        assert pool_of(read_replies_manifest(tmp_path)) == ("b", "a")
+        writer.write_manifest({"models": [{"name": "a"}, {"name": "b"}]}, "", {"a": "print", "b": "print"})
+        assert pool_of(read_replies_manifest(tmp_path)) == ("b", "a")
+        writer.write_manifest({"models": [{"name": "a"}]}, "", {"a": "print"})
+    assert pool_of(read_replies_manifest(tmp_path)) == ("a",)
 
 
 def test_a_right_answer_that_was_mended_is_stored(tmp_path: Path) -> None:
+    mended = [ITEMS[0], Prompted(replace(ITEMS[1].item, target="mended"), ITEMS[1].prompt), ITEMS[2]]
     with started(tmp_path) as writer:
-        mended = Prompted(replace(ITEMS[1].item, target="mended"), ITEMS[1].prompt)
-        writer.write_items("d", [mended])
+        writer.append(reply("q1"))
+        assert edits(tmp_path, "d", mended).relabelled == {"q1"}
+        writer.write_questions({"d": mended})
         path = items_path(tmp_path, "d")
         before = path.stat().st_mtime_ns
-        writer.write_items("d", [mended])
-    assert [entry.item.target for entry in read_items(tmp_path, "d")] == [0, "mended", 2]
+        writer.write_questions({"d": mended})
+    assert read_items(tmp_path, "d") == mended
     assert path.stat().st_mtime_ns == before
+    assert set(read_replies(tmp_path, "d", "org/m:free")) == {"q1"}
+
+
+def test_only_a_question_that_is_asked_otherwise_loses_its_replies(tmp_path: Path) -> None:
+    pictured = Prompted(replace(ITEMS[2].item, details={"images": ["data:,x"]}), ITEMS[2].prompt)
+    with started(tmp_path) as writer:
+        for item in ("q0", "q1", "q2"):
+            writer.append(reply(item, cost=0.5, attempts=1))
+        writer.append(reply("q0", model="other"))
+        writer.write_questions({"d": [Prompted(ITEMS[0].item, "new"), ITEMS[1], pictured]})
+    assert set(read_replies(tmp_path, "d", "org/m:free")) == {"q1"}
+    assert read_replies(tmp_path, "d", "other") == {}
+    found = tally(tmp_path)["d", "org/m:free"]
+    assert (found.ok, found.failed, found.missing, found.cost, found.paid) == (1, 0, 2, 0.5, 1.5)
+    assert paid_in(tmp_path) == 1.5
+    with RepliesWriter(tmp_path) as writer:
+        writer.append(reply("q0", "asked again", attempts=1))
+    assert read_replies(tmp_path, "d", "org/m:free")["q0"].text == "asked again"
+
+
+def test_what_is_not_asked_any_more_leaves_and_comes_back_with_its_replies(tmp_path: Path) -> None:
+    with started(tmp_path) as writer:
+        for item in ("q0", "q1", "q2"):
+            writer.append(reply(item))
+        writer.write_questions({"d": ITEMS[:1], "e": ITEMS[2:]})
+        assert (read_items(tmp_path, "d"), tally(tmp_path)["d", "org/m:free"].ok) == (ITEMS[:1], 1)
+        writer.write_questions({"e": ITEMS[2:]})
+        assert (stored_datasets(tmp_path), len(read_replies(tmp_path, "d", "org/m:free"))) == (["e"], 3)
+        back = [ITEMS[2], Prompted(ITEMS[1].item, "asked otherwise")]
+        assert edits(tmp_path, "d", back).otherwise == {"q1"}
+        writer.write_questions({"d": back})
+    assert read_items(tmp_path, "d") == back
+    assert set(read_replies(tmp_path, "d", "org/m:free")) == {"q0", "q2"}
+
+
+@given(
+    steps=st.lists(
+        st.tuples(st.dictionaries(st.integers(0, 3), st.integers(0, 2), max_size=4), st.integers(0, 6)), max_size=8
+    )
+)
+def test_no_reply_ever_answers_another_question(steps: list[tuple[dict[int, int], int]]) -> None:
+    """Any questions after any others, the write of which may end at any point; each reply says what it was asked."""
+    with TemporaryDirectory() as place:
+        folder = Path(place)
+        for asked, full_after in steps:
+            now = [Prompted(Item(f"q{item}", "query"), f"question {number}") for item, number in asked.items()]
+            with FullDisk(folder, full_after) as writer, suppress(OSError):
+                writer.write_questions({"d": now})
+            with RepliesWriter(folder) as writer:
+                writer.write_manifest({}, "", {"m": "print"})
+                writer.write_questions({"d": now})
+                replies = read_replies(folder, "d", "m")
+                for entry in now:
+                    if entry.item.id in replies:
+                        assert replies[entry.item.id].text == entry.prompt
+                    else:
+                        writer.append(reply(entry.item.id, entry.prompt, "m"))
+            assert (read_items(folder, "d") if now else stored_datasets(folder)) == now
+
+
+class FullDisk(RepliesWriter):
+    """A writer whose disk is full after some replies or files."""
+
+    def __init__(self, folder: Path, room: int) -> None:
+        super().__init__(folder)
+        self.room = room
+
+    def append(self, reply: Reply) -> None:
+        self._take_room()
+        super().append(reply)
+
+    def _write(self, path: Path, items: Iterable[Prompted]) -> None:
+        self._take_room()
+        super()._write(path, items)
+
+    def _take_room(self) -> None:
+        self.room -= 1
+        if self.room < 0:
+            raise OSError(errno.ENOSPC, "full")
 
 
 def test_what_is_no_folder_of_replies_is_said(tmp_path: Path) -> None:

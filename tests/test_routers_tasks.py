@@ -10,7 +10,8 @@ from sklearn.linear_model import LogisticRegression
 
 from llmrouterbench.benching.policies import best_utility, decide_sweep, default_weights
 from llmrouterbench.checks.router import planted_table
-from llmrouterbench.embedders.vectors import embed_queries, make_embedder
+from llmrouterbench.embedders import make_embedder
+from llmrouterbench.embedders.vectors import embed_queries
 from llmrouterbench.metrics import avg_acc, best_single, dataset_means
 from llmrouterbench.routers import make_router
 from llmrouterbench.routers._tasks import TaskSettings, fit_tasks

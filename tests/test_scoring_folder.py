@@ -63,8 +63,9 @@ def write_folder(
     folder = folder or Path(made.out)
     with RepliesWriter(folder) as writer:
         writer.write_manifest(made.model_dump(), made.config_hash(), {model.name: "1" for model in made.models})
-        for name, group in items.items():
-            writer.write_items(name, [Prompted(item, f"Q: {item.query}") for item in group])
+        writer.write_questions(
+            {name: [Prompted(item, f"Q: {item.query}") for item in group] for name, group in items.items()}
+        )
         for name, by_model in answers.items():
             for model, by_item in by_model.items():
                 for item, fields in by_item.items():

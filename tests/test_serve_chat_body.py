@@ -103,6 +103,16 @@ def test_a_deeply_nested_body_is_sent_or_refused(depth: int, twice: bytes) -> No
     assert changed == b"400" or (b'"model": "cheap"' in changed and b"dear" not in changed)
 
 
+@pytest.mark.parametrize("depth", [300, 900, 1000, 1020])
+def test_a_deeply_nested_conversation_is_known_or_refused(depth: int) -> None:
+    raw = b'{"model": "auto", "messages": [{"role": "user", "content": %b}]}' % (b"[" * depth + b"]" * depth)
+    try:
+        known = parse_chat(raw).opening()
+    except RefusedError as refused:
+        known = refused.message
+    assert len(known) == 64 or "nested so deeply" in known
+
+
 @pytest.mark.parametrize(
     ("raw", "sentence"),
     [

@@ -29,14 +29,14 @@ def changed(**more: Any) -> dict[str, Any]:
         (changed(limits={"bodybytes": 1}), "config: limits: unknown key 'bodybytes'; did you mean 'body_bytes'?"),
         (changed(providers={"a": {"url": "http://x/v1", "time": 1}}), "providers.a: unknown key 'time'; did you mean"),
         ({"providers": GOOD["providers"]}, "config: models is missing"),
-        (changed(providers={"a": {"url": "ftp://x"}}), "provider 'a': url must look like https://host/v1"),
+        (changed(providers={"a": {"url": "ftp://x"}}), "providers.a: url must look like https://host/v1"),
         (changed(providers={"a": {"url": "http://u:p@x/v1"}}), "url must hold no user, password or query"),
         (changed(models=[{"name": "m", "provider": "b"}]), "model 'm': no provider named 'b'; there are a"),
         (changed(models=[{"name": "auto", "provider": "a"}]), "must not be called auto"),
         (changed(models=[*GOOD["models"], *GOOD["models"]]), "every model must be named once, got 'm' twice"),
-        (changed(models=[{"name": "m", "provider": "a", "lacks": ["audio"]}]), "models[0].lacks[0] must be right"),
+        (changed(models=[{"name": "m", "provider": "a", "lacks": ["audio"]}]), "models[0].lacks[0] must be 'images'"),
         (changed(keys=[{"name": "k", "sha256": "lrb-abc"}]), "keys[0].sha256 must be right"),
-        (changed(fallback={"attempts": 0}), "fallback.attempts must be right"),
+        (changed(fallback={"attempts": 0}), "fallback.attempts must be greater than or equal to 1, got 0"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(raw: Any, sentence: str) -> None:
@@ -58,10 +58,10 @@ def test_a_secret_in_the_file_is_refused_and_not_repeated(provider: dict[str, st
 def test_the_key_of_a_provider_comes_from_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     config = parse_serve_config(changed(providers={"a": {"url": "http://x/v1", "key_env": "SOME_KEY"}}))
     monkeypatch.delenv("SOME_KEY", raising=False)
-    with pytest.raises(ValueError, match="provider 'a' needs its key in the environment variable SOME_KEY"):
-        config.endpoint("a")
+    with pytest.raises(ValueError, match="a: the environment variable SOME_KEY must hold its key"):
+        config.providers["a"].endpoint("a")
     monkeypatch.setenv("SOME_KEY", "sk-1")
-    assert config.endpoint("a").key == "sk-1"
+    assert config.providers["a"].endpoint("a").key == "sk-1"
 
 
 def test_a_budget_needs_prices() -> None:

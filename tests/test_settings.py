@@ -1,5 +1,6 @@
 """The paper's settings as data, and a user's own."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -53,16 +54,33 @@ def test_a_subset_that_is_not_there_is_absent_not_replaced() -> None:
         ("name = ", "must be TOML"),
         ('nam = "x"', "m.toml: unknown key 'nam'; did you mean 'name'"),
         ('name = "x"\n[[models]]\nidd = "m"', r"m.toml: models\[0\]: unknown key 'idd'"),
-        ('name = "x"\n[[models]]\nabbreviation = "m"', r"m.toml: models\[0\]: id is missing"),
-        ('name = "x"\n[[models]]\nid = 3', r"m.toml: models\[0\]: id must be str, got 3"),
-        ('name = "x"\nmodels = 3', "models must be a list of tables"),
+        ('name = "x"\n[[models]]\nabbreviation = "m"', r"m.toml: models\[0\].id is missing"),
+        ('name = "x"\n[[models]]\nid = 3', r"m.toml: models\[0\].id must be text, got 3"),
+        ('name = "x"\nmodels = 3', "models must be a list, got 3"),
         ('name = "x"\nreference = "q"\n[[models]]\nid = "m"', "reference must be one of its models, got 'q'"),
         ('description = "x"', "name is missing"),
+        ('name = ""', "name must be a text that is not empty"),
+        ('name = "x"\n[[models]]\nid = "m"\ninput_price = "1"', r"models\[0\].input_price must be a number, got '1'"),
+        ('name = "x"\n[[datasets]]\nid = "m"\nsize = 1.5', r"datasets\[0\].size must be a whole number, got 1.5"),
+        ('name = "x"\n[[datasets]]\nid = "m"\nshots = true', r"datasets\[0\].shots must be a whole number, got True"),
+        ('name = "x"\n[[datasets]]\nid = "m"\nsubsets = "a"', r"datasets\[0\].subsets must be a list, got 'a'"),
+        ('name = "x"\nmodels = [3]', r"models\[0\] must be keys and values, got 3"),
+        ("name = " + "[" * 3000, "must have at most 100 levels"),
     ],
 )
 def test_mistakes_get_one_sentence(text: str, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         parse_setting(text, "m.toml")
+
+
+def test_a_price_stays_as_it_was_written() -> None:
+    """Keys of a chain are made from a setting's plain form, in which 1 and 1.0 differ."""
+    text = 'name = "x"\n[[models]]\nid = "m"\ninput_price = 1\noutput_price = 1.0\n[[models]]\nid = "n"'
+    plain = asdict(parse_setting(text, "m.toml"))
+    assert [repr(plain["models"][0][name]) for name in ("input_price", "output_price")] == ["1", "1.0"]
+    assert plain["models"][1]["input_price"] is None
+    assert parse_setting(text, "a") == parse_setting(text, "b")
+    assert hash(parse_setting(text, "a")) == hash(parse_setting(text, "b"))
 
 
 def test_unknown_names_and_empty_results_are_refused(tmp_path: Path) -> None:

@@ -1,10 +1,14 @@
 """The official split bit for bit; the safe split without leaks; splits as files."""
 
 import random
+import re
 from pathlib import Path
 
 import numpy as np
+import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from llmrouterbench.settings import PAPER_SEEDS
 from llmrouterbench.splits import load_split, make_split, near_duplicate_groups, save_split, validation_split
@@ -96,6 +100,13 @@ def test_groups_of_a_part_need_not_be_row_numbers() -> None:
     assert near_duplicate_groups(whole.take(np.array([2, 3, 5]))).tolist() == [0, 1, 1]
 
 
+@given(st.lists(st.sampled_from(["a b c", "A b, c!", "a b d", "x", ""]), max_size=12))
+def test_a_group_is_named_after_its_first_query(texts: list[str]) -> None:
+    words = [tuple(re.findall(r"\w+", text.lower())) for text in texts]
+    outcomes = Outcomes.of(texts, ["m"], np.zeros((len(texts), 1)))
+    assert near_duplicate_groups(outcomes).tolist() == [words.index(one) for one in words]
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
@@ -134,3 +145,26 @@ def test_a_saved_split_is_reused(tmp_path: Path) -> None:
     assert (back.hash, back.settings) == (split.hash, split.settings)
     with pytest.raises(ValueError, match="which these outcomes lack"):
         load_split(tmp_path / "s.json", table({"a": 5}))
+
+
+@pytest.mark.parametrize("change", [{"format": "another"}, {"schema": 2}])
+def test_a_file_that_is_no_split_is_refused(change: dict[str, object], tmp_path: Path) -> None:
+    outcomes = table({"a": 20})
+    save_split(make_split(outcomes, 7), outcomes, tmp_path / "s.json")
+    said = orjson.loads((tmp_path / "s.json").read_bytes())
+    assert said["data_hash"] == outcomes.content_hash
+    (tmp_path / "s.json").write_bytes(orjson.dumps(said | change))
+    with pytest.raises(ValueError, match="must be a split of schema 1, got something else"):
+        load_split(tmp_path / "s.json", outcomes)
+
+
+def test_near_copies_are_kept_together_by_the_safe_split_only() -> None:
+    """A hundred questions that differ in one word of thirty."""
+    words = " ".join(f"word{i}" for i in range(30))
+    texts = [f"{words} {i}" for i in range(100)] + [f"{i} other {i + 1} text {i + 2}" for i in range(100)]
+    outcomes = Outcomes.of(texts, ["m"], np.ones((200, 1)), dataset=["a"] * 100 + ["b"] * 100)
+    paper = make_split(outcomes, 3, kind="paper")
+    assert paper.settings == {"kind": "paper", "seed": 3, "ratio": 0.7, "held_out": []}
+    assert [(paper.train < 100).sum(), (paper.test < 100).sum()] == [70, 30]
+    safe = make_split(outcomes, 3, kind="safe")
+    assert 0 in ((safe.train < 100).sum(), (safe.test < 100).sum())

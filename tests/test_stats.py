@@ -1,6 +1,5 @@
 """The paired bootstrap: what a draw is, what it pairs, and how often its interval holds the truth."""
 
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 
 from llmrouterbench.stats import Interval, Sample, bootstrap, interval, sample_means, seed_summary
 from llmrouterbench.table import FloatArray
+from work import deadline
 
 
 def one_sample(score: object, cost: object = None, dataset: object = None, group: object = None) -> Sample:
@@ -146,6 +146,7 @@ def test_seed_summary() -> None:
     assert mean == 0.5
     assert np.isnan(std)
     assert np.isnan(seed_summary(np.array([np.nan]))).all()
+    assert seed_summary(np.array([1.0, 3.0, np.nan])) == (2.0, np.sqrt(2.0))
 
 
 def drawn_world(rng: np.random.Generator) -> tuple[list[Sample], list[str]]:
@@ -184,7 +185,7 @@ def test_the_95_percent_interval_holds_the_truth_about_as_often_as_it_says() -> 
 
 
 @pytest.mark.slow
-def test_the_papers_scale_takes_seconds() -> None:
+def test_the_papers_scale_ends() -> None:
     rng = np.random.default_rng(6)
     dataset = np.sort(rng.choice([f"d{i}" for i in range(10)], 12446))
     score = rng.integers(0, 2, (12446, 130)).astype(np.float64)
@@ -192,6 +193,5 @@ def test_the_papers_scale_takes_seconds() -> None:
     for _ in range(5):
         rows = np.sort(rng.choice(12446, 3737, replace=False))
         samples.append(Sample(dataset[rows], rows, score[rows], score[rows]))
-    started = time.perf_counter()
-    assert bootstrap(samples, sorted(set(dataset.tolist()))).acc.shape == (1000, 130, 10)
-    assert time.perf_counter() - started < 5.0
+    with deadline():
+        assert bootstrap(samples, sorted(set(dataset.tolist()))).acc.shape == (1000, 130, 10)

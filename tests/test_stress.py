@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from llmrouterbench.benching.bench import bench
-from llmrouterbench.commands.robustness import stress_lines
+from llmrouterbench.reporting.robustness import stress_lines
 from llmrouterbench.store import write_outcomes
 from llmrouterbench.studies.noise import Noise
 from llmrouterbench.studies.robustness import Setup, noisy_queries, trials, without_model

@@ -1,11 +1,12 @@
 """The nouns refuse what they must, and hand out what they hold."""
 
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
 
-from llmrouterbench.table import Estimate, Outcomes, Queries, Text, duplicate_groups
+from llmrouterbench.table import PLANES, Estimate, Outcomes, Queries, Text, duplicate_groups
 
 
 def small() -> Outcomes:
@@ -96,3 +97,49 @@ def test_estimate_refuses_what_is_not_finite() -> None:
 def test_duplicates_count_within_a_dataset_only() -> None:
     names = np.array(["x", "y", "x", "x"])
     assert duplicate_groups(names, ["p", "p", "q", "p"]).tolist() == [0, 1, 2, 0]
+
+
+def test_embeddings_go_with_their_queries() -> None:
+    vectors = np.arange(6.0).reshape(3, 2)
+    embedded = small().with_embedding(vectors)
+    assert embedded.content_hash == small().content_hash
+    np.testing.assert_array_equal(embedded.take(np.array([2, 0])).queries.embedded("a test"), vectors[[2, 0]])
+    assert small().take(np.array([1])).queries.embedding is None
+
+
+def test_every_plane_is_taken_selected_and_hashed() -> None:
+    rng = np.random.default_rng(0)
+    planes: dict[str, Any] = {name: rng.random((3, 2)) for name in PLANES}
+    whole = Outcomes.of(["a", "b", "c"], ["m", "n"], **planes)
+    for name, plane in planes.items():
+        np.testing.assert_array_equal(getattr(whole.take(np.array([2, 1])), name), plane[[2, 1]])
+        np.testing.assert_array_equal(getattr(whole.select(["n"]), name), plane[:, [1]])
+        other = Outcomes.of(
+            ["a", "b", "c"], ["m", "n"], **(planes | {name: np.where(plane == plane[0, 0], 0.5, plane)})
+        )
+        assert other.content_hash != whole.content_hash
+
+
+def test_what_is_not_given_is_not_measured_and_not_simulated() -> None:
+    plain = Outcomes.of(["a", "b"], ["m"], [[1.0], [0.0]], prompt=["Say a", "Say b"])
+    assert not plain.simulated
+    assert (plain.subset.tolist(), plain.dataset.tolist(), plain.index.tolist()) == (["", ""], ["data"] * 2, [0, 1])
+    assert (list(plain.queries.prompt), list(plain.queries.text)) == (["Say a", "Say b"], ["a", "b"])
+    assert all(np.isnan(getattr(plain, name)).all() for name in PLANES[1:])
+
+
+@pytest.mark.parametrize("name", PLANES[1:])
+def test_each_plane_is_named_where_it_is_wrong(name: str) -> None:
+    wrong: dict[str, Any] = {name: [[1.0]]}
+    with pytest.raises(ValueError, match=rf"Outcomes.{name} must be \(queries, models\) = \(2, 1\), got \(1, 1\)"):
+        Outcomes.of(["a", "b"], ["m"], [[1.0], [0.0]], **wrong)
+    wrong = {name: [[1.0], [-1.0]]}
+    with pytest.raises(ValueError, match=rf"Outcomes.{name} must be between 0 and .*, got -1 for query 'q2'"):
+        Outcomes.of(["a", "b"], ["m"], [[1.0], [0.0]], id=["q1", "q2"], **wrong)
+
+
+def test_what_stands_twice_is_named() -> None:
+    with pytest.raises(ValueError, match="every query id must occur once in Outcomes, got 'q' twice"):
+        Outcomes.of(["a", "b", "c"], ["m"], [[1.0]] * 3, id=["p", "q", "q"])
+    with pytest.raises(ValueError, match="every model must occur once in Outcomes, got 'n' twice"):
+        Outcomes.of(["a"], ["m", "n", "n"], [[1.0] * 3])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 from typing import Any
 
@@ -11,15 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmrouterbench.calling.calls import CallError, Endpoint, Request, Usage
+from llmrouterbench.calling.refusals import filtered, refusal, retry_after_seconds
 from llmrouterbench.calling.wire import (
     StreamedReply,
     decode_json,
-    filtered,
     read_answer,
+    read_embeddings,
     read_usage,
-    refusal,
     request_body,
-    retry_after_seconds,
 )
 
 ENDPOINT = Endpoint("mine", "http://localhost:1/v1", key="sk-canary")
@@ -101,7 +101,7 @@ def test_contents() -> None:
         ([], "JSON that is no object but list"),
         ({}, "without choices"),
         ({"choices": []}, "without choices"),
-        ({"choices": ["x"]}, "without choices"),
+        ({"choices": ["x"]}, "a choice that is no object but str"),
         ({"choices": [{"finish_reason": "stop"}]}, "without a message"),
         ({"error": "overloaded"}, "status 500: 'overloaded'"),
         ({"error": {"message": "busy", "code": "429"}}, "status 429 .rate limit.: 'busy'"),
@@ -137,6 +137,50 @@ def test_halves_of_an_emoji_in_two_chunks_are_joined() -> None:
     assert reply.answer().text == "\N{GRINNING FACE}"
 
 
+@given(st.binary() | st.text().map(str.encode) | st.sampled_from([b"[" * 100_000, b'{"a":' * 5000, b"9" * 9999]))
+def test_what_is_no_json_is_one_error(data: bytes) -> None:
+    try:
+        decode_json(data)
+    except ValueError:
+        return
+    json.loads(data)
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(
+        st.sampled_from(
+            ["choices", "message", "delta", "content", "error", "code", "usage", "data", "index", "embedding", "model",
+             "finish_reason", "tool_calls", "metadata", "raw", "text", "refusal", "prompt_tokens", "cost", "x"]
+        ),
+        inner,
+        max_size=4,
+    ),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@given(anything)
+def test_whatever_is_said_is_a_reply_or_one_error(data: Any) -> None:
+    for read in (read_answer, lambda endpoint, data: read_embeddings(endpoint, data, 1), _streamed):
+        try:
+            answer = read(ENDPOINT, data)
+        except CallError as error:
+            orjson.dumps([error.reason, error.fact])
+        else:
+            orjson.dumps(vars(answer))
+    refusal(ENDPOINT, 400, data)
+
+
+def _streamed(endpoint: Endpoint, data: Any) -> Any:
+    reply = StreamedReply(endpoint)
+    for chunk in (data, {"choices": data}, {"choices": [data]}, {"choices": [{"delta": data}]}):
+        reply.add(chunk)
+    reply.end()
+    return reply.answer()
+
+
 @pytest.mark.parametrize(
     ("status", "body", "is_filter"),
     [
@@ -155,7 +199,7 @@ def test_content_filters_among_refusals(status: int, body: Any, is_filter: bool)
 
 @given(status=st.integers(400, 599), text=st.text())
 def test_only_what_can_succeed_later_is_retryable(status: int, text: str) -> None:
-    error = refusal(ENDPOINT, status, None, text)
+    error = refusal(ENDPOINT, status, None, text.encode("utf-8", "replace"))
     assert error.retryable == (status in (408, 409, 425, 429) or status >= 500)
     assert f"status {status}" in error.reason
     assert len(error.reason) < 1500

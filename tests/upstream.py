@@ -29,7 +29,7 @@ FAULTS = (
 """Faults by name; those after "array" need a stream. "cut", "error-event" and "stall-later" come after first tokens."""
 
 
-TELLING = ("told", "spelled", "spelled-200", "error-event", "spelled-event")
+TELLING = ("told", "spelled", "spelled-200", "spelled-16", "error-event", "spelled-event")
 """Faults that repeat the key they were given, spelled in many ways; the last two need a stream."""
 
 
@@ -154,6 +154,7 @@ def _refusal(fault: str, given: str) -> Response | None:
         "half": Response(b'{"id": "chatcmpl-1", "choices": [{"ind', media_type="application/json"),
         "told": Response("x" * 180 + given, 400, media_type="text/plain"),
         "spelled": Response(_spelled(given), 400, media_type=f"application/json; of={given.removeprefix('Bearer ')}"),
+        "spelled-16": Response(_spelled(given).encode("utf-16"), 400, media_type="application/json"),
         "spelled-200": Response(_spelled(given), 200, media_type="application/json"),
     }
     if fault.isdigit() and fault not in made:

@@ -16,9 +16,9 @@ MODULES = (
     "cli",
     "collecting.collect",
     "collecting.config",
-    "collecting._connections",
-    "collecting.cache.sqlite",
-    "datasets._own",
+    "calling.connections",
+    "calling.cache.sqlite",
+    "datasets.own",
 )
 
 

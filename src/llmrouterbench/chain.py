@@ -1,23 +1,27 @@
 """The whole chain in one config: collect, score, bench, report; a stage whose inputs have not changed is left out.
 
-What a stage was made from is kept as a hash in `chain.json` beside the replies, written when the stage is done: a stage
-that was stopped is done again, and its own work goes on where it stopped. Runs of other outcomes or another protocol
-never mix: each has a folder of its own below the config's `bench.out`; the report is always `bench.out`/report.
+What a stage was made from, and what it made, is kept as hashes in `chain.json` beside the replies, written when the
+stage is done: a stage that was stopped is done again, and its own work goes on where it stopped. Contents count, not
+places or times: a file that was changed by hand is noticed, a folder that was moved stays what it was. Runs of other
+outcomes or another protocol never mix: each has a folder of its own below the config's `bench.out`; the report is
+always `bench.out`/report.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
-from llmrouterbench.collecting.collect import Summary, Tell, collect, load_all_questions, up_to_date
+from llmrouterbench.collecting.collect import Summary, Tell, changes, collect, load_all_questions, up_to_date
 from llmrouterbench.collecting.config import BenchConfig, CollectConfig
-from llmrouterbench.files import read_json, write_json
+from llmrouterbench.collecting.replies_store import pool_of, read_replies_manifest, replies_path, stored_datasets
+from llmrouterbench.files import read_json, sha256_of, write_json
 from llmrouterbench.version import __version__
 
 if TYPE_CHECKING:
@@ -28,6 +32,10 @@ Progress = Callable[[str, int, int | None], None]
 
 _EXTENDS = ("out", "routers", "seeds")
 """Settings of a bench that one folder of runs may have several of."""
+
+
+_RUNS = ("runs.json", "outcomes/*", "splits/*", "decisions/*/*")
+"""Files of a folder of runs."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,7 @@ class Stage:
 def check_chain(config: CollectConfig) -> None:
     """Raise ValueError for what a later stage would refuse, before anything is paid for."""
     from llmrouterbench.benching.bench import DEFAULT_ROUTERS, router_entries, split_of
-    from llmrouterbench.embedders.vectors import make_embedder
+    from llmrouterbench.embedders import make_embedder
     from llmrouterbench.settings import load_setting
 
     if not config.outcomes or config.bench is None:
@@ -59,13 +67,21 @@ def check_chain(config: CollectConfig) -> None:
 
 
 def collect_missing(
-    config: CollectConfig, *, budget: float | None = None, retry_failed: bool = True, tell: Tell | None = None
+    config: CollectConfig,
+    *,
+    budget: float | None = None,
+    retry_failed: bool = True,
+    tell: Tell | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> tuple[Stage, Summary | None]:
-    """Collect what has no reply; None where there was nothing to ask. The keywords are those of `collect.collect`."""
+    """Collect what has no reply; None where nothing changed. `say` hears what did; the rest as of `collect.collect`."""
     questions = load_all_questions(config)
     stage = Stage("collect", up_to_date(config, questions, retry_failed=retry_failed), Path(config.out))
     if stage.skipped:
         return stage, None
+    if say is not None:
+        for sentence in changes(config, questions):
+            say(sentence)
     return stage, collect(config, questions, budget=budget, retry_failed=retry_failed, tell=tell)
 
 
@@ -102,19 +118,29 @@ def run_after_collecting(
 
 
 class _Stamps:
-    """What each stage was made from."""
+    """What each stage was made from, and the files that it made."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._known: dict[str, str] = read_json(path) if path.is_file() else {}
+        known = read_json(path) if path.is_file() else {}
+        self._known: dict[str, Any] = {name: one for name, one in known.items() if isinstance(one, dict)}
 
     def same(self, stage: StageName, inputs: Any, result: Path) -> bool:
-        """Whether the result is there and was made from these inputs."""
-        return result.exists() and self._known.get(stage) == _hash([__version__, inputs])
+        """Whether the stage was made from these inputs and all that it made is there, unchanged."""
+        known = self._known.get(stage, {})
+        return known.get("from") == _hash([__version__, inputs]) and not self.spoilt(stage, result)
 
-    def keep(self, stage: StageName, inputs: Any) -> None:
-        """Note what a finished stage was made from."""
-        self._known[stage] = _hash([__version__, inputs])
+    def made(self, stage: StageName) -> dict[str, str]:
+        """sha256 of the files that the stage made when it was last done, by name."""
+        return dict(self._known.get(stage, {}).get("made", {}))
+
+    def spoilt(self, stage: StageName, result: Path) -> list[str]:
+        """Files of a stage's result that are gone or were changed since."""
+        return [name for name, sha256 in self.made(stage).items() if not _is(result / name, sha256)]
+
+    def keep(self, stage: StageName, inputs: Any, made: dict[str, str]) -> None:
+        """Note what a finished stage was made from, and the files that it made."""
+        self._known[stage] = {"from": _hash([__version__, inputs]), "made": made}
         write_json(self.path, self._known)
 
 
@@ -122,28 +148,37 @@ def _hash(inputs: Any) -> str:
     return hashlib.sha256(orjson.dumps(inputs, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def _files(folder: Path, *patterns: str) -> list[tuple[str, int, int]]:
-    """Name, size and time of files: what tells whether they changed."""
-    paths = sorted(path for pattern in patterns for path in folder.glob(pattern))
-    return [(path.relative_to(folder).as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+def _files(folder: Path, *patterns: str) -> dict[str, str]:
+    """sha256 of files by their name in the folder."""
+    paths = sorted(path for pattern in patterns for path in folder.glob(pattern) if path.is_file())
+    return {path.relative_to(folder).as_posix(): sha256_of(path) for path in paths}
+
+
+def _times(folder: Path) -> dict[str, int]:
+    """When each file in a folder was written, by its name there."""
+    return {name: (folder / name).stat().st_mtime_ns for name in _files(folder, "**/*")}
+
+
+def _is(path: Path, sha256: str) -> bool:
+    return path.is_file() and sha256_of(path) == sha256
 
 
 def _score(config: CollectConfig, stamps: _Stamps, unsafe: bool, workers: int | None, tell: Progress) -> Stage:
-    from llmrouterbench.datasets import identity
-    from llmrouterbench.scoring.config import open_judges, resolver
-    from llmrouterbench.scoring.folder import needed_judges, score_folder, stored_datasets
+    from llmrouterbench.scoring.config import judge_settings, open_judges, resolver
+    from llmrouterbench.scoring.folder import needed_judges, score_folder, scorer_of
     from llmrouterbench.scoring.scores import Bench
 
     replies, outcomes = Path(config.out), Path(config.outcomes)
-    resolve = resolver(config)
-    scorers = [identity(resolve(name)) for name in stored_datasets(replies)]
-    judges = [judge.model_dump() for judge in config.judges]
-    inputs = [str(outcomes), _files(replies, "items/*", "replies/*/*"), scorers, judges, config.failed_calls]
-    if stamps.same("score", inputs, outcomes / "manifest.json") and not _unscored(outcomes):
+    resolve, judged = resolver(config), judge_settings(config)
+    datasets, pool = [resolve(name) for name in stored_datasets(replies)], pool_of(read_replies_manifest(replies))
+    scorers = [[scorer_of(one, "ours", judged.get(one.judge, "")), one.shown] for one in datasets]
+    answers = [replies_path(Path(), one.name, model).as_posix() for one in datasets for model in pool]
+    inputs = [_files(replies, "owner", "items/*", *answers), pool, scorers, config.failed_calls]
+    if stamps.same("score", inputs, outcomes) and not _unscored(outcomes):
         return Stage("score", True, outcomes)
     with open_judges(config, needed_judges(replies, resolve)) as asked, Bench(unsafe, workers, asked) as bench:
-        score_folder(replies, outcomes, resolve, bench, failed=config.failed_calls, progress=tell)
-    stamps.keep("score", inputs)
+        score_folder(replies, outcomes, resolve, bench, failed=config.failed_calls, judged=judged, progress=tell)
+    stamps.keep("score", inputs, _files(outcomes, "**/*"))
     return Stage("score", False, outcomes)
 
 
@@ -155,31 +190,62 @@ def _unscored(outcomes: Path) -> int:
 
 
 def _bench(config: BenchConfig, outcomes: Path, stamps: _Stamps, jobs: int, tell: Progress) -> Stage:
-    from llmrouterbench.benching.bench import bench
-    from llmrouterbench.settings import load_setting
+    from llmrouterbench.benching.bench import DEFAULT_ROUTERS, bench
+    from llmrouterbench.benching.folder import select_runs
+    from llmrouterbench.embedders.vectors import content_of, make_embedder
+    from llmrouterbench.settings import BUILT_IN, PAPER_SEEDS, load_setting
     from llmrouterbench.store import read_manifest, replies_hash
 
-    data = str(read_manifest(outcomes)["content_hash"])
+    manifest = read_manifest(outcomes)
     setting = None if config.setting is None else asdict(load_setting(config.setting))
-    rules = [data, setting, config.model_dump(exclude=set(_EXTENDS))]
+    vectors = content_of(config.embedder)
+    named = {"setting": config.setting if config.setting in BUILT_IN else None, "embedder": vectors or config.embedder}
+    rules = [manifest["content_hash"], setting, config.model_copy(update=named).model_dump(exclude=set(_EXTENDS))]
     runs = Path(config.out) / _hash(rules)[:12]
-    inputs = [replies_hash(outcomes), rules, config.routers, config.seeds, str(runs)]
-    if stamps.same("bench", inputs, runs / "runs.json"):
+    said = [manifest["source"], manifest["files"]["texts.parquet"], replies_hash(outcomes)]
+    inputs = [rules, said, config.routers, _sources(config.routers), config.seeds]
+    if stamps.same("bench", inputs, runs):
         return Stage("bench", True, runs)
-    bench(outcomes, runs, jobs=jobs, progress=tell, **config.model_dump(exclude={"out"}, exclude_none=True))
-    stamps.keep("bench", inputs)
+    if spoilt := stamps.spoilt("bench", runs):
+        for name in (*spoilt, "runs.json"):  # without it the folder is opened as a new one that has decisions
+            (runs / name).unlink(missing_ok=True)
+    asked = config.model_dump(exclude={"out"}, exclude_none=True)
+    if vectors:  # known by their content, wherever they lie
+        asked["embedder"] = make_embedder(config.embedder)
+    bench(outcomes, runs, jobs=jobs, progress=tell, **asked)
+    select_runs(runs, config.routers or DEFAULT_ROUTERS, config.seeds or PAPER_SEEDS)
+    stamps.keep("bench", inputs, _files(runs, *_RUNS))
     return Stage("bench", False, runs)
+
+
+def _sources(routers: Sequence[str] | None) -> dict[str, Any]:
+    """What says how each router is made, with its source where it is not ours."""
+    from llmrouterbench.benching.bench import DEFAULT_ROUTERS, router_entries
+    from llmrouterbench.benching.deciding import describe_router
+
+    return {name: describe_router(router) for name, router in router_entries(routers or DEFAULT_ROUTERS).items()}
 
 
 def _report(config: CollectConfig, runs: Path, stamps: _Stamps, tell: Progress) -> tuple[Stage, Leaderboard | None]:
     from llmrouterbench.reporting.report import full_report, report
 
     folder = runs.parent / "report"
-    inputs = [str(runs), _files(runs, "runs.json", "decisions/*/*"), config.report.model_dump()]
+    extras = [find_spec(name) is not None for name in ("jinja2", "matplotlib")]
+    texts = _files(Path(config.outcomes), "texts.parquet")
+    inputs = [
+        _files(runs, "runs.json", "outcomes/*", "splits/*", "decisions/*/*"),
+        texts,
+        config.report.model_dump(),
+        extras,
+    ]
     if stamps.same("report", inputs, folder):
         return Stage("report", True, folder), None
     tell("report", 0, None)
+    before = _times(folder)
     settings = config.report.model_dump(exclude={"figures"})
     board = full_report(runs, folder, **settings)[0] if config.report.figures else report(runs, folder, **settings)
-    stamps.keep("report", inputs)
+    made = [name for name, at in _times(folder).items() if before.get(name) != at]
+    for name in stamps.made("report").keys() - made:  # an earlier report's: it would stand beside other numbers
+        (folder / name).unlink(missing_ok=True)
+    stamps.keep("report", inputs, _files(folder, *made))
     return Stage("report", False, folder), board

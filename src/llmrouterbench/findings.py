@@ -109,6 +109,9 @@ class ImportReport:
     counts: Mapping[str, int]
     findings: tuple[Finding, ...]
 
+    def __repr__(self) -> str:
+        return "\n".join(report_lines(self))
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
         return {

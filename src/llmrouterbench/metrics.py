@@ -8,6 +8,7 @@ Source: LLMRouterBench (arXiv 2601.07206), section 3.4, with the readings confir
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -99,6 +100,26 @@ def oracle_gap_recovered(acc: ArrayLike, base: ArrayLike, oracle: ArrayLike) -> 
     known = np.isfinite(a) & np.isfinite(b) & np.isfinite(o)
     a, b, o = (known_mean(np.where(known, x, np.nan)) for x in (a, b, o))
     return cast(FloatArray, np.divide(a - b, o - b, out=np.full(np.shape(a), np.nan), where=np.asarray(o > b)))
+
+
+def difference(acc: ArrayLike, base: ArrayLike) -> FloatArray:
+    """AvgAcc minus the base's, on the datasets both have, (..., datasets) -> (...).
+
+    >>> float(difference([0.7, 0.5, 0.9], [0.6, 0.5, np.nan])).__round__(3)
+    0.05
+    """
+    a, b = map(avg_acc, like_for_like(acc, base))
+    return np.asarray(a - b)
+
+
+def excess(acc: ArrayLike, base: ArrayLike) -> FloatArray:
+    """PerfGain of one operating point: AvgAcc over the base's, minus 1, on the datasets both have.
+
+    >>> float(excess([0.6, 0.5], [0.5, 0.5])).__round__(3)
+    0.1
+    """
+    a, b = map(avg_acc, like_for_like(acc, base))
+    return np.asarray(np.divide(a, b, out=np.full(np.shape(a), np.nan), where=np.asarray(b > 0)) - 1.0)
 
 
 def perf_gain(acc: ArrayLike, base_acc: float) -> float:
@@ -276,3 +297,43 @@ def ties_as_wins(score: FloatArray) -> FloatArray:
     [0.0, 1.0, nan]
     """
     return np.where(np.isfinite(score), (score > 0).astype(np.float64), np.nan)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Estimates against scores in equal bins of the estimate; NaN where a bin is empty.
+
+    expected  (bins,) mean estimate
+    observed  (bins,) mean score
+    count     (bins,) estimates in the bin
+    error     expected calibration error: mean of abs(expected - observed), weighted by count
+    """
+
+    expected: FloatArray
+    observed: FloatArray
+    count: FloatArray
+    error: float
+
+
+def calibrate(estimate: ArrayLike, score: ArrayLike, bins: int = 10) -> Calibration:
+    """Bin estimates (k,) in [0, 1] and their scores (k,); pairs with an unknown side are left out.
+
+    Estimates outside [0, 1] go to the outer bins. Source: Guo et al., On Calibration of Modern Neural Networks (arXiv
+    1706.04599), section 2. Raises ValueError where no pair is known.
+
+    >>> made = calibrate([0.1, 0.1, 0.9, 0.9], [0.0, 0.0, 1.0, 0.0], bins=2)
+    >>> made.observed.tolist(), round(made.error, 2)
+    ([0.0, 0.5], 0.25)
+    """
+    p, s = (np.asarray(part, dtype=np.float64).ravel() for part in (estimate, score))
+    known = np.isfinite(p) & np.isfinite(s)
+    if not known.any():
+        raise ValueError("a calibration needs an estimate with a measured score, got none; give it a test part")
+    p, s = p[known], s[known]
+    at = np.clip((p * bins).astype(np.int64), 0, bins - 1)
+    count = np.bincount(at, minlength=bins).astype(np.float64)
+    empty = np.full(bins, np.nan)
+    expected = np.divide(np.bincount(at, p, bins), count, out=empty.copy(), where=count > 0)
+    observed = np.divide(np.bincount(at, s, bins), count, out=empty, where=count > 0)
+    error = float(np.nansum(np.abs(expected - observed) * count) / count.sum())
+    return Calibration(expected, observed, count, error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -20,8 +20,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.6)
     if near:
         return f"; did you mean {lower[near[0]]!r}?"
-    shown = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
-    return f"; there are {shown}" if names else "; there is none"
+    return f"; there are {listed(names)}" if names else "; there is none"
 
 
 def markdown_safe(value: object) -> str:
@@ -37,3 +36,23 @@ def markdown_safe(value: object) -> str:
     for mark, safe in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("`", "'"), ("|", "\\|")):
         text = text.replace(mark, safe)
     return text
+
+
+def isolated(name: str) -> str:
+    """A name inside a sentence; one that runs from right to left, or says so, must not turn the words around it.
+
+    >>> isolated("knn"), isolated("\u05d0") == "\u2068\u05d0\u2069"
+    ('knn', True)
+    """
+    turns = any(unicodedata.bidirectional(c) in ("R", "AL", "RLE", "RLO", "RLI", "LRE", "LRO", "LRI") for c in name)
+    return f"\u2068{name}\u2069" if turns else name
+
+
+def listed(names: Sequence[object], most: int = 12) -> str:
+    """The first names of a list inside a sentence, and how many more there are.
+
+    >>> listed(["a", "b", "c"], 2)
+    'a, b and 1 more'
+    """
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(isolated(str(name)) for name in names[:most]) + more

@@ -40,9 +40,12 @@ class SavesFiles(Protocol):
         ...
 
 
-def save_router(router: Router, folder: Path, *, overwrite: bool = False) -> None:
-    """Write a fitted router into a folder. Raises TypeError for an attribute that has no plain form."""
-    with new_folder(folder, overwrite) as partial:
+def save_router(router: Router, folder: str | Path, *, overwrite: bool = False) -> None:
+    """Write a fitted router into a folder, as JSON and arrays.
+
+    Raises TypeError for an attribute that has no plain form, FileExistsError where the folder is taken.
+    """
+    with new_folder(Path(folder), overwrite) as partial:
         arrays: Arrays = {}
         state = _encode(router, "router", arrays)
         np.savez(partial / "arrays.npz", **arrays)  # type: ignore[arg-type]
@@ -53,11 +56,12 @@ def save_router(router: Router, folder: Path, *, overwrite: bool = False) -> Non
         write_json(partial / "router.json", {"format": FORMAT, "schema": SCHEMA, "files": digests, "router": state})
 
 
-def load_router(folder: Path) -> Router:
+def load_router(folder: str | Path) -> Router:
     """Read a router that `save_router` wrote; it decides as the saved one did.
 
     Raises FileNotFoundError or ValueError where the folder is not one, is damaged, or was written by a newer version.
     """
+    folder = Path(folder)
     path = folder / "router.json"
     if not path.is_file():
         raise FileNotFoundError(f"{folder} must hold a router.json, got none; save a fitted router there first")

@@ -6,22 +6,25 @@ required; an empty `models` or `datasets` list means all that the outcomes hold.
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar
 
 import numpy as np
 
 from llmrouterbench.naming import did_you_mean
+from llmrouterbench.shown import Shown
 from llmrouterbench.store import read_outcomes
 from llmrouterbench.table import Outcomes
 
 BUILT_IN = ("performance", "performance-cost")
 PAPER_SEEDS = (42, 999, 2024, 2025, 3407)
 """The paper's five seeds (arXiv 2601.07206, section B.2)."""
+
+
+def _check_named(key: str, name: str) -> None:
+    if not name:
+        raise ValueError(f"{key} must be a text that is not empty, got {name!r}")
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,11 @@ class ModelEntry:
     id: str
     abbreviation: str = ""
     parameters: str = ""
-    input_price: float | None = None
-    output_price: float | None = None
+    input_price: int | float | None = None  # as it was written: keys of a chain are made from it
+    output_price: int | float | None = None
+
+    def __post_init__(self) -> None:
+        _check_named("id", self.id)
 
 
 @dataclass(frozen=True)
@@ -47,12 +53,16 @@ class DatasetEntry:
     size: int | None = None
     subsets: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        _check_named("id", self.id)
 
-@dataclass(frozen=True)
-class Setting:
+
+@dataclass(frozen=True, repr=False)
+class Setting(Shown):
     """Pool, datasets, and the reference model that gains are measured against (None: the best single model).
 
-    `outside` names models that were measured but are not in the pool, such as a commercial router.
+    `outside` names models that were measured but are not in the pool, such as a commercial router. Raises ValueError
+    for a reference that is none of the models.
     """
 
     name: str
@@ -63,6 +73,12 @@ class Setting:
     description: str = ""
     source: str = ""
     prices_date: str = ""
+
+    def __post_init__(self) -> None:
+        _check_named("name", self.name)
+        ids = [model.id for model in self.models]
+        if self.reference and ids and self.reference not in ids:
+            raise ValueError(f"reference must be one of its models, got {self.reference!r}")
 
     @property
     def domains(self) -> dict[str, list[str]]:
@@ -80,6 +96,8 @@ class Setting:
 def load_setting(name: str | Path) -> Setting:
     """A built-in setting by name, or a user's own by the path of its TOML file.
 
+    Raises ValueError, in one sentence that names file and key, for an unknown name or a file that is no setting.
+
     >>> [(s.name, len(s.models), len(s.datasets), s.reference) for s in map(load_setting, BUILT_IN)]
     [('performance', 20, 15, 'Qwen3-8B'), ('performance-cost', 13, 10, 'gpt-5')]
     """
@@ -88,56 +106,30 @@ def load_setting(name: str | Path) -> Setting:
     path = Path(name)
     if not path.is_file():
         raise ValueError(f"no setting named {str(name)!r}{did_you_mean(str(name), BUILT_IN)} (or give a TOML file)")
-    return parse_setting(path.read_text(encoding="utf-8"), str(path))
+    from llmrouterbench.strict import read_text
+
+    return parse_setting(read_text(path, "the TOML file of a setting"), str(path))
 
 
 def parse_setting(text: str, where: str) -> Setting:
     """A setting from TOML text; unknown keys and wrong types fail with one sentence that starts with `where`."""
-    try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{where} must be TOML, got an error: {error}") from error
-    lists: dict[str, Any] = {"models": ModelEntry, "datasets": DatasetEntry}
-    for key, entry in lists.items():
-        if not isinstance(raw.get(key, []), list):
-            raise ValueError(f"{where}: {key} must be a list of tables [[{key}]]")
-        raw[key] = tuple(_entry(entry, row, f"{where}: {key}[{i}]") for i, row in enumerate(raw.get(key, [])))
-    setting = _entry(Setting, raw, where)
-    ids = [model.id for model in setting.models]
-    if setting.reference and ids and setting.reference not in ids:
-        raise ValueError(f"{where}: reference must be one of its models, got {setting.reference!r}")
-    return setting
+    from llmrouterbench.strict import parse_plain, parse_toml
+
+    return parse_plain(Setting, parse_toml(text, where), where)
 
 
-Entry = TypeVar("Entry")
+def load_outcomes(source: Outcomes | str | Path, setting: Setting | str | Path | None = None) -> Outcomes:
+    """A stored folder, or outcomes as they are; whole, or one setting of them.
 
+    setting  "performance", "performance-cost", a TOML file of your own, or a `Setting`
 
-def _entry(kind: type[Entry], row: Any, where: str) -> Entry:
-    """One dataclass from one TOML table, with keys and types checked."""
-    if not isinstance(row, Mapping):
-        raise ValueError(f"{where} must be a table, got {row!r}")
-    known = {field.name: str(field.type) for field in fields(kind)}  # type: ignore[arg-type]
-    for key, value in row.items():
-        if key not in known:
-            raise ValueError(f"{where}: unknown key {key!r}{did_you_mean(key, known)}")
-        wants = known[key]
-        right = (
-            isinstance(value, str) if wants.startswith("str")
-            else isinstance(value, int | float) if wants.startswith("float")
-            else isinstance(value, int) if wants.startswith("int")
-            else isinstance(value, list | tuple)
-        )  # fmt: skip
-        if not right:
-            raise ValueError(f"{where}: {key} must be {wants}, got {value!r}")
-    required = "name" if "name" in known and "id" not in known else "id"
-    if not row.get(required):
-        raise ValueError(f"{where}: {required} is missing")
-    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in row.items()})
+    Raises FileNotFoundError or ValueError for a folder that is no whole one, and ValueError for an unknown setting or
+    one that leaves nothing.
 
-
-def load_outcomes(folder: str | Path, setting: Setting | str | Path | None = None) -> Outcomes:
-    """Read a stored folder, whole or as one setting of it ("performance", "performance-cost", a TOML file)."""
-    outcomes = read_outcomes(Path(folder))
+    >>> load_outcomes(Outcomes.of(["2 + 2?"], ["small"], [[1]])).models
+    ('small',)
+    """
+    outcomes = source if isinstance(source, Outcomes) else read_outcomes(Path(source))
     return outcomes if setting is None else apply_setting(outcomes, setting)
 
 

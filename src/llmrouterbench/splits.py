@@ -38,6 +38,10 @@ class Split:
     test: IntArray
     settings: dict[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        said = "".join(f", {name} {value}" for name, value in self.settings.items() if value != [])
+        return f"Split({len(self.train):,} train and {len(self.test):,} test queries{said})"
+
     @property
     def hash(self) -> str:
         """sha256 of the two lists of rows."""
@@ -59,6 +63,10 @@ def make_split(
 
     `ratio` is the share of unique queries per dataset that goes to train (rounded down). Datasets in `held_out` go
     to test whole. Raises ValueError for an unknown kind or dataset, a ratio outside (0, 1), or an empty side.
+
+    >>> outcomes = Outcomes.of([f"question {i}" for i in range(10)], ["small"], np.ones((10, 1)))
+    >>> make_split(outcomes, 42, kind="paper").test.tolist()
+    [0, 1, 4]
     """
     if kind not in KINDS:
         raise ValueError(f"no split named {kind!r}{did_you_mean(kind, KINDS)}")
@@ -145,35 +153,37 @@ def near_duplicate_groups(outcomes: Outcomes, threshold: float = 0.9) -> IntArra
     ignored) is at least `threshold`; candidates come from MinHash with banding (20 bands of 5, which finds a pair at
     0.9 with probability 1 - (1 - 0.9^5)^20 > 0.9999). Source: Broder, 1997; Leskovec, Rajaraman, Ullman, ch. 3.
     """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     shingles = [_shingles(text) for text in outcomes.queries.text]
-    _, first_row, number = np.unique(outcomes.group, return_index=True, return_inverse=True)
-    parent = first_row[number].astype(np.int64)
-    _union_exact(parent, shingles)
-    signatures = _minhash(shingles)
+    n, seen = len(shingles), dict[frozenset[int], int]()
+    equal = [(row, seen.setdefault(grams, row)) for row, grams in enumerate(shingles)]
+    near = [pair for pair in _candidates(shingles) if _jaccard(shingles[pair[0]], shingles[pair[1]]) >= threshold]
+    _, first, number = np.unique(outcomes.group, return_index=True, return_inverse=True)
+    alike = np.array([*equal, *near, *zip(range(n), first[number].tolist(), strict=True)], dtype=np.int64)
+    one, other = alike.reshape(-1, 2).T
+    _, cluster = connected_components(coo_array((np.ones(len(one)), (one, other)), shape=(n, n)), directed=False)
+    return np.asarray(np.unique(cluster, return_index=True)[1][cluster], dtype=np.int64)
+
+
+def _candidates(shingles: list[frozenset[int]]) -> list[tuple[int, int]]:
+    """Pairs of rows that are alike in a band of their signatures, each row with the first that is like it."""
+    signatures, rows = _minhash(shingles), np.arange(len(shingles))
+    pairs = set[tuple[int, int]]()
     for band in range(_BANDS):
         columns = signatures[:, band * _ROWS_PER_BAND : (band + 1) * _ROWS_PER_BAND]
         _, first, inverse = np.unique(columns, axis=0, return_index=True, return_inverse=True)
         earliest = first[inverse.ravel()]
-        for row in np.flatnonzero(earliest != np.arange(len(parent))).tolist():
-            other = int(earliest[row])
-            a, b = _root(parent, row), _root(parent, other)
-            if a != b and _jaccard(shingles[row], shingles[other]) >= threshold:
-                parent[max(a, b)] = min(a, b)
-    return np.array([_root(parent, row) for row in range(len(parent))], dtype=np.int64)
+        later = np.flatnonzero(earliest != rows)
+        pairs.update(zip(later.tolist(), earliest[later].tolist(), strict=True))
+    return sorted(pairs)
 
 
 def _shingles(text: str) -> frozenset[int]:
     words = _WORD.findall(text.lower())
     grams = [" ".join(words[i : i + _SHINGLE]) for i in range(max(1, len(words) - _SHINGLE + 1))]
     return frozenset(int.from_bytes(hashlib.blake2b(g.encode(), digest_size=6).digest()) for g in grams)
-
-
-def _union_exact(parent: IntArray, shingles: list[frozenset[int]]) -> None:
-    """Join queries with equal shingle sets, whatever their dataset."""
-    seen: dict[frozenset[int], int] = {}
-    for row, grams in enumerate(shingles):
-        a, b = _root(parent, row), _root(parent, seen.setdefault(grams, row))
-        parent[max(a, b)] = min(a, b)
 
 
 def _minhash(shingles: list[frozenset[int]]) -> IntArray:
@@ -190,22 +200,18 @@ def _minhash(shingles: list[frozenset[int]]) -> IntArray:
     return out
 
 
-def _root(parent: IntArray, row: int) -> int:
-    while parent[row] != row:
-        parent[row] = parent[parent[row]]
-        row = int(parent[row])
-    return row
-
-
 def _jaccard(a: frozenset[int], b: frozenset[int]) -> float:
     return len(a & b) / len(a | b)
 
 
-def save_split(split: Split, outcomes: Outcomes, path: Path) -> None:
-    """Write a split as JSON with query ids, so that it can be used with the same queries stored anywhere."""
+def save_split(split: Split, outcomes: Outcomes, path: str | Path) -> None:
+    """Write a split as JSON with query ids, so that it can be used with the same queries stored anywhere.
+
+    Raises OSError where the file cannot be written.
+    """
     ids = outcomes.queries.id
     write_json(
-        path,
+        Path(path),
         {
             "format": FORMAT,
             "schema": 1,
@@ -218,9 +224,9 @@ def save_split(split: Split, outcomes: Outcomes, path: Path) -> None:
     )
 
 
-def load_split(path: Path, outcomes: Outcomes) -> Split:
+def load_split(path: str | Path, outcomes: Outcomes) -> Split:
     """Read a split for these outcomes. Raises ValueError when it names other queries or overlaps itself."""
-    raw: Any = read_json(path)
+    raw: Any = read_json(Path(path))
     if not isinstance(raw, dict) or raw.get("format") != FORMAT or raw.get("schema") != 1:
         raise ValueError(
             f"{path} must be a split of schema 1, got something else; write one with `llmrouterbench split`"

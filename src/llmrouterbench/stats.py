@@ -11,13 +11,14 @@ number that does not depend on the seed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from llmrouterbench.metrics import dataset_means
-from llmrouterbench.table import BoolArray, FloatArray, IntArray, StrArray
+from llmrouterbench.metrics import avg_acc, dataset_means, difference, known_mean
+from llmrouterbench.table import BoolArray, FloatArray, IntArray, Outcomes, StrArray
 
 _CELLS = 4_000_000
 """Weights (replicates, queries) held at a time: 32 MB."""
@@ -30,6 +31,9 @@ class Interval:
     value: float
     low: float
     high: float
+
+
+UNKNOWN_NUMBER = Interval(float("nan"), float("nan"), float("nan"))
 
 
 @dataclass(frozen=True)
@@ -200,3 +204,101 @@ def seed_summary(values: FloatArray) -> tuple[float, float]:
     known = values[np.isfinite(values)]
     mean = float(known.mean()) if known.size else float("nan")
     return mean, float(known.std(ddof=1)) if known.size > 1 else float("nan")
+
+
+Judgement = Literal["better", "worse", "noise", "the same", "not comparable"]
+
+
+def judged(difference: Interval) -> Judgement:
+    """A difference in a word; "noise" where its interval includes 0.
+
+    >>> judged(Interval(0.02, 0.01, 0.03)), judged(Interval(0.01, -0.01, 0.03)), judged(Interval(0.0, 0.0, 0.0))
+    ('better', 'noise', 'the same')
+    """
+    if not np.isfinite(difference.low):
+        return "not comparable"
+    if difference.low == difference.value == difference.high == 0.0:
+        return "the same"
+    if difference.low <= 0.0 <= difference.high:
+        return "noise"
+    return "better" if difference.low > 0 else "worse"
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Columns that were measured on the same queries, over s seeds, with the same bootstrap draws for all.
+
+    datasets     d names, the strata of the draws
+    acc_by_seed  (s, k, d) mean score
+    acc          (k, d) its mean over seeds
+    usd          (k, d) cost in USD of all queries of a stratum, mean over seeds
+    draws        bootstrap replicates of both
+    """
+
+    datasets: tuple[str, ...]
+    acc_by_seed: FloatArray
+    acc: FloatArray
+    usd: FloatArray
+    draws: Replicates
+
+    def number(self, metric: Callable[..., FloatArray], *columns: int) -> Interval:
+        """A metric of the accuracies (..., d) of some columns: on the means, and on every draw."""
+        value = float(metric(*(self.acc[i] for i in columns)))
+        return interval(value, np.asarray(metric(*(self.draws.acc[:, i] for i in columns))))
+
+    def accuracy(self, column: int) -> Interval:
+        """AvgAcc of a column."""
+        return self.number(avg_acc, column)
+
+    def difference(self, column: int, base: int) -> Interval:
+        """AvgAcc of a column minus that of another, on the datasets both have."""
+        return self.number(difference, column, base)
+
+    def cost(self, column: int) -> Interval:
+        """USD of a column over the datasets it has; NaN where one of them has no known cost."""
+        return interval(*self._bill(column, self._measured(column)))
+
+    def cost_ratio(self, column: int, base: int) -> Interval:
+        """Cost of a column over that of another, minus 1, on the datasets both have; -0.2 is a fifth cheaper."""
+        value, draws = self._ratio(column, base)
+        return interval(value - 1.0, draws - 1.0)
+
+    def saving(self, column: int, base: int) -> Interval:
+        """1 - cost / cost of another column, on the datasets both have; 0.2 is a fifth cheaper."""
+        value, draws = self._ratio(column, base)
+        return interval(1.0 - value, 1.0 - draws)
+
+    def _measured(self, *columns: int) -> BoolArray:
+        """Datasets (d,) on which all of these columns have an accuracy."""
+        return np.asarray(np.isfinite(self.acc[list(columns)]).all(axis=0))
+
+    def _bill(self, column: int, measured: BoolArray) -> tuple[float, FloatArray]:
+        """USD on some datasets, and of every draw; NaN where there is none or one of them has no known cost."""
+        total = float(self.usd[column][measured].sum()) if measured.any() else float("nan")
+        return total, self.draws.cost[:, column][:, measured].sum(axis=1)
+
+    def _ratio(self, column: int, base: int) -> tuple[float, FloatArray]:
+        both = self._measured(column, base)
+        (cost, costs), (bill, bills) = (self._bill(one, both) for one in (column, base))
+        return cost / bill if bill > 0 else float("nan"), np.divide(
+            costs, bills, out=np.full(costs.shape, np.nan), where=bills > 0
+        )
+
+
+def pair(samples: Sequence[Sample], *, replicates: int = 1000, seed: int = 0) -> Paired:
+    """Means and bootstrap draws of the columns of one sample a seed.
+
+    >>> one = Sample(np.array(["a"] * 4), np.arange(4), np.array([[1.0, 0], [1, 1], [1, 0], [0, 0]]), np.ones((4, 2)))
+    >>> pair([one], replicates=50).difference(0, 1).value
+    0.5
+    """
+    datasets = tuple(sorted({name for sample in samples for name in sample.dataset.tolist()}))
+    means = [sample_means(sample, datasets) for sample in samples]
+    acc, usd = (np.array([part[i] for part in means]) for i in range(2))
+    draws = bootstrap(samples, datasets, replicates=replicates, seed=seed)
+    return Paired(datasets, acc, known_mean(acc, axis=0), known_mean(usd, axis=0), draws)
+
+
+def sample_of(outcomes: Outcomes, score: FloatArray, cost: FloatArray | None = None) -> Sample:
+    """The sample of columns (n, k) on all queries of a table; without a cost, cost is unknown."""
+    return Sample(outcomes.dataset, outcomes.group, score, np.full(score.shape, np.nan) if cost is None else cost)

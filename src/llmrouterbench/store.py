@@ -24,12 +24,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from llmrouterbench.files import new_folder, read_json, sha256_of, write_json, write_parquet
-from llmrouterbench.table import FloatArray, Outcomes, Queries, Text
+from llmrouterbench.table import PLANES, FloatArray, Outcomes, Queries, Text
 
 FORMAT = "llmrouterbench/outcomes"
 SCHEMA = 1
 _DAMAGED = "the folder is damaged, import it again"
-_PLANES = ("score", "cost", "tokens_in", "tokens_out", "seconds")
 
 
 def write_outcomes(
@@ -99,15 +98,15 @@ def _queries_frame(outcomes: Outcomes) -> pl.DataFrame:
 
 def _outcomes_frame(outcomes: Outcomes) -> pl.DataFrame:
     known = np.zeros(outcomes.score.shape, dtype=np.bool_)
-    for name in _PLANES:
+    for name in PLANES:
         known |= np.isfinite(getattr(outcomes, name))
     row, column = np.nonzero(known)
-    planes = {name: getattr(outcomes, name)[row, column] for name in _PLANES}
+    planes = {name: getattr(outcomes, name)[row, column] for name in PLANES}
     frame = pl.DataFrame({"query": row.astype(np.uint32), "model": column.astype(np.uint16), **planes})
     models = pl.Series("model", list(outcomes.models), dtype=pl.String)
     return frame.with_columns(
         models.gather(column).cast(pl.Enum(models)) if len(models) else pl.lit(None).alias("model"),
-        *(pl.col(name).fill_nan(None) for name in _PLANES),
+        *(pl.col(name).fill_nan(None) for name in PLANES),
     )
 
 
@@ -194,7 +193,7 @@ def _planes(cells: pl.DataFrame, shape: tuple[int, int]) -> dict[str, FloatArray
     row = cells["query"].to_numpy()
     column = cells["model"].to_physical().to_numpy() if cells.height else row
     planes = {}
-    for name in _PLANES:
+    for name in PLANES:
         plane = np.full(shape, np.nan)
         plane[row, column] = cells[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
         planes[name] = plane

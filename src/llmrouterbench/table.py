@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, Self, overload, runtime_checkable
+from typing import Any, Literal, Protocol, Self, get_args, overload, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +20,10 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 StrArray = NDArray[np.str_]
+
+Plane = Literal["score", "cost", "tokens_in", "tokens_out", "seconds"]
+PLANES: tuple[str, ...] = get_args(Plane)
+"""The (queries, models) arrays of `Outcomes`, in the order in which they are stored and hashed."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,10 @@ class Queries:
     def __len__(self) -> int:
         return len(self.id)
 
+    def __repr__(self) -> str:
+        embedding = "none" if self.embedding is None else str(self.embedding.shape)
+        return f"Queries({len(self):,} texts, embedding {embedding})"
+
     def take(self, rows: IntArray) -> Queries:
         """The queries of some rows."""
         embedding = None if self.embedding is None else self.embedding[rows]
@@ -191,7 +199,7 @@ class Outcomes:
 
     def __post_init__(self) -> None:
         shape = (len(self.queries), len(self.models))
-        for name in ("score", "cost", "tokens_in", "tokens_out", "seconds"):
+        for name in PLANES:
             plane: FloatArray = getattr(self, name)
             if plane.shape != shape:
                 raise ValueError(f"Outcomes.{name} must be (queries, models) = {shape}, got {plane.shape}")
@@ -255,6 +263,12 @@ class Outcomes:
     def __len__(self) -> int:
         return len(self.queries)
 
+    def __repr__(self) -> str:
+        known, outside = int(np.isfinite(self.score).sum()), f", {len(self.outside)} outside" if self.outside else ""
+        counts = f"{len(self):,} queries of {len(self.datasets)} datasets, {len(self.models)} models{outside}"
+        mark = "SIMULATED, " if self.simulated else ""
+        return f"Outcomes({mark}{counts}, {known:,} of {self.score.size:,} cells measured)"
+
     @property
     def pool(self) -> Outcomes:
         """The outcomes of the models that a router may choose: all but those `outside`."""
@@ -267,7 +281,7 @@ class Outcomes:
 
     def take(self, rows: IntArray) -> Outcomes:
         """The outcomes of some queries."""
-        planes = {name: getattr(self, name)[rows] for name in ("score", "cost", "tokens_in", "tokens_out", "seconds")}
+        planes = {name: getattr(self, name)[rows] for name in PLANES}
         columns = {name: getattr(self, name)[rows] for name in ("dataset", "group", "subset", "index")}
         return replace(self, queries=self.queries.take(rows), **planes, **columns)
 
@@ -280,9 +294,7 @@ class Outcomes:
 
                 raise KeyError(f"no model named {model!r} in these outcomes{did_you_mean(model, self.models)}")
         keep = np.array([column[model] for model in models], dtype=np.int64)
-        planes = {
-            name: getattr(self, name)[:, keep] for name in ("score", "cost", "tokens_in", "tokens_out", "seconds")
-        }
+        planes = {name: getattr(self, name)[:, keep] for name in PLANES}
         return replace(self, models=tuple(models), outside=tuple(m for m in models if m in self.outside), **planes)
 
     def with_embedding(self, embedding: FloatArray) -> Outcomes:
@@ -302,7 +314,7 @@ class Outcomes:
             digest.update("\x1f".join(column.tolist()).encode() + b"\x1e")
         for array in (self.group, self.index):
             digest.update(np.ascontiguousarray(array, dtype="<i8").tobytes())
-        for plane in (self.score, self.cost, self.tokens_in, self.tokens_out, self.seconds):
+        for plane in (getattr(self, name) for name in PLANES):
             canonical = np.where(np.isnan(plane), np.nan, plane + 0.0)  # one NaN, no negative zero
             digest.update(np.ascontiguousarray(canonical, dtype="<f8").tobytes())
         return digest.hexdigest()
@@ -340,6 +352,10 @@ class Estimate:
             )
         if not np.isfinite(self.score).all():
             raise ValueError("Estimate.score must be finite; a router that knows nothing predicts a mean")
+
+    def __repr__(self) -> str:
+        costs = "with costs" if np.isfinite(self.cost).any() else "no cost known"
+        return f"Estimate({len(self.score):,} queries, {len(self.models)} models, {costs})"
 
 
 @runtime_checkable

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 import orjson
+from polars.exceptions import PolarsError
 
 from llmrouterbench.benching.deciding import decide, decide_reading, describe_router, reads_replies
 from llmrouterbench.benching.executors import executor
@@ -31,8 +32,9 @@ from llmrouterbench.benching.folder import (
     load_runs,
     noted_place,
 )
-from llmrouterbench.embedders.vectors import Embedder, cache_folder, embed_queries, make_embedder
-from llmrouterbench.files import read_json, write_json
+from llmrouterbench.embedders import Embedder, make_embedder
+from llmrouterbench.embedders.vectors import content_of, embed_queries
+from llmrouterbench.files import cache_folder, read_json, write_json
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.routers import OUTSIDE, REFERENCES, make_router, parse_router
 from llmrouterbench.settings import PAPER_SEEDS, Setting, apply_setting, load_setting
@@ -76,10 +78,10 @@ def bench(
     split       a kind of `splits.make_split`; None: the protocol's own
     routers     names with settings ("avengers:k=32"), or unfitted routers by label
     validation  share of train that operating points are chosen on; `tune` searches each router's grid there too
-    embedder    a spec of `embed.make_embedder`, or an embedder; `text` is what it embeds, the "prompt" or the "query"
+    embedder    a spec of `make_embedder`, or an embedder; `text` is what it embeds, the "prompt" or the "query"
     jobs        parallel tasks, -1 for all cores
     backend     "loky" (this machine), "ray" or "dask" with the address of a running `cluster` (None: a local one)
-    cache       folder of cached embeddings (None: `embed.cache_folder()`)
+    cache       folder of cached embeddings (None: `files.cache_folder()`)
     replies     folder of outcomes with the models' replies, for routers that read them (None: `outcomes`, where that
                 is a folder)
 
@@ -118,7 +120,7 @@ def bench(
     for seed in seeds:
         splits[seed] = make_split(outcomes, seed, kind=split, ratio=ratio, held_out=held_out)
         save_split(splits[seed], outcomes, folder / "splits" / f"{seed}.json")
-    tasks = _open_tasks(folder, outcomes, rules, entries, splits, stored)
+    tasks = _open_tasks(folder, outcomes, rules, entries, splits, stored, _read_hash(outcomes, embedder))
     for label in outside:
         _replay_outside(folder, outcomes, label, splits)
     if tasks:
@@ -205,6 +207,7 @@ class _Task:
     seed: int
     split: Split
     key: str
+    read: str
 
 
 def _open_folder(
@@ -224,7 +227,7 @@ def _open_folder(
                     f"{folder} must hold runs of the same {key}, got {theirs!r} there and {mine!r} here;"
                     " choose another folder for this bench"
                 )
-    else:
+    if facts.get("source") != orjson.loads(orjson.dumps(outcomes.source)):  # new, or said otherwise: not shown, scorers
         write_outcomes(outcomes, folder / "outcomes", texts=False, overwrite=True)
     known = {entry["label"]: entry for entry in facts.get("routers", [])}
     known |= {label: {"label": label, **describe_router(router)} for label, router in entries.items()}
@@ -258,6 +261,7 @@ def _open_tasks(
     entries: dict[str, Router],
     splits: dict[int, Split],
     replies: Path | None,
+    read: str,
 ) -> list[_Task]:
     """The tasks whose file is missing or was made from something else."""
     tasks = []
@@ -270,11 +274,28 @@ def _open_tasks(
             if reads_replies(router):
                 said.append(_stored_replies(label, said_before))
             key = hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
-            task = _Task(label, router, seed, split, key)
-            path = decisions_path(folder, label, seed)
-            if not path.is_file() or Decisions.head(path)["facts"].get("key") != key:
+            task = _Task(label, router, seed, split, key, read)
+            if not _is_done(decisions_path(folder, label, seed), task):
                 tasks.append(task)
     return tasks
+
+
+def _is_done(path: Path, task: _Task) -> bool:
+    """Whether the decisions of a task are there; those of before 0.2 do not say what was read."""
+    try:
+        facts = Decisions.head(path)["facts"] if path.is_file() else {}
+    except (PolarsError, KeyError):  # damaged
+        return False
+    return facts.get("key") == task.key and facts.get("read", task.read) == task.read
+
+
+def _read_hash(outcomes: Outcomes, embedder: str | Embedder) -> str:
+    """Hash of what routers read beside the numbers: the texts, and vectors that lie in a file or a folder."""
+    try:
+        texts = [*outcomes.queries.text, *outcomes.queries.prompt]
+    except ValueError:  # a copy without texts
+        texts = []
+    return hashlib.sha256(orjson.dumps([texts, content_of(embedder)])).hexdigest()
 
 
 def _stored_replies(label: str, replies: str) -> str:
@@ -369,5 +390,5 @@ def _one(
         else:
             more = {"tune": protocol["tune"], "watched": protocol["protocol"] == "paper"}
             decided = decide(embedded, task.split, task.router, share, task.seed, **more)
-    facts = {**decided.facts, "key": task.key}
+    facts = {**decided.facts, "key": task.key, "read": task.read}
     return task.label, task.seed, Decisions(task.label, task.seed, decided.weights, decided.parts, facts)

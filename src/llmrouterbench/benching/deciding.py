@@ -12,6 +12,7 @@ import numpy as np
 from llmrouterbench.benching.folder import Decisions, Part, Served
 from llmrouterbench.benching.policies import decide_sweep, run, weights_of
 from llmrouterbench.benching.tuning import best_trial, variants
+from llmrouterbench.files import source_of
 from llmrouterbench.splits import Split, validation_split
 from llmrouterbench.table import FloatArray, IntArray, Outcomes, Queries, Replies, ReplyReader, Router
 
@@ -30,7 +31,10 @@ class TrainsByEpochs(Protocol):
 
 
 def describe_router(router: Router | None) -> dict[str, Any]:
-    """Class and plain constructor settings of a router, for the record; None is a router outside."""
+    """Class and plain constructor settings of a router, for the record; None is a router outside.
+
+    A router that is not ours has the hash of its source too.
+    """
     if router is None:
         return {"class": "outside", "settings": {}}
     settings = {
@@ -38,7 +42,8 @@ def describe_router(router: Router | None) -> dict[str, Any]:
         for key, value in vars(router).items()
         if not key.endswith("_") and isinstance(value, str | int | float | bool | None | list | tuple)
     }
-    return {"class": f"{type(router).__module__}:{type(router).__qualname__}", "settings": settings}
+    source = {"source": code} if (code := source_of(type(router))) else {}
+    return {"class": f"{type(router).__module__}:{type(router).__qualname__}", "settings": settings, **source}
 
 
 def reads_replies(router: Router) -> bool:

@@ -19,7 +19,7 @@ import numpy as np
 import orjson
 import polars as pl
 
-from llmrouterbench.files import read_json, say_disk_full, write_parquet
+from llmrouterbench.files import read_json, say_disk_full, write_json, write_parquet
 from llmrouterbench.splits import Split, load_split
 from llmrouterbench.store import read_outcomes
 from llmrouterbench.table import FloatArray, IntArray, Outcomes
@@ -186,6 +186,10 @@ class Runs:
     decisions: dict[tuple[str, int], Decisions]
     facts: dict[str, Any]
 
+    def __repr__(self) -> str:
+        missing = f", {len(self.missing)} without decisions yet" if self.missing else ""
+        return f"Runs({len(self.routers)} routers on {len(self.seeds)} seeds{missing}; {self.outcomes!r})"
+
     @property
     def routers(self) -> list[str]:
         """Labels in the order in which they were asked for."""
@@ -222,6 +226,13 @@ def noted_place(folder: Path, data: Path) -> str:
         return Path(os.path.relpath(data, folder)).as_posix()
     except ValueError:  # another drive on Windows
         return data.resolve().as_posix()
+
+
+def select_runs(folder: Path, routers: Sequence[str], seeds: Sequence[int]) -> None:
+    """Let a folder of runs say these routers and seeds and no others; what the others decided stays on the disk."""
+    facts = read_json(folder / "runs.json")
+    kept = [entry for entry in facts["routers"] if entry["label"] in routers]
+    write_json(folder / "runs.json", {**facts, "routers": kept, "seeds": list(seeds)})
 
 
 def load_runs(folder: Path) -> Runs:

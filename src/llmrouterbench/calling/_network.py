@@ -85,5 +85,5 @@ def _connecting() -> Iterator[None]:
         yield
     except TimeoutError as error:
         raise httpcore2.ConnectTimeout(error) from error
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # UnicodeError: a name that no host can have
         raise httpcore2.ConnectError(error) from error

@@ -1,23 +1,75 @@
-"""A judge model as a plain function: a prompt in, a Reply out; cached, retried and priced like any other model."""
+"""One question, one reply: from the cache, else from the model with retries; paid for once, priced, and kept.
+
+`ask_once` is the way of everybody who asks; a judge is a plain function on it: a prompt in, a Reply out.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import fields, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
-from threading import Thread
 from types import TracebackType
-from typing import Self
-from uuid import uuid4
+from typing import Any, Self
 
-from llmrouterbench.calling.cache import Cache, answer_of, hold_lease, key, record_of, record_or_claim
-from llmrouterbench.calling.calls import Answer, CallError, Endpoint, Request, Usage
+from llmrouterbench.calling.apart import Apart
+from llmrouterbench.calling.cache import Cache, answer_of, key, record_of
+from llmrouterbench.calling.cache.leases import Leases
+from llmrouterbench.calling.calls import CallError, Endpoint, Request
 from llmrouterbench.calling.client import Client
-from llmrouterbench.calling.prices import Price, cost
-from llmrouterbench.calling.retrying import complete_with_retries
+from llmrouterbench.calling.prices import Price
+from llmrouterbench.calling.retrying import Paid, complete_with_retries
 from llmrouterbench.replies import Reply
 
-_LEASE_SECONDS = 60.0
+_POLL_SECONDS = 0.1
+
+
+class AskedElsewhereError(Exception):
+    """Somebody else is asking the same now: its answer will be in the cache."""
+
+
+async def ask_once(
+    leases: Leases,
+    name: str,
+    request: Request,
+    pay: Callable[[], Awaitable[Paid]],
+    keep: Callable[[Paid], None] = lambda paid: None,
+) -> Paid:
+    """The answer to a request: the one in the cache under the key `name`, else what `pay` brings, kept there.
+
+    keep  told of the answer too, even where the cache cannot be written
+
+    Raises AskedElsewhereError, and what `pay` raises; the question is then free for others.
+    """
+    async with leases.hold(name) as held:
+        if held:
+            paid = await pay()
+            try:
+                await leases.put(name, record_of(paid.answer, request.model, paid.cost))
+            finally:
+                keep(paid)
+            return paid
+    record = await leases.get(name)
+    if record is None:
+        raise AskedElsewhereError
+    paid = Paid(answer_of(record), record["cost"], 0)
+    keep(paid)
+    return paid
+
+
+def reply_of(outcome: Paid | CallError, *, model: str, key: str, dataset: str = "", item: str = "") -> Reply:
+    """What became of a question, as it is stored: an answer, or a failed call with its reason."""
+    at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    paid: dict[str, Any] = {"cost": outcome.cost, "attempts": outcome.attempts}
+    if isinstance(outcome, CallError):
+        return Reply(dataset, item, model, "", "failed", outcome.reason, **paid, key=key, at=at)
+    names = ("tokens_in", "tokens_out", "tokens_cached", "tokens_reasoning", "seconds", "first_token_seconds")
+    said = {name: getattr(outcome.answer, name) for name in names}
+    text, reason = outcome.answer.text, outcome.answer.reason
+    return Reply(dataset, item, model, text, reason=reason, **said, **paid, key=key, at=at)
+
+
+# --- a judge ---------------------------------------------------------------------------------------------------------
 
 
 def asker(
@@ -50,37 +102,22 @@ class Asker:
     def __init__(
         self, endpoint: Endpoint, settings: Request, cache: Cache | None, name: str, price: Price | None, attempts: int
     ) -> None:
-        self.endpoint, self.settings, self.cache = endpoint, settings, cache
+        self.endpoint, self.settings = endpoint, settings
         self.name, self.price, self.attempts = name, price, attempts
         self.spent, self.unpriced, self.calls, self.cached, self.failed = 0.0, 0, 0, 0, 0
+        self._leases = None if cache is None else Leases(cache)
         self._client = Client()
-        self._loop = asyncio.new_event_loop()
-        self._thread = Thread(target=self._loop.run_forever, name=f"judge {name}", daemon=True)
-        self._thread.start()
+        self.apart = Apart(f"judge {name}")
 
     def __call__(self, prompt: str) -> Reply:
         """The judge's reply to a prompt; waits for it."""
-        if self._loop.is_closed():
+        if self.apart.closed:
             raise ValueError("the judge is closed; make a new asker")
-        return asyncio.run_coroutine_threadsafe(self._ask(prompt), self._loop).result()
+        return self.apart.run(self._ask(prompt))
 
     def close(self) -> None:
         """End the connections and the thread; calls under way in other threads are cancelled."""
-        if self._loop.is_closed():
-            return
-        asyncio.run_coroutine_threadsafe(self._shut(), self._loop).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.run_until_complete(self._loop.shutdown_default_executor())
-        self._loop.close()
-
-    async def _shut(self) -> None:
-        mine = asyncio.current_task()
-        others = [task for task in asyncio.all_tasks() if task is not mine]
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-        await self._client.__aexit__(None, None, None)
+        self.apart.close(self._client.close())
 
     def __enter__(self) -> Self:
         return self
@@ -94,48 +131,32 @@ class Asker:
         messages = (*self.settings.messages, {"role": "user", "content": prompt})
         request = replace(self.settings, endpoint=self.endpoint.name, messages=messages)
         name = key(request, self.endpoint.url)
-        if self.cache is None:
-            return (await self._pay(request, name))[1]
-        owner = uuid4().hex
-        record = await record_or_claim(self.cache, name, owner, _LEASE_SECONDS)
-        if record is not None:
-            self._count(cached=1)
-            return self._reply(answer_of(record), name, cost=record["cost"], at=record["at"])
-        async with hold_lease(self.cache, name, owner, _LEASE_SECONDS):
-            answer, reply = await self._pay(request, name)
-            if answer is not None:
-                paid = record_of(answer, request.model, reply.cost)
-                await asyncio.to_thread(self.cache.put, name, paid)
-        return reply
-
-    async def _pay(self, request: Request, name: str) -> tuple[Answer | None, Reply]:
-        """The answer of a call with its retries, None where it failed, and the reply to give."""
-        at = datetime.now(UTC).isoformat(timespec="seconds")
+        outcome: Paid | CallError
         try:
-            answer, attempts, before = await complete_with_retries(
-                self._client, self.endpoint, request, attempts=self.attempts, price=self.price
-            )
+            outcome = await self._paid(request, name)
+            spent = outcome.cost if outcome.attempts else 0.0
         except CallError as error:
-            self._count(error.cost, failed=1)
-            return None, Reply(
-                "", "", self.name, "", "failed", error.reason, cost=error.cost, attempts=error.attempts, key=name, at=at
-            )
-        own = cost(answer, self.price)
-        whole = None if own is None or before is None else own + before
-        self._count(whole)
-        return answer, self._reply(answer, name, cost=whole, at=at, attempts=attempts)
+            outcome, spent = error, error.cost
+        self._count(outcome, spent)
+        return reply_of(outcome, model=self.name, key=name)
 
-    def _reply(self, answer: Answer, name: str, *, cost: float | None, at: str, attempts: int = 1) -> Reply:
-        usage = {field.name: getattr(answer, field.name) for field in fields(Usage) if field.name != "provider_cost"}
-        return Reply(
-            "", "", self.name, answer.text, "ok", answer.reason, **usage, cost=cost, seconds=answer.seconds,
-            first_token_seconds=answer.first_token_seconds, attempts=attempts, key=name, at=at,
-        )  # fmt: skip
+    async def _paid(self, request: Request, name: str) -> Paid:
+        async def pay_now() -> Paid:
+            return await complete_with_retries(
+                self._client, self.endpoint, request, price=self.price, attempts=self.attempts
+            )  # fmt: skip
 
-    def _count(self, paid: float | None = 0.0, *, cached: int = 0, failed: int = 0) -> None:
+        while self._leases is not None:
+            try:
+                return await ask_once(self._leases, name, request, pay_now)
+            except AskedElsewhereError:
+                await asyncio.sleep(_POLL_SECONDS)
+        return await pay_now()
+
+    def _count(self, outcome: Paid | CallError, spent: float | None) -> None:
         """Enter one reply in the account; only the loop's thread writes it."""
         self.calls += 1
-        self.cached += cached
-        self.failed += failed
-        self.unpriced += paid is None
-        self.spent += paid or 0.0
+        self.failed += isinstance(outcome, CallError)
+        self.cached += isinstance(outcome, Paid) and not outcome.attempts
+        self.unpriced += spent is None
+        self.spent += spent or 0.0

@@ -10,9 +10,17 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 Kind = Literal[
-    "rate_limit", "timeout", "connection", "server", "bad_request", "auth", "payment", "not_found", "broken_stream",
-    "bad_reply",
+    "rate_limit", "timeout", "connection", "server", "bad_request", "content_filter", "auth", "payment", "not_found",
+    "broken_stream", "bad_reply", "busy",
 ]  # fmt: skip
+"""What sort of failure a call ended with."""
+RETRYABLE: frozenset[Kind] = frozenset({"rate_limit", "timeout", "connection", "server", "broken_stream", "bad_reply"})
+"""Another attempt at the same place can succeed."""
+HOPELESS: frozenset[Kind] = frozenset({"bad_request", "content_filter"})
+"""The request itself is refused: another provider would do no better."""
+BILLED: frozenset[Kind] = frozenset({"broken_stream", "bad_reply"})
+"""A reply had begun, so that it may have been billed."""
+LARGEST_REPLY = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -26,6 +34,11 @@ class Endpoint:
     timeout      seconds for one whole attempt, from sending to the last byte
     concurrency  connections kept open at the same time
     transport    "http", or "litellm" for providers that speak another protocol (extra litellm)
+    reply_bytes  largest reply that is read, after decompression
+
+    connect_timeout is seconds until a connection stands; first_token_timeout and idle_timeout are seconds that a stream
+    may be silent before and after its first token; queue_timeout is seconds that a call waits for a connection. None
+    sets no limit of its own.
     """
 
     name: str
@@ -35,16 +48,26 @@ class Endpoint:
     timeout: float = 600.0
     concurrency: int = 64
     transport: Literal["http", "litellm"] = "http"
+    reply_bytes: int = LARGEST_REPLY
+    connect_timeout: float = 20.0
+    first_token_timeout: float | None = None
+    idle_timeout: float | None = None
+    queue_timeout: float | None = None
 
     def __post_init__(self) -> None:
-        if self.transport == "http" or self.url:
-            _check_url(self.url, self.name)
-        if self.timeout <= 0:
-            raise ValueError(f"endpoint {self.name!r}: timeout must be above 0 seconds, got {self.timeout}")
-        if self.concurrency < 1:
-            raise ValueError(f"endpoint {self.name!r}: concurrency must be at least 1, got {self.concurrency}")
-        if not (self.key.isascii() and (self.key.isprintable() or not self.key)) or self.key != self.key.strip():
-            raise ValueError(f"endpoint {self.name!r}: the key must be printable ASCII without blanks around it")
+        try:
+            if self.transport == "http" or self.url:
+                check_url(self.url)
+            for name in ("timeout", "connect_timeout", "first_token_timeout", "idle_timeout", "queue_timeout"):
+                if (seconds := getattr(self, name)) is not None and not seconds > 0:
+                    raise ValueError(f"{name} must be above 0 seconds, got {seconds}")
+            for name in ("concurrency", "reply_bytes"):
+                if getattr(self, name) < 1:
+                    raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+            if not (self.key.isascii() and (self.key.isprintable() or not self.key)) or self.key != self.key.strip():
+                raise ValueError("the key must be printable ASCII without blanks around it")
+        except ValueError as error:
+            raise ValueError(f"endpoint {self.name!r}: {error}") from None
 
     def hide(self, text: str) -> str:
         r"""The text without this endpoint's key and header values, however JSON or an address spell them.
@@ -53,6 +76,10 @@ class Endpoint:
         'bad key ***, "***"'
         """
         return hide(text, (self.key, *self.headers.values()))
+
+    def failed(self, kind: Kind, what: str, **facts: Any) -> CallError:
+        """The error of a call to this endpoint, without its secrets; `facts` are fields of CallError."""
+        return CallError(self.hide(f"{self.name} {what}"), kind, **facts)
 
 
 def hide(text: str, secrets: Iterable[str]) -> str:
@@ -70,17 +97,19 @@ def _spellings(secret: str) -> re.Pattern[str]:
 
 
 def _spelled(one: str) -> str:
-    code = ord(one)
-    return rf"(?:\\*{re.escape(one)}|(?i:\\+u{code:04x}|%(?:25)*{code:02x}|&#0*{code};|&#x0*{code:x};))"
+    code, slashes = ord(one), r"\\{1,64}+"  # never given back: a text of backslashes alone is read in one pass
+    plain = slashes if one == "\\" else f"(?:{slashes})?{re.escape(one)}"
+    return rf"(?:{plain}|(?i:{slashes}u{code:04x}|%(?:25)*{code:02x}|&#0*{code};|&#x0*{code:x};))"
 
 
-def _check_url(url: str, name: str) -> None:
+def check_url(url: str) -> None:
+    """Raise ValueError for what is no address of a server, and for one that holds a secret."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         shown = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
-        raise ValueError(f"endpoint {name!r}: url must look like https://host/v1, got {shown!r}")
+        raise ValueError(f"url must look like https://host/v1, got {shown!r}")
     if "@" in parts.netloc or parts.query or parts.fragment:
-        raise ValueError(f"endpoint {name!r}: url must hold no user, password or query; keys come from the environment")
+        raise ValueError("url must hold no user, password or query; keys come from the environment")
 
 
 @dataclass(frozen=True)
@@ -154,32 +183,48 @@ class Embeddings(Usage):
 
 
 class CallError(Exception):
-    """An attempt that failed, said in one sentence without any secret.
+    """A call that failed, said in one sentence without any secret.
 
-    reason       the sentence
-    kind         what sort of failure; `retryable`: whether a second try can succeed
-    retry_after  seconds the server asks to wait, None where it does not say
-    usage        what the failed attempt used, where the server said so
+    fact         the sentence; `reason` adds what the owner of the endpoint can do
+    kind         what sort of failure
+    status       of HTTP, 0 where there was none
+    retryable    whether another attempt here can succeed
+    elsewhere    whether another provider may do better
     billed       whether it may have been billed: a refusal is not, a reply that broke off may be
-    attempts     calls made and `cost` (USD of them all, None: unknown); set by complete_with_retries
+    usage        what the failed attempt used, where the server said so
+    retry_after  seconds the server asks to wait, None where it does not say
+    body         the server's own words in JSON, as they may be passed on; None where there are none
+    attempts     calls made and `cost` (USD of them all, None: unknown); set by `with_retries`
+
+    What is not said follows from the kind: RETRYABLE, HOPELESS, BILLED.
     """
 
     def __init__(
         self,
-        reason: str,
+        fact: str,
         kind: Kind,
         *,
-        retryable: bool = False,
-        retry_after: float | None = None,
+        remedy: str = "",
+        status: int = 0,
+        retryable: bool | None = None,
+        elsewhere: bool | None = None,
+        billed: bool | None = None,
         usage: Usage | None = None,
-        billed: bool = False,
+        retry_after: float | None = None,
+        body: bytes | None = None,
+        content_type: str = "application/json",
     ) -> None:
-        super().__init__(reason)
-        self.reason = reason
+        self.fact = fact.encode("utf-8", "replace").decode()  # a server may send half a character
+        self.reason = f"{self.fact}; {remedy}" if remedy else self.fact
+        super().__init__(self.reason)
         self.kind: Kind = kind
-        self.retryable = retryable
-        self.retry_after = retry_after
+        self.status = status
+        self.retryable = kind in RETRYABLE if retryable is None else retryable
+        self.elsewhere = kind not in HOPELESS if elsewhere is None else elsewhere
+        self.billed = kind in BILLED if billed is None else billed
         self.usage = usage
-        self.billed = billed
+        self.retry_after = retry_after
+        self.body = body
+        self.content_type = content_type
         self.attempts = 1
         self.cost: float | None = None

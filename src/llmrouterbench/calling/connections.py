@@ -18,25 +18,22 @@ import httpx2
 
 from llmrouterbench.calling._network import AsyncioBackend
 from llmrouterbench.calling.calls import Endpoint
+from llmrouterbench.calling.response import Connection, Response
 from llmrouterbench.version import __version__
 
-NETWORK_ERRORS = (
-    httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError, httpcore2.ProxyError,
-)  # fmt: skip
-"""What a connection may raise, all of it without the request's headers."""
-
-_CONNECT_SECONDS = 20.0
 _IDLE_SECONDS = 4.0
 """Below the 5 seconds after which common servers close an idle connection."""
 
-Connection = httpcore2.AsyncHTTPConnection | httpcore2.AsyncHTTPProxy
-
 
 class Connections:
-    """As many connections as the endpoint takes calls at once, opened when they are needed."""
+    """As many connections as the endpoint takes calls at once, opened when they are needed.
+
+    in_flight  calls under way
+    """
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
+        self.in_flight = 0
         self._free: list[Connection] = []
         self._slots = asyncio.Semaphore(endpoint.concurrency)
         self._proxy = proxy_of(endpoint.url)
@@ -44,23 +41,50 @@ class Connections:
         self._addresses: dict[str, httpcore2.URL] = {}
         self._headers = _headers(endpoint)
 
-    def request(self, path: str, body: bytes) -> httpcore2.Request:
-        """A POST of a JSON body. Raises httpcore2.LocalProtocolError for headers that are no plain text."""
+    @asynccontextmanager
+    async def post(self, path: str, body: bytes, *, stream: bool = False) -> AsyncIterator[Response]:
+        """The response to a POST of a JSON body, opened. Raises CallError."""
+        await self._take_slot()
+        self.in_flight += 1
+        taken: list[Connection] = []
+        try:
+            taken.append(await self._take())
+            response = Response(self.endpoint, stream=stream)
+            try:
+                await response.open(taken[0], self._request(path, body))
+                yield response
+                await response.drain()
+            finally:
+                await response.close()
+        finally:
+            self._free += taken
+            self.in_flight -= 1
+            self._slots.release()
+
+    async def close(self) -> None:
+        """Close all that are free."""
+        for connection in self._free:
+            await connection.aclose()
+        self._free.clear()
+
+    def _request(self, path: str, body: bytes) -> httpcore2.Request:
         if path not in self._addresses:
             self._addresses[path] = httpcore2.URL(f"{self.endpoint.url.rstrip('/')}/{path}")
         headers = [*self._headers, (b"content-length", b"%d" % len(body))]
-        limits = {"timeout": {"connect": _CONNECT_SECONDS, "pool": _CONNECT_SECONDS}}
+        seconds = self.endpoint.connect_timeout
+        limits = {"timeout": {"connect": seconds, "pool": seconds}}
         return httpcore2.Request("POST", self._addresses[path], headers=headers, content=body, extensions=limits)
 
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        """A connection that nobody else uses, the one used last if it is still open."""
-        async with self._slots:
-            connection = await self._take()
-            try:
-                yield connection
-            finally:
-                self._free.append(connection)
+    async def _take_slot(self) -> None:
+        """Wait until one call more may be made. Raises CallError where that takes too long."""
+        if self.endpoint.queue_timeout is None or not self._slots.locked():
+            await self._slots.acquire()
+            return
+        try:
+            async with asyncio.timeout(self.endpoint.queue_timeout):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise self.endpoint.failed("busy", f"has {self.endpoint.concurrency} calls under way") from None
 
     async def _take(self) -> Connection:
         if not self._free:
@@ -89,12 +113,6 @@ class Connections:
         return httpcore2.AsyncHTTPConnection(
             origin, ssl_context=self._tls, keepalive_expiry=_IDLE_SECONDS, network_backend=AsyncioBackend()
         )
-
-    async def close(self) -> None:
-        """Close all that are free."""
-        for connection in self._free:
-            await connection.aclose()
-        self._free.clear()
 
 
 def _headers(endpoint: Endpoint) -> list[tuple[bytes, bytes]]:

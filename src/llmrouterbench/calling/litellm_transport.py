@@ -14,7 +14,8 @@ from time import perf_counter
 from typing import Any
 
 from llmrouterbench.calling.calls import Answer, CallError, Endpoint, Request
-from llmrouterbench.calling.wire import read_answer, refusal, request_body, retry_after_seconds, timed
+from llmrouterbench.calling.refusals import refusal, retry_after_seconds
+from llmrouterbench.calling.wire import read_answer, request_body
 
 
 async def complete(endpoint: Endpoint, request: Request) -> Answer:
@@ -31,13 +32,12 @@ async def complete(endpoint: Endpoint, request: Request) -> Answer:
         async with asyncio.timeout(endpoint.timeout):
             reply = (await litellm.acompletion(**asked)).model_dump()
     except (TimeoutError, openai.APITimeoutError):
-        sentence = f"{endpoint.name} did not finish within {endpoint.timeout:g} seconds"
-        raise CallError(sentence, "timeout", retryable=True, billed=True) from None
+        raise endpoint.failed("timeout", f"did not finish within {endpoint.timeout:g} seconds", billed=True) from None
     except openai.APIError as error:
         raise _refusal_of(endpoint, error) from None
     if not (reply.get("usage") or {}).get("total_tokens"):
         reply["usage"] = None  # LiteLLM writes 0 where the provider said nothing
-    return timed(read_answer(endpoint, reply), perf_counter() - started)
+    return read_answer(endpoint, reply, perf_counter() - started)
 
 
 def _modules() -> tuple[Any, Any]:
@@ -56,6 +56,7 @@ def _refusal_of(endpoint: Endpoint, error: Any) -> CallError:
     status = int(getattr(error, "status_code", None) or 500)
     response = getattr(error, "response", None)
     headers = getattr(error, "litellm_response_headers", None) or getattr(response, "headers", {})
-    failed = refusal(endpoint, status, None, str(error), retry_after_seconds(headers.get("retry-after", "")))
+    said = str(error).encode("utf-8", "replace")
+    failed = refusal(endpoint, status, None, said, retry_after_seconds(headers.get("retry-after", "")))
     failed.billed = status >= 500
     return failed

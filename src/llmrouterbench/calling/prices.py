@@ -1,23 +1,26 @@
-"""Prices of models, dated and with their source: the config's own first, else the table of genai-prices.
+"""Prices of models, dated and with their source: the config's own first, else the table of genai-prices; and costs.
 
 What nobody knows stays unknown (None): a model on a server of your own is not priced as the provider's of that name.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BeforeValidator, Field
 
 from llmrouterbench.calling.calls import Endpoint, Usage
-from llmrouterbench.naming import did_you_mean
+from llmrouterbench.calling.config import Later
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelPrice
 
 _MILLION = 1e6
+CHARACTERS_PER_TOKEN = 4
+GUESSED_TOKENS_OUT = 1000
+"""Output tokens of a reply of which nothing is known."""
 
 
 @dataclass(frozen=True)
@@ -38,49 +41,40 @@ class Price:
     tiers: tuple[tuple[int, Price], ...] = ()
 
 
-def price(
-    model: str, endpoint: Endpoint, overrides: Mapping[str, Price | Mapping[str, Any]] | None = None
-) -> Price | None:
-    """The price of a provider's model; None where neither `overrides` nor genai-prices know it.
+_Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Day = Annotated[str, BeforeValidator(lambda day: day.isoformat() if isinstance(day, date) else day)]
 
-    Raises ValueError for an override that is no price, ImportError where genai-prices is not installed.
 
-    >>> price("mine", Endpoint("local", "http://localhost:8000/v1"), {"mine": {"input": 0.5, "output": 1}}).output
+class PriceConfig(Later):
+    """A price in a YAML file: USD per million tokens, for models that no price table knows.
+
+    cached_input, reasoning  null: billed as other input and output
+    source, date             who says so, and for which day
+    """
+
+    later = frozenset({"reasoning", "source", "date"})
+
+    input: _Dollars
+    output: _Dollars
+    cached_input: _Dollars | None = None
+    reasoning: _Dollars | None = None
+    source: str = ""
+    date: _Day = ""
+
+    def price(self) -> Price:
+        """The price that it says."""
+        return Price(self.input, self.output, self.cached_input, self.reasoning, self.source or "config", self.date)
+
+
+def price(model: str, endpoint: Endpoint, own: PriceConfig | None = None) -> Price | None:
+    """The price of a provider's model: its own, else the one that genai-prices lists; None where nobody knows it.
+
+    Raises ImportError where genai-prices is needed and not installed.
+
+    >>> price("mine", Endpoint("local", "http://localhost:8000/v1"), PriceConfig(input=0.5, output=1)).output
     1.0
     """
-    if overrides and model in overrides:
-        own = overrides[model]
-        return own if isinstance(own, Price) else parse_price(own, f"price of {model}")
-    return _listed_price(model, endpoint)
-
-
-def parse_price(raw: Mapping[str, Any], where: str) -> Price:
-    """A price from a config; `input` and `output` are required.
-
-    >>> parse_price({"input": 1, "ouput": 2}, "prices.m")
-    Traceback (most recent call last):
-        ...
-    ValueError: prices.m: unknown key 'ouput'; did you mean 'output'?
-    """
-    numbers = ("input", "output", "cached_input", "reasoning")
-    for name in raw:
-        if name not in (*numbers, "source", "date"):
-            raise ValueError(f"{where}: unknown key {name!r}{did_you_mean(str(name), (*numbers, 'source', 'date'))}")
-    found: dict[str, float | None] = {name: _dollars(raw.get(name), f"{where}: {name}") for name in numbers}
-    if found["input"] is None or found["output"] is None:
-        raise ValueError(f"{where} must have input and output (USD per million tokens), got {sorted(raw)}")
-    return Price(
-        found["input"], found["output"], found["cached_input"], found["reasoning"],
-        source=str(raw.get("source") or "config"), date=str(raw.get("date") or ""),
-    )  # fmt: skip
-
-
-def _dollars(value: Any, where: str) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        raise ValueError(f"{where} must be USD per million tokens, 0 or more, got {value!r}")
-    return float(value)
+    return own.price() if own is not None else _listed_price(model, endpoint)
 
 
 def _listed_price(model: str, endpoint: Endpoint) -> Price | None:
@@ -151,3 +145,12 @@ def cost(usage: Usage, price: Price | None) -> float | None:
         + reasoning * (price.output if price.reasoning is None else price.reasoning)
     )
     return dollars / _MILLION
+
+
+def add_cost(one: float | None, other: float | None) -> float | None:
+    """The sum of two costs in USD, None where one is unknown.
+
+    >>> add_cost(0.5, 0.25), add_cost(0.5, None)
+    (0.75, None)
+    """
+    return None if one is None or other is None else one + other

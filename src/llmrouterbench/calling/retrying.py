@@ -7,17 +7,46 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from llmrouterbench.calling.calls import Answer, CallError, Endpoint, Request
 from llmrouterbench.calling.client import Client
-from llmrouterbench.calling.prices import Price, cost
+from llmrouterbench.calling.prices import Price, add_cost, cost
+
+T = TypeVar("T")
+
+UNREADABLE = 2
+"""Attempts that may end with a reply that nobody can read (`bad_reply`): each may have been paid for."""
+
+
+@dataclass(frozen=True)
+class Paid:
+    """An answer and what it cost.
+
+    cost      USD with the attempts that failed before it, None: unknown
+    attempts  calls made, 0 for an answer from the cache
+    """
+
+    answer: Answer
+    cost: float | None
+    attempts: int
 
 
 async def complete_with_retries(
-    client: Client,
-    endpoint: Endpoint,
-    request: Request,
+    client: Client, endpoint: Endpoint, request: Request, *, price: Price | None = None, **settings: Any
+) -> Paid:
+    """The answer to one chat completion; `settings` are those of `with_retries`, which raises CallError.
+
+    Source: ten attempts, Li et al. 2026, arXiv 2601.07206, section 4.
+    """
+    answer, attempts, before = await with_retries(lambda: client.complete(endpoint, request), price=price, **settings)
+    return Paid(answer, add_cost(cost(answer, price), before), attempts)
+
+
+async def with_retries(
+    call: Callable[[], Awaitable[T]],
     *,
     attempts: int = 10,
     price: Price | None = None,
@@ -25,32 +54,33 @@ async def complete_with_retries(
     longest_wait: float = 60.0,
     patience: float = 600.0,
     on_wait: Callable[[CallError, float], None] | None = None,
-) -> tuple[Answer, int, float | None]:
-    """An answer, the attempts it took, and the USD of the attempts that failed before it.
+) -> tuple[T, int, float | None]:
+    """What a call gives, the attempts it took, and the USD of the attempts that failed before it.
 
     The USD are None where a failed attempt may have been billed and nobody said how much.
 
     attempts      calls at most, the first one included
     first_wait    seconds after the first failure (half to all of it, at random); doubled each time up to longest_wait
     patience      a Retry-After of more seconds than this ends the call
-    on_wait       told the error and the seconds before each wait
+    on_wait       told the error and the seconds before each wait; what it raises ends the call
 
     Raises CallError with `attempts` and `cost` of all its attempts set.
-
-    Source: ten attempts, Li et al. 2026, arXiv 2601.07206, section 4.
     """
     if attempts < 1:
         raise ValueError(f"attempts must be at least 1, got {attempts}")
     spent: float | None = 0.0
-    made = 0
+    made = unreadable = 0
     while True:
         made += 1
         try:
-            return await client.complete(endpoint, request), made, spent
+            return await call(), made, spent
         except CallError as error:
-            spent = _add(spent, failed_cost(error, price))
+            spent = add_cost(spent, failed_cost(error, price))
             error.attempts, error.cost = made, spent
-            if not error.retryable or made == attempts or (error.retry_after or 0.0) > patience:
+            unreadable += error.kind == "bad_reply"
+            if not error.retryable or made == attempts or unreadable == UNREADABLE:
+                raise
+            if (error.retry_after or 0.0) > patience:
                 raise
             seconds = wait_seconds(error, made, first_wait, longest_wait)
             if on_wait is not None:
@@ -62,14 +92,10 @@ def wait_seconds(error: CallError, made: int, first_wait: float, longest_wait: f
     """Seconds to wait after `made` attempts: what the server asks and a little more, else doubling with jitter."""
     if error.retry_after is not None:
         return error.retry_after * random.uniform(1.0, 1.1) + random.uniform(0.0, first_wait)
-    return float(min(longest_wait, first_wait * 2 ** (made - 1)) * random.uniform(0.5, 1.0))
+    return float(min(longest_wait, first_wait * 2 ** min(made - 1, 60)) * random.uniform(0.5, 1.0))
 
 
 def failed_cost(error: CallError, price: Price | None) -> float | None:
     """USD of a failed attempt: 0 for a refusal, None where it may have been billed and the amount is not known."""
     known = cost(error.usage, price) if error.usage is not None else None
     return known if known is not None or error.billed else 0.0
-
-
-def _add(total: float | None, more: float | None) -> float | None:
-    return None if total is None or more is None else total + more

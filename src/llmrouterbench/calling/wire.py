@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
-from dataclasses import replace
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import orjson
 
-from llmrouterbench.calling.calls import Answer, CallError, Endpoint, Request, Usage
+from llmrouterbench.calling.calls import Answer, Embeddings, Endpoint, Request, Usage
+from llmrouterbench.calling.refusals import bad_reply, inner, raise_error_body, shown
 
 _OWN_FIELDS = frozenset({"model", "messages", "stream", "stream_options"})
-_SHOWN = 200
 _MOST_USD, _MOST_TOKENS = 1e9, 10**15
 """What one call is billed at most; more cannot be true."""
 
@@ -66,37 +62,114 @@ def encode_json(body: Mapping[str, Any], *, sorted_keys: bool = False) -> bytes:
 
 
 def decode_json(data: bytes) -> Any:
-    """What servers call JSON: NaN and half a surrogate pair (a text cut inside an emoji) occur. Raises ValueError."""
+    """What servers call JSON: NaN and half a surrogate pair (a text cut inside an emoji) occur.
+
+    Raises ValueError and nothing else, also for what is nested too deeply.
+    """
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError:
+        pass
+    try:
         return json.loads(data)
+    except (RecursionError, MemoryError):
+        raise ValueError(f"JSON must not be nested so deeply, got {len(data)} bytes") from None
 
 
-def read_answer(endpoint: Endpoint, data: Any) -> Answer:
-    """The Answer in a completion; raises CallError for an error body and for what is no completion."""
-    if not isinstance(data, Mapping):
+def read_answer(endpoint: Endpoint, data: Any, seconds: float = 0.0) -> Answer:
+    """The Answer in a completion that took so many seconds, its first choice. Raises as `judge_completion` does."""
+    usage, note = judge_completion(endpoint, data)
+    choice = data["choices"][0]
+    message = choice["message"]
+    text = read_text(message.get("content")) or read_text(message.get("refusal"))
+    return make_answer(text, choice.get("finish_reason"), usage, note, data.get("model"), seconds)
+
+
+def judge_completion(endpoint: Endpoint, data: Any, raw: bytes = b"") -> tuple[Usage, str]:
+    """Usage of a completion, which came as `raw`, and a note on it.
+
+    Raises CallError for an error body and for what is no completion.
+    """
+    usage, note = _judge_object(endpoint, data, raw)
+    choices = data.get("choices")
+    if not isinstance(choices, list) or not choices:
+        raise bad_reply(endpoint, "a reply without choices", usage=usage)
+    for choice in choices:
+        _judge_choice(endpoint, choice, usage)
+        if not isinstance(choice.get("message"), dict):
+            raise bad_reply(endpoint, "a choice without a message", usage=usage)
+        _judge_message(endpoint, choice["message"], usage)
+    return usage, note
+
+
+def judge_embeddings(endpoint: Endpoint, data: Any, raw: bytes = b"") -> Usage:
+    """Usage of a reply with vectors, which came as `raw`.
+
+    Raises CallError for an error body and for what holds no vectors.
+    """
+    usage, _ = _judge_object(endpoint, data, raw)
+    rows = data.get("data")
+    if not isinstance(rows, list) or not rows:
+        raise bad_reply(endpoint, "a reply without embeddings", usage=usage)
+    if not all(isinstance(row, dict) and isinstance(row.get("embedding"), list | str) for row in rows):
+        raise bad_reply(endpoint, "a row without its embedding", usage=usage)
+    return usage
+
+
+def read_embeddings(endpoint: Endpoint, data: Any, n: int) -> Embeddings:
+    """The vectors (n, d) of n texts, in their order. Raises CallError for any others."""
+    usage = judge_embeddings(endpoint, data)
+    try:
+        rows = sorted((int(row["index"]), _floats(row["embedding"])) for row in data["data"])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise bad_reply(endpoint, "embeddings that are no lists of numbers with an index", usage=usage) from None
+    if [index for index, _ in rows] != list(range(n)):
+        raise bad_reply(endpoint, f"{len(rows)} vectors for {n} texts", usage=usage)
+    if len(widths := {len(vector) for _, vector in rows}) > 1:
+        raise bad_reply(endpoint, f"vectors of widths {sorted(widths)[:3]}, not of one", usage=usage)
+    return Embeddings(**vars(usage), vectors=tuple(vector for _, vector in rows), model=_words(data.get("model")))
+
+
+def _floats(values: Any) -> tuple[float, ...]:
+    if not isinstance(values, list):
+        raise TypeError("a vector must be a list")
+    return tuple(map(float, values))
+
+
+def _judge_object(endpoint: Endpoint, data: Any, raw: bytes) -> tuple[Usage, str]:
+    """Usage and a note on it. Raises CallError for what is no object, and for an error in it."""
+    if not isinstance(data, dict):
         raise bad_reply(endpoint, f"JSON that is no object but {type(data).__name__}")
     usage, note = read_usage(data.get("usage"))
-    raise_error_body(endpoint, data, usage, billed=False)
-    choices = data.get("choices")
-    if not isinstance(choices, list) or not choices or not isinstance(choices[0], Mapping):
-        raise bad_reply(endpoint, "a reply without choices", usage=usage)
-    raise_error_body(endpoint, choices[0], usage, billed=True)
-    message = choices[0].get("message")
-    if not isinstance(message, Mapping):
-        raise bad_reply(endpoint, "a choice without a message", usage=usage)
-    text = read_text(message.get("content")) or read_text(message.get("refusal"))
-    return make_answer(text, choices[0].get("finish_reason"), usage, note, data.get("model"))
+    raise_error_body(endpoint, data, usage, billed=False, raw=raw)
+    return usage, note
 
 
-def make_answer(text: str, finish: Any, usage: Usage, note: str, model: Any) -> Answer:
+def _judge_choice(endpoint: Endpoint, choice: Any, usage: Usage) -> None:
+    if not isinstance(choice, dict):
+        raise bad_reply(endpoint, f"a choice that is no object but {type(choice).__name__}", usage=usage)
+    raise_error_body(endpoint, choice, usage, billed=True)
+
+
+def _judge_message(endpoint: Endpoint, message: dict[str, Any], usage: Usage) -> None:
+    """Raise CallError where the content or the tool calls of a message, or of a delta, cannot be read."""
+    content, calls = message.get("content"), message.get("tool_calls")
+    if content is not None and not isinstance(content, str | list):
+        raise bad_reply(endpoint, f"a content that is no text but {type(content).__name__}", usage=usage)
+    if calls is not None and not (isinstance(calls, list) and all(isinstance(one, dict) for one in calls)):
+        raise bad_reply(endpoint, "tool calls that are no list of objects", usage=usage)
+
+
+def make_answer(
+    text: str, finish: Any, usage: Usage, note: str, model: Any, seconds: float, first_token: float | None = None
+) -> Answer:
     """An Answer with the reason that its finish_reason and its text give."""
-    finish = finish if isinstance(finish, str) else ""
-    text = _mend(text)
+    finish, text = _words(finish), _mend(text)
     reason = finish if finish in ("content_filter", "length") else "" if text.strip() else "empty"
-    model = model if isinstance(model, str) else ""
-    return Answer(**vars(usage), text=text, finish_reason=finish, reason=reason, model=model, note=note)
+    return Answer(
+        **vars(usage), text=text, finish_reason=finish, reason=reason, seconds=seconds,
+        first_token_seconds=first_token, model=_words(model), note=note,
+    )  # fmt: skip
 
 
 def read_text(content: Any) -> str:
@@ -112,6 +185,11 @@ def read_text(content: Any) -> str:
     return "".join(part["text"] for part in content if isinstance(part, Mapping) and isinstance(part.get("text"), str))
 
 
+def _words(value: Any) -> str:
+    """A text that can be stored, "" for what is no text."""
+    return _mend(value) if isinstance(value, str) else ""
+
+
 def _mend(text: str) -> str:
     """The text with half surrogate pairs joined, or replaced where the other half is missing."""
     try:
@@ -121,42 +199,84 @@ def _mend(text: str) -> str:
     return text
 
 
-class StreamedReply:
-    """The chunks of a streamed completion, put together."""
+Says = Literal["something", "usage", "nothing"]
+"""What an event of a stream is for a client: a chunk, the usage alone, or a sign of life."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+
+class StreamedReply:
+    """What a streamed completion says, judged event by event and, with `keep_text`, put together.
+
+    begun    whether a token has come: anything in a delta beyond its role
+    finish   the finish_reason, "" before; done: whether [DONE] has come
+    usage    what the provider said so far, and a note on it
+    """
+
+    def __init__(self, endpoint: Endpoint, *, keep_text: bool = True) -> None:
         self.endpoint = endpoint
         self.text: list[str] = []
-        self.begun = False
+        self.begun = self.done = False
         self.finish = ""
         self.model = ""
         self.usage = Usage()
         self.note = ""
+        self._keep_text = keep_text
+        self._first: Any = None
+        self._chosen = False
 
-    def add(self, chunk: Any) -> None:
-        """Take one chunk; raises CallError for an error in the middle of the stream."""
-        if not isinstance(chunk, Mapping):
+    def read(self, event: bytes) -> Says:
+        """Take the data of one event. Raises CallError for an error in it, and for what is no chunk."""
+        if event == b"[DONE]":
+            self.done = True
+            return "something"
+        try:
+            chunk = decode_json(event)
+        except ValueError:
+            raise bad_reply(self.endpoint, "a chunk that is no whole JSON", usage=self.usage) from None
+        return self.add(chunk, event)
+
+    def add(self, chunk: Any, event: bytes = b"") -> Says:
+        """Take one chunk, which came as `event`. Raises CallError as `read` does."""
+        if chunk is None:
+            return "nothing"
+        if not isinstance(chunk, dict):
             raise bad_reply(self.endpoint, "a chunk that is no JSON object", usage=self.usage)
-        if isinstance(chunk.get("usage"), Mapping):
-            self.usage, self.note = read_usage(chunk["usage"])
-        raise_error_body(self.endpoint, chunk, self.usage, billed=True)
+        usage, choices = chunk.get("usage"), chunk.get("choices")
+        if usage is not None:
+            self.usage, self.note = read_usage(usage)
+        raise_error_body(self.endpoint, chunk, self.usage, billed=True, raw=event)
+        if choices is None:
+            return "usage" if usage else "nothing"
+        if not isinstance(choices, list):
+            raise bad_reply(self.endpoint, "a chunk whose choices are no list", usage=self.usage)
         self.model = chunk.get("model") or self.model
-        for choice in chunk.get("choices") or ():
+        for choice in choices:
             self._add_choice(choice)
+        return "usage" if usage and not choices else "something"
 
-    def _add_choice(self, choice: Mapping[str, Any]) -> None:
-        raise_error_body(self.endpoint, choice, self.usage, billed=True)
-        self.finish = choice.get("finish_reason") or self.finish
+    def _add_choice(self, choice: Any) -> None:
+        _judge_choice(self.endpoint, choice, self.usage)
         delta = choice.get("delta") or {}
-        said = read_text(delta.get("content")) or read_text(delta.get("refusal"))
-        if said:
-            self.text.append(said)
-        if said or delta.get("reasoning_content") or delta.get("reasoning"):
-            self.begun = True
+        if not isinstance(delta, dict):
+            raise bad_reply(self.endpoint, "a choice whose delta is no object", usage=self.usage)
+        _judge_message(self.endpoint, delta, self.usage)
+        self._first = self._first if self._chosen else choice.get("index")
+        self._chosen = True
+        self.finish = choice.get("finish_reason") or self.finish
+        self.begun = self.begun or any(value for name, value in delta.items() if name != "role")
+        if self._keep_text and choice.get("index") == self._first:
+            self.text.append(read_text(delta.get("content")) or read_text(delta.get("refusal")))
 
-    def answer(self) -> Answer:
-        """The whole reply."""
-        return make_answer("".join(self.text), self.finish, self.usage, self.note, self.model)
+    def end(self) -> None:
+        """Take the end of the stream. Raises CallError where it is no whole reply."""
+        if not self._chosen:
+            raise bad_reply(self.endpoint, "a stream without choices", usage=self.usage)
+        if not (self.done or self.finish):
+            raise self.endpoint.failed("broken_stream", "ended its stream without [DONE]", usage=self.usage)
+
+    def answer(self, seconds: float = 0.0, first_token: float | None = None) -> Answer:
+        """The whole reply, with its times."""
+        text = "".join(self.text)
+        return make_answer(text, self.finish, self.usage, self.note, self.model, seconds, first_token)
 
 
 # --- usage -----------------------------------------------------------------------------------------------------------
@@ -172,9 +292,9 @@ def read_usage(usage: Any) -> tuple[Usage, str]:
 'prompt_tokens was -3')
     """
     if not isinstance(usage, Mapping):
-        return Usage(), ""
+        return Usage(), "" if usage is None else f"usage was {type(usage).__name__}"
     notes: list[str] = []
-    details_in, details_out = _table(usage, "prompt_tokens_details"), _table(usage, "completion_tokens_details")
+    details_in, details_out = inner(usage, "prompt_tokens_details"), inner(usage, "completion_tokens_details")
     tokens_in = _count(usage, "prompt_tokens", notes)
     tokens_out = _count(usage, "completion_tokens", notes)
     cached = _count(details_in, "cached_tokens", notes)
@@ -193,18 +313,13 @@ def read_usage(usage: Any) -> tuple[Usage, str]:
     return Usage(tokens_in, tokens_out, cached, reasoning, _cost(usage, notes)), "; ".join(notes)
 
 
-def _table(usage: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = usage.get(name)
-    return value if isinstance(value, Mapping) else {}
-
-
 def _count(usage: Mapping[str, Any], name: str, notes: list[str]) -> int | None:
     value = usage.get(name)
     if value is None:
         return None
     whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())  # NaN and infinity are not
     if isinstance(value, bool) or not whole or not 0 <= value <= _MOST_TOKENS:
-        notes.append(f"{name} was {str(value)[:20]}")
+        notes.append(f"{name} was {shown(value)[:20]}")
         return None
     return int(value)
 
@@ -215,106 +330,9 @@ def _cost(usage: Mapping[str, Any], notes: list[str]) -> float | None:
     value = value.get("total_cost") if isinstance(value, Mapping) else value
     if value is None:
         return None
-    upstream = _table(usage, "cost_details").get("upstream_inference_cost") if usage.get("is_byok") else None
+    upstream = inner(usage, "cost_details").get("upstream_inference_cost") if usage.get("is_byok") else None
     parts = [value] if upstream is None else [value, upstream]
     if any(isinstance(part, bool) or not isinstance(part, int | float) or not 0 <= part <= _MOST_USD for part in parts):
-        notes.append(f"cost was {' and '.join(str(part)[:20] for part in parts)}")
+        notes.append(f"cost was {' and '.join(shown(part)[:20] for part in parts)}")
         return None
     return float(sum(parts))
-
-
-# --- errors ----------------------------------------------------------------------------------------------------------
-
-
-def bad_reply(endpoint: Endpoint, what: str, *, retryable: bool = True, usage: Usage | None = None) -> CallError:
-    """The error for a reply that cannot be read; it may have been billed."""
-    sentence = f"{endpoint.name} must answer like the OpenAI chat API, got {what}"
-    return CallError(endpoint.hide(sentence), "bad_reply", retryable=retryable, usage=usage, billed=True)
-
-
-def raise_error_body(endpoint: Endpoint, data: Mapping[str, Any], usage: Usage, *, billed: bool) -> None:
-    """Raise the error that a 200 or a chunk of a stream holds, if it does; `billed`: whether a reply had begun."""
-    error = data.get("error")
-    if not error and data.get("finish_reason") != "error":
-        return
-    failed = refusal(endpoint, error_code(data) or 500, data, "")
-    failed.usage = usage if usage != Usage() else None
-    failed.billed = billed
-    raise failed
-
-
-def error_code(data: Any) -> int:
-    """The HTTP status named inside an error body, 0 where there is none."""
-    error = data.get("error") if isinstance(data, Mapping) else None
-    code = error.get("code") if isinstance(error, Mapping) else None
-    number = int(str(code)) if str(code).isdecimal() else 0
-    return number if 400 <= number < 600 else 0
-
-
-def refusal(endpoint: Endpoint, status: int, data: Any, text: str, retry_after: float | None = None) -> CallError:
-    """The error for a status of 400 and above, with what the server said (`data` is the body as JSON, if it is)."""
-    said = endpoint.hide(error_text(data) or text).strip()[:_SHOWN]
-    quoted = f": {said!r}" if said else ""
-    begin = f"{endpoint.name} answered with status {status}"
-    if status in (401, 403):
-        return CallError(f"{begin} (key refused){quoted}; check the key in its environment variable", "auth")
-    if status == 402 or (status == 429 and "insufficient_quota" in str(data)):
-        return CallError(f"{begin} (nothing left to spend){quoted}; add credit at the provider", "payment")
-    if status == 404:
-        return CallError(f"{begin} (not found){quoted}; check the url and the model's name", "not_found")
-    if status == 429:
-        return CallError(f"{begin} (rate limit){quoted}", "rate_limit", retryable=True, retry_after=retry_after)
-    if status == 408:
-        return CallError(f"{begin} (time-out){quoted}", "timeout", retryable=True, retry_after=retry_after)
-    if status >= 500 or status in (409, 425):
-        return CallError(f"{begin}{quoted}", "server", retryable=True, retry_after=retry_after)
-    return CallError(f"{begin}{quoted}; change the request", "bad_request")
-
-
-def error_text(data: Any) -> str:
-    """What a server says went wrong: `error.message`, `error`, `message` or `detail`.
-
-    >>> error_text({"error": {"message": "no such model"}}), error_text({"detail": [1]}), error_text("x")
-    ('no such model', '[1]', '')
-    """
-    if not isinstance(data, Mapping):
-        return ""
-    error = data.get("error") or data.get("message") or data.get("detail") or ""
-    if isinstance(error, Mapping):
-        raw = _table(error, "metadata").get("raw")
-        error = error.get("message") or error.get("type") or error
-        error = f"{error} ({raw})" if raw else error
-    return str(error)
-
-
-def retry_after_seconds(header: str) -> float | None:
-    """Seconds of a Retry-After header (a number or a date); None where there is none or it is neither.
-
-    >>> retry_after_seconds("1.5"), retry_after_seconds("Wed, 21 Oct 2015 07:28:00 GMT"), retry_after_seconds("soon")
-    (1.5, 0.0, None)
-    """
-    try:
-        seconds = float(header)
-    except ValueError:
-        try:
-            when = parsedate_to_datetime(header)
-        except ValueError:
-            return None
-        seconds = (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
-    return max(0.0, seconds) if math.isfinite(seconds) else None
-
-
-def filtered(status: int, data: Any) -> bool:
-    """Whether a refusal is a content filter: Azure and OpenAI say it with 400, OpenRouter with 403."""
-    error = data.get("error") if isinstance(data, Mapping) else None
-    if status not in (400, 403) or not isinstance(error, Mapping):
-        return False
-    metadata = _table(error, "metadata")
-    return str(error.get("code")) in ("content_filter", "content_policy_violation") or bool(
-        metadata.get("flagged_input") or metadata.get("reasons")
-    )
-
-
-def timed(answer: Answer, seconds: float, first_token: float | None = None) -> Answer:
-    """The answer with its times."""
-    return replace(answer, seconds=seconds, first_token_seconds=first_token)

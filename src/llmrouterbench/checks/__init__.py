@@ -1,4 +1,5 @@
 """The public contracts of routers and datasets."""
 
+from llmrouterbench.checks.contract import ContractError as ContractError
 from llmrouterbench.checks.dataset import check_dataset as check_dataset
 from llmrouterbench.checks.router import check_router as check_router

@@ -9,10 +9,13 @@ from typing import Self
 
 from llmrouterbench.calling.calls import Answer, CallError, Endpoint, Request
 from llmrouterbench.calling.client import Client
+from llmrouterbench.calling.prices import Price
+from llmrouterbench.calling.retrying import Paid, complete_with_retries
 from llmrouterbench.collecting._work import ModelWork
 from llmrouterbench.collecting.budget import Budget
 from llmrouterbench.collecting.config import CollectConfig
 from llmrouterbench.collecting.limits import Rate
+from llmrouterbench.collecting.replies_writer import RepliesWriter
 
 
 class PacedClient(Client):
@@ -45,26 +48,20 @@ class PacedClient(Client):
         return answer
 
 
-class BreakOffError(Exception):
-    """A call that is not tried again because the run ends or its budget does; `error` is its last attempt."""
-
-    def __init__(self, error: CallError) -> None:
-        super().__init__(error.reason)
-        self.error = error
-
-
 class PaidCall:
-    """The money of one query while it is tried: a context manager that settles the budget when it ends.
+    """One question with its money: a context manager that settles the budget, and notes the call, when it ends.
 
-    paid      USD of all attempts, to be set before the end; None is unknown and counts as all that was set aside
-    answered  whether there is a reply in the cache
+    most        USD that one attempt costs at most, set aside before it
+    ending      whether the run, or its model, ends: nothing more is tried then
+    broken_off  whether a further attempt was left out because of that, or for want of room in the budget
     """
 
-    def __init__(self, budget: Budget, most: float, ending: Callable[[], bool]) -> None:
-        self._budget, self._most, self._ending = budget, most, ending
-        self._reserved = most
-        self.paid: float | None = None
-        self.answered = False
+    def __init__(self, budget: Budget, most: float, writer: RepliesWriter, ending: Callable[[], bool]) -> None:
+        self.broken_off = False
+        self._budget, self._most, self._writer, self._ending = budget, most, writer, ending
+        self._reserved = 0.0
+        self._begun = False
+        self._paid: float | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -72,24 +69,35 @@ class PaidCall:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._budget.settle(self._reserved, self._reserved if self.paid is None else self.paid)
+        if not self._begun:
+            return
+        self._budget.settle(self._reserved, self._reserved if self._paid is None else self._paid)
+        if error is None:
+            self._writer.call(b"-")
 
-    def waits(self, error: CallError, seconds: float) -> None:
-        """Before another attempt: what the failed one may have cost stays set aside, the next one needs its own.
+    async def pay(self, client: Client, endpoint: Endpoint, request: Request, price: Price | None) -> Paid:
+        """The answer of the model, with retries. Raises CallError; NoRoomError before the first attempt."""
+        if not await self._budget.reserve(self._most):
+            raise NoRoomError
+        self._begun, self._reserved = True, self._most
+        self._writer.call(b"+")
+        try:
+            paid = await complete_with_retries(client, endpoint, request, price=price, on_wait=self._wait)
+        except CallError as error:
+            self._paid = error.cost
+            raise
+        self._paid = paid.cost
+        return paid
 
-        Raises BreakOffError where the run is ending or the budget has no room.
-        """
+    def _wait(self, error: CallError, seconds: float) -> None:
+        """Before another attempt: what the failed one may have cost stays set aside, the next one needs its own."""
         room = not error.billed or self._budget.try_reserve(self._most)
         if room and error.billed:
             self._reserved += self._most
         if self._ending() or not room:
-            raise BreakOffError(error)
+            self.broken_off = True
+            raise error
 
 
-def add_cost(one: float | None, other: float | None) -> float | None:
-    """The sum of two costs in USD, None where one is unknown.
-
-    >>> add_cost(0.5, 0.25), add_cost(0.5, None)
-    (0.75, None)
-    """
-    return None if one is None or other is None else one + other
+class NoRoomError(Exception):
+    """The budget has no room for another call."""

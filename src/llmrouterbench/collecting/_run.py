@@ -1,4 +1,4 @@
-"""One run of a collection: workers on every endpoint, the keys under way, and why it stops."""
+"""One run of a collection: workers on every endpoint, and why it stops."""
 
 from __future__ import annotations
 
@@ -9,23 +9,22 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Literal, TypeVar
+from functools import partial
+from typing import Literal
 
-from llmrouterbench.calling.cache import Cache, answer_of, key, record_of
-from llmrouterbench.calling.calls import Answer, CallError, Request
+from llmrouterbench.calling.asking import AskedElsewhereError, ask_once, reply_of
+from llmrouterbench.calling.cache import Cache, key
+from llmrouterbench.calling.cache.leases import Leases
+from llmrouterbench.calling.calls import CallError
 from llmrouterbench.calling.client import Client
-from llmrouterbench.calling.prices import cost
-from llmrouterbench.calling.retrying import complete_with_retries
-from llmrouterbench.collecting._calls import BreakOffError, PacedClient, PaidCall, add_cost
+from llmrouterbench.calling.retrying import Paid
+from llmrouterbench.collecting._calls import NoRoomError, PacedClient, PaidCall
 from llmrouterbench.collecting._work import Job, ModelWork, Progress
 from llmrouterbench.collecting.budget import Budget
 from llmrouterbench.collecting.config import CollectConfig
 from llmrouterbench.collecting.replies_writer import RepliesWriter
-from llmrouterbench.replies import Reply
+from llmrouterbench.shown import Shown
 
-LEASE_SECONDS = 60.0
-"""A query that is being asked is nobody else's for so long; renewed while the call runs."""
 GRACE_SECONDS = 30.0
 """Time for calls under way after the first Ctrl-C."""
 TICK_SECONDS = 0.25
@@ -46,11 +45,10 @@ A model that has answered may still refuse a query that is too long or moderated
 STOP_OTHERWISE: Stop = ("model", 20, 50)
 
 Tell = Callable[[Sequence[Progress]], None]
-T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Summary:
+@dataclass(frozen=True, repr=False)
+class Summary(Shown):
     """What a run did, model by model. `why` says why it ended early.
 
     spent      USD of this run's calls; `unpriced` counts replies of unknown cost
@@ -73,7 +71,7 @@ class Summary:
 
 
 class Run:
-    """One run: workers, the keys under way, and why it stops."""
+    """One run: its workers, and why it stops."""
 
     def __init__(
         self,
@@ -83,13 +81,11 @@ class Run:
         cache: Cache,
         budget: Budget,
         *,
-        remote: bool,
         tell: Tell | None,
     ) -> None:
-        self._config, self._models, self._writer, self._cache = config, models, writer, cache
-        self._budget, self._remote = budget, remote
+        self._config, self._models, self._writer, self._budget = config, models, writer, budget
+        self._leases = Leases(cache, writer.owner)
         self._tell = tell or (lambda progress: None)
-        self._keys: set[str] = set()
         self._changed = {model.endpoint.name: asyncio.Event() for model in models}
         self._why = ""
         self._interrupted = False
@@ -136,14 +132,9 @@ class Run:
     # --- time and signals
 
     async def _tick(self) -> None:
-        renewed = time.monotonic()
         while True:
             await asyncio.sleep(TICK_SECONDS)
             self._show()
-            if time.monotonic() - renewed > LEASE_SECONDS / 4:
-                renewed = time.monotonic()
-                for name in list(self._keys):
-                    await self._cached(self._cache.claim, name, self._writer.owner, LEASE_SECONDS)
 
     def _show(self) -> None:
         seconds = time.monotonic() - self._started
@@ -190,112 +181,41 @@ class Run:
                 changed.set()
 
     async def _answer(self, client: Client, model: ModelWork, job: Job) -> None:
-        """One query: from the cache, from the model, or later when somebody else is asking it."""
+        """One query: from the cache, from the model within the budget, or later when somebody else is asking it."""
         request = model.request(job.prompted)
+        most = 0.0 if self._budget.limit is None else model.most(job.prompted)
         name = key(request, model.endpoint.url)
-        if name in self._keys:
-            model.defer(job)
-            return
-        self._keys.add(name)
-        try:
-            if await self._cached(self._cache.claim, name, self._writer.owner, LEASE_SECONDS):
-                await self._ask_leased(client, model, job, request, name)
-            elif record := await self._cached(self._cache.get, name):
-                self._record(model, job, answer_of(record), attempts=0, paid=record["cost"], name=name)
-                await asyncio.sleep(0)
-            else:
-                model.defer(job)
-        finally:
-            self._keys.discard(name)
 
-    async def _ask_leased(self, client: Client, model: ModelWork, job: Job, request: Request, name: str) -> None:
-        """Ask the model; the lease ends with the record in the cache, or is given back without one."""
-        recorded = False
-        try:
-            recorded = await self._ask(client, model, job, request, name)
-        finally:
-            if not recorded:
-                await self._cached(self._cache.release, name, self._writer.owner)
+        def record(outcome: Paid | CallError) -> None:
+            reply = reply_of(
+                outcome, dataset=job.dataset, item=job.prompted.item.id, model=model.config.name, key=name
+            )  # fmt: skip
+            self._writer.append(reply)
+            model.count(reply)
 
-    async def _ask(self, client: Client, model: ModelWork, job: Job, request: Request, name: str) -> bool:
-        """Ask the model, with retries, within the budget; whether there is a reply in the cache now."""
-        most = model.most(job.prompted)
-        if not await self._budget.reserve(most):
-            self._stop(
-                f"the budget of ${self._budget.limit:g} has no room for the next call,"
-                f" ${self._budget.spent:.4f} of it is spent"
-            )
-            return False
-        self._writer.call(b"+")
-        with PaidCall(self._budget, most, lambda: bool(self._why or model.progress.stopped)) as call:
+        with PaidCall(self._budget, most, self._writer, lambda: bool(self._why or model.progress.stopped)) as call:
             try:
-                await self._try(call, client, model, job, request, name)
+                asked = partial(call.pay, client, model.endpoint, request, model.price)
+                paid = await ask_once(self._leases, name, request, asked, keep=record)
+            except AskedElsewhereError:
+                model.defer(job)
+            except NoRoomError:
+                self._stop(
+                    f"the budget of ${self._budget.limit:g} has no room for the next call,"
+                    f" ${self._budget.spent:.4f} of it is spent"
+                )
             except CallError as error:
-                call.paid = error.cost
-                self._fail(model, job, error, name)
-            except BreakOffError as stopped:
-                call.paid = stopped.error.cost
-                if call.paid != 0.0:
-                    self._fail(model, job, stopped.error, name)
-        self._writer.call(b"-")
-        return call.answered
+                if not call.broken_off or error.cost != 0.0:
+                    record(error)
+                    self._give_up(model, error)
+            else:
+                if paid.attempts:
+                    model.refusals, model.answered = 0, True
+                else:
+                    await asyncio.sleep(0)  # others get their turn among replies from the cache
 
-    async def _try(
-        self, call: PaidCall, client: Client, model: ModelWork, job: Job, request: Request, name: str
-    ) -> None:
-        """All attempts; a reply goes to the cache and to the folder, to the folder even where the cache fails."""
-        answer, attempts, before = await complete_with_retries(
-            client, model.endpoint, request, price=model.price, on_wait=call.waits
-        )
-        call.paid = add_cost(cost(answer, model.price), before)
-        try:
-            await self._cached(self._cache.put, name, record_of(answer, request.model, call.paid))
-            call.answered = True
-        finally:
-            self._record(model, job, answer, attempts=attempts, paid=call.paid, name=name)
-
-    def _record(
-        self, model: ModelWork, job: Job, answer: Answer, *, attempts: int, paid: float | None, name: str
-    ) -> None:
-        """Write a good reply and count it."""
-        reply = Reply(
-            dataset=job.dataset,
-            item=job.prompted.item.id,
-            model=model.config.name,
-            text=answer.text,
-            reason=answer.reason,
-            tokens_in=answer.tokens_in,
-            tokens_out=answer.tokens_out,
-            tokens_cached=answer.tokens_cached,
-            tokens_reasoning=answer.tokens_reasoning,
-            cost=paid,
-            seconds=answer.seconds,
-            first_token_seconds=answer.first_token_seconds,
-            attempts=attempts,
-            key=name,
-            at=_now(),
-        )
-        self._writer.append(reply)
-        model.count(reply)
-        if attempts:
-            model.refusals, model.answered = 0, True
-
-    def _fail(self, model: ModelWork, job: Job, error: CallError, name: str) -> None:
-        """Write a failed call, and give up what refuses again and again."""
-        reply = Reply(
-            dataset=job.dataset,
-            item=job.prompted.item.id,
-            model=model.config.name,
-            text="",
-            status="failed",
-            reason=error.reason,
-            cost=error.cost,
-            attempts=error.attempts,
-            key=name,
-            at=_now(),
-        )
-        self._writer.append(reply)
-        model.count(reply)
+    def _give_up(self, model: ModelWork, error: CallError) -> None:
+        """Stop what refuses again and again."""
         scope, before, after = STOPS.get(error.kind, STOP_OTHERWISE)
         model.refusals += 1
         if model.refusals < (after if model.answered else before):
@@ -303,14 +223,6 @@ class Run:
         for other in self._models:
             if other is model or (scope == "endpoint" and other.endpoint.name == model.endpoint.name):
                 other.progress.stopped = other.progress.stopped or error.reason
-
-    async def _cached(self, call: Callable[..., T], *arguments: Any) -> T:
-        """A call of the cache; one over the network must not hold the others up."""
-        return await asyncio.to_thread(call, *arguments) if self._remote else call(*arguments)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

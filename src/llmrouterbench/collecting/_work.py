@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -15,18 +14,15 @@ import numpy as np
 import polars as pl
 
 from llmrouterbench.calling.calls import Endpoint, Request, Usage
-from llmrouterbench.calling.prices import Price, cost, price
-from llmrouterbench.collecting.config import CollectConfig, DatasetConfig, EndpointConfig, PoolModel
+from llmrouterbench.calling.prices import CHARACTERS_PER_TOKEN, GUESSED_TOKENS_OUT, Price, cost, price
+from llmrouterbench.collecting.config import CollectConfig, DatasetConfig, PoolModel
 from llmrouterbench.collecting.limits import Window
-from llmrouterbench.collecting.replies_store import Prompted, Tally, reply_lines, tally_lines
+from llmrouterbench.collecting.replies_store import Prompted, Tally, last_lines, reply_lines, tally_lines
 from llmrouterbench.replies import Reply
 from llmrouterbench.table import IntArray
 
 MISSING, OK, FAILED = 0, 1, 2
 DEFER_SECONDS = 0.1
-CHARACTERS_PER_TOKEN = 4
-GUESSED_TOKENS_OUT = 1000
-"""Output tokens a reply, for a model without replies and without max_tokens."""
 IMAGE_TOKENS = 4000
 """Taken for an image when a cost is bounded."""
 OPEN_END_TOKENS = 32_768
@@ -89,7 +85,7 @@ class ModelWork:
 
     def __post_init__(self) -> None:
         self.answered = self.progress.ok > 0
-        self._template = request_template(self.config)
+        self._template = self.config.request()
         self._jobs = self.jobs()
         self._next = next(self._jobs, None)
         self._deferred: deque[tuple[float, Job]] = deque()
@@ -126,7 +122,7 @@ class ModelWork:
 
     def request(self, prompted: Prompted) -> Request:
         """The request for one query."""
-        return replace(self._template, messages=messages(self.config.system, prompted))
+        return replace(self._template, messages=(*self._template.messages, user_message(prompted)))
 
     def most(self, prompted: Prompted) -> float:
         """USD that one call costs at most: a token a byte in, max_tokens out. 0 where the price is not known."""
@@ -174,43 +170,12 @@ def in_turn(streams: Iterable[Iterator[Job]]) -> Iterator[Job]:
             waiting.append(stream)
 
 
-def request_template(model: PoolModel) -> Request:
-    """The request of a model without its messages."""
-    return Request(
-        endpoint=model.endpoint,
-        model=model.sent_name,
-        temperature=model.temperature,
-        top_p=model.top_p,
-        max_tokens=model.max_tokens,
-        reasoning_effort=model.reasoning_effort,
-        provider=model.provider,
-        extra=model.extra_body,
-        stream=model.stream,
-    )
-
-
-def messages(system: str, prompted: Prompted) -> tuple[dict[str, Any], ...]:
-    """System prompt, if any, and the query; images of an item go before its text as content parts."""
+def user_message(prompted: Prompted) -> dict[str, Any]:
+    """The query; images of an item go before its text as content parts."""
     images = prompted.item.details.get("images") or ()
     parts = [{"type": "image_url", "image_url": {"url": image}} for image in images]
     content: Any = [*parts, {"type": "text", "text": prompted.prompt}] if parts else prompted.prompt
-    first = ({"role": "system", "content": system},) if system else ()
-    return (*first, {"role": "user", "content": content})
-
-
-def make_endpoint(name: str, config: EndpointConfig, *, key_needed: bool = True) -> Endpoint:
-    """The endpoint with its key from the environment. Raises ValueError where the variable is not set."""
-    key = os.environ.get(config.key_env, "") if config.key_env else ""
-    if config.key_env and not key and key_needed:
-        raise ValueError(f"endpoint {name!r}: the environment variable {config.key_env} must hold its key, got nothing")
-    return Endpoint(
-        name=name,
-        url=config.url,
-        key=key if key_needed else "",
-        timeout=config.timeout,
-        concurrency=config.concurrency,
-        transport=config.transport,
-    )
+    return {"role": "user", "content": content}
 
 
 def load_questions(config: DatasetConfig) -> tuple[str, list[Prompted]]:
@@ -253,23 +218,27 @@ class Entrant(NamedTuple):
 def load_pool(config: CollectConfig, *, key_needed: bool = True) -> list[Entrant]:
     """Every model of the pool. Raises ValueError for a key that is not set."""
     endpoints = {
-        name: make_endpoint(name, one, key_needed=key_needed)
+        name: one.endpoint(name, key_needed=key_needed)
         for name, one in config.endpoints.items()
         if any(model.endpoint == name for model in config.models)
     }
-    out = []
-    for model in config.models:
-        own = {model.sent_name: model.price.model_dump()} if model.price else None
-        endpoint = endpoints[model.endpoint]
-        out.append(Entrant(model, endpoint, price(model.sent_name, endpoint, own)))
-    return out
+    at = [(model, endpoints[model.endpoint]) for model in config.models]
+    return [Entrant(model, endpoint, price(model.sent_name, endpoint, model.price)) for model, endpoint in at]
 
 
-def load_work(entrant: Entrant, questions: Questions, folder: Path, *, retry_failed: bool = True) -> ModelWork:
-    """What a model has to do, by what the folder holds of it now."""
-    lines = {name: reply_lines(folder, name, entrant.config.name) for name in questions}
+def load_work(
+    entrant: Entrant,
+    questions: Questions,
+    folder: Path,
+    *,
+    retry_failed: bool = True,
+    changed: Mapping[str, Collection[str]] | None = None,
+) -> ModelWork:
+    """What a model has to do, by what the folder holds of it now; replies to items that `changed` do not count."""
+    without = changed or {}
+    lines = {name: reply_lines(folder, name, entrant.config.name, without.get(name, ())) for name in questions}
     todo = {name: _states(lines[name], questions[name]) for name in questions}
-    sums = [tally_lines(one) for one in lines.values()]
+    sums = [tally_lines(lines[name], [entry.item.id for entry in asked]) for name, asked in questions.items()]
     return ModelWork(
         config=entrant.config,
         endpoint=entrant.endpoint,
@@ -284,7 +253,8 @@ def load_work(entrant: Entrant, questions: Questions, folder: Path, *, retry_fai
 
 def _states(lines: pl.DataFrame, prompted: Sequence[Prompted]) -> IntArray:
     """Missing, ok or failed (n,) for every item."""
-    last = dict(zip(lines["item"], lines["status"] == "ok", strict=True))
+    counted = last_lines(lines)
+    last = dict(zip(counted["item"], counted["status"] == "ok", strict=True))
     codes = {None: MISSING, True: OK, False: FAILED}
     return np.array([codes[last.get(entry.item.id)] for entry in prompted], dtype=np.int8)
 

@@ -17,42 +17,22 @@ from urllib.parse import urlsplit
 import orjson
 from pydantic import Field, model_validator
 
+from llmrouterbench.calling.calls import Request
+from llmrouterbench.calling.config import ProviderConfig
+from llmrouterbench.calling.prices import PriceConfig
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.strict import Count, Name, Positive, Strict, each_once, parse_strict, read_yaml
 
 
-class EndpointConfig(Strict):
-    """Where requests go, how many at once and a minute, and the seconds after which a call is given up.
+class EndpointConfig(ProviderConfig):
+    """A provider of a collection, with the requests and tokens that it takes a minute.
 
-    key_env is the environment variable with the key, "" for a server without one. url may be left out for litellm.
+    url may be left out for litellm, which speaks the protocols of other providers.
     """
 
     url: str = ""
-    key_env: str = ""
-    concurrency: Count = 32
     requests_per_minute: Positive | None = None
     tokens_per_minute: Positive | None = None
-    timeout: Positive = 600.0
-    transport: Literal["http", "litellm"] = "http"
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        parts = urlsplit(self.url)
-        if self.transport == "litellm" and not self.url:
-            return self
-        if parts.scheme not in ("http", "https") or not parts.netloc:
-            raise ValueError(f"url must start with http:// or https://, got {self.url!r}")
-        if "@" in parts.netloc:
-            raise ValueError("url must not hold a user name or password; name the variable of the key in key_env")
-        return self
-
-
-class PriceConfig(Strict):
-    """USD per million tokens, for models that no price table knows."""
-
-    input: Annotated[float, Field(ge=0)]
-    output: Annotated[float, Field(ge=0)]
-    cached_input: Annotated[float, Field(ge=0)] | None = None
 
 
 class PoolModel(Strict):
@@ -79,6 +59,21 @@ class PoolModel(Strict):
     def sent_name(self) -> str:
         """The model's name at the endpoint."""
         return self.api_model or self.name
+
+    def request(self) -> Request:
+        """Its request, without the query's messages."""
+        return Request(
+            endpoint=self.endpoint,
+            model=self.sent_name,
+            messages=({"role": "system", "content": self.system},) if self.system else (),
+            temperature=self.temperature,
+            top_p=self.top_p,
+            max_tokens=self.max_tokens,
+            reasoning_effort=self.reasoning_effort,
+            provider=self.provider,
+            extra=self.extra_body,
+            stream=self.stream,
+        )
 
     def fingerprint(self, url: str) -> str:
         """Hash of all that can change its replies; prices and limits cannot."""

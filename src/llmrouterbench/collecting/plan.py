@@ -9,15 +9,9 @@ from typing import Literal
 
 from llmrouterbench.calling.cache import Cache, key, open_cache
 from llmrouterbench.calling.calls import Usage
-from llmrouterbench.calling.prices import cost
-from llmrouterbench.collecting._work import (
-    CHARACTERS_PER_TOKEN,
-    IMAGE_TOKENS,
-    ModelWork,
-    load_all_questions,
-    load_pool,
-    load_work,
-)
+from llmrouterbench.calling.prices import CHARACTERS_PER_TOKEN, cost
+from llmrouterbench.collecting._work import IMAGE_TOKENS, ModelWork, load_all_questions, load_pool, load_work
+from llmrouterbench.collecting.changes import asked_otherwise
 from llmrouterbench.collecting.collect import cache_address
 from llmrouterbench.collecting.config import CollectConfig
 
@@ -50,7 +44,9 @@ def plan(config: CollectConfig, *, retry_failed: bool = True) -> list[PlanRow]:
     """
     questions = load_all_questions(config)
     pool = load_pool(config, key_needed=False)
-    models = [load_work(one, questions, Path(config.out), retry_failed=retry_failed) for one in pool]
+    folder = Path(config.out)
+    changed = asked_otherwise(folder, questions)
+    models = [load_work(one, questions, folder, retry_failed=retry_failed, changed=changed) for one in pool]
     address = cache_address(config)
     if "://" not in address and not Path(address).is_file():
         return [_row(model, None) for model in models]

@@ -14,12 +14,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import orjson
 import polars as pl
 
-from llmrouterbench.collecting.replies_store import Prompted, file_stem, read_items, read_replies, read_replies_manifest
+from llmrouterbench.collecting.replies_store import (
+    Prompted,
+    file_stem,
+    pool_of,
+    read_items,
+    read_replies,
+    read_replies_manifest,
+    stored_datasets,
+)
 from llmrouterbench.files import new_folder
 from llmrouterbench.replies import Reply, Score
 
@@ -53,12 +60,11 @@ def write_replies_release(
 
     Items without a reply are left out. Raises FileExistsError where `to` is there and `overwrite` is off.
     """
-    models = read_replies_manifest(folder)["models"]
+    models = pool_of(read_replies_manifest(folder))
     stamp = datetime.now(UTC).strftime("%Y%m%d_%H%M%S")
     counts = {"files": 0, "records": 0, "failed": 0, "unscored": 0}
     with new_folder(to, overwrite) as partial:
-        for path in sorted(folder.glob("items/*.jsonl")):
-            dataset = unquote(path.stem)
+        for dataset in stored_datasets(folder):
             parts = _by_subset(read_items(folder, dataset))
             for model in models:
                 replies = read_replies(folder, dataset, model)

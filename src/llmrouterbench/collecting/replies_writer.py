@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import uuid
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Literal, Self
+from urllib.parse import unquote
 
 import orjson
+import polars as pl
 
 from llmrouterbench.collecting._folder_lock import FolderLock
 from llmrouterbench.collecting.replies_store import (
@@ -18,11 +20,19 @@ from llmrouterbench.collecting.replies_store import (
     LOCK,
     REPLY_COLUMNS,
     SCHEMA,
+    TAKEN_BACK,
+    Edits,
     Prompted,
+    edits,
+    item_line,
     items_path,
-    read_items,
+    last_lines,
+    left_path,
+    read_item_lines,
     read_replies_manifest,
     replies_path,
+    reply_lines,
+    stored_datasets,
 )
 from llmrouterbench.files import say_disk_full, write_bytes, write_json
 from llmrouterbench.replies import Reply
@@ -85,25 +95,41 @@ class RepliesWriter:
         }
         write_json(path, manifest)
 
-    def write_items(self, dataset: str, prompted: Iterable[Prompted]) -> None:
-        """Write the items of a dataset as they are now; those it no longer has are kept, for their replies.
+    def write_questions(self, questions: Mapping[str, Sequence[Prompted]]) -> None:
+        """Make the items of every dataset those that are asked now.
 
-        Raises ValueError when an item that was there has another prompt now.
+        Replies to a question that is asked otherwise now are taken back; items and datasets that are no longer asked
+        leave the folder's items, and their replies stay.
         """
-        path = items_path(self.folder, dataset)
-        given = {entry.item.id: entry for entry in prompted}
-        before = {entry.item.id: entry for entry in read_items(self.folder, dataset)} if path.is_file() else {}
-        for name, entry in before.items():
-            if name in given and given[name].prompt != entry.prompt:
-                raise ValueError(
-                    f"{path}: item {name!r} was collected with another prompt than dataset {dataset!r} has now;"
-                    " collect into another folder"
-                )
-        whole = {**before, **given}
-        rows = (orjson.dumps({**vars(entry.item), "prompt": entry.prompt}) + b"\n" for entry in whole.values())
-        lines = b"".join(rows)
-        if not path.is_file() or path.read_bytes() != lines:
-            write_bytes(path, lines)
+        for dataset in dict.fromkeys((*questions, *stored_datasets(self.folder))):
+            asked = questions.get(dataset, ())
+            changed = edits(self.folder, dataset, asked)
+            if changed:
+                self._write_items(dataset, asked, changed)
+
+    def _write_items(self, dataset: str, asked: Sequence[Prompted], changed: Edits) -> None:
+        """Replies first, then items that leave, then those that stay: a kill leaves no reply to another question."""
+        path, left = items_path(self.folder, dataset), left_path(self.folder, dataset)
+        self._take_back(dataset, changed.otherwise)
+        if changed.left:
+            self._write(left, (*read_item_lines(left), *read_item_lines(path)))
+        if asked:
+            self._write(path, asked)
+        else:
+            path.unlink()
+
+    def _write(self, path: Path, items: Iterable[Prompted]) -> None:
+        """One line an item; of two with the same id the later one."""
+        write_bytes(path, b"".join(map(item_line, {entry.item.id: entry for entry in items}.values())))
+
+    def _take_back(self, dataset: str, items: Collection[str]) -> None:
+        """Append to every model's replies that those to these items no longer count."""
+        for path in sorted(replies_path(self.folder, dataset, "").parent.glob("*.jsonl")) if items else ():
+            model = unquote(path.stem)
+            last = last_lines(reply_lines(self.folder, dataset, model))
+            for item in last.filter(pl.col("item").is_in(list(items)))["item"]:
+                self.append(Reply(dataset, item, model, "", "failed", TAKEN_BACK, cost=0.0, attempts=0))
+        self._sync()
 
     def call(self, mark: Literal[b"+", b"-"]) -> None:
         """Note that a call was sent (+) or ended (-)."""
@@ -135,12 +161,16 @@ class RepliesWriter:
         try:
             for file in self._open.values():
                 file.close()
-            for path in self._touched:
-                with path.open("rb+") as file:
-                    os.fsync(file.fileno())
+            self._sync()
         finally:
             self._calls.close()
             self._lock.release()
+
+    def _sync(self) -> None:
+        """Bring appended replies to the disk."""
+        for path in self._touched:
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
 
 
 def _in_flight(log: bytes) -> int:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+from llmrouterbench.numerals import Show, count
 
 messages = Console(stderr=True)
 tables = Console()
@@ -48,25 +49,25 @@ def progress_bar() -> Iterator[Callable[[str, int, int | None], None]]:
         yield tell
 
 
-def show_pairs(title: str, pairs: dict[str, Any]) -> None:
-    """A table of names and values."""
-    table = Table(title=title, show_header=False, title_justify="left")
+def show_pairs(title: str, pairs: Mapping[str, str | int]) -> None:
+    """A table of names and values; whole numbers are counts."""
+    table = Table(title=escape(title), show_header=False, title_justify="left")
     for key, value in pairs.items():
-        table.add_row(key.replace("_", " "), f"{value:,.2f}" if isinstance(value, float) else str(value))
+        table.add_row(escape(key.replace("_", " ")), escape(value) if isinstance(value, str) else count(value))
     tables.print(table)
 
 
-def show_matrix(title: str, rows: dict[str, dict[str, float]], form: str, width: int = 8) -> None:
+def show_matrix(title: str, rows: dict[str, dict[str, float]], show: Show, width: int = 8) -> None:
     """A wide table in slices that fit a terminal, the last column in every slice's end."""
     columns = list(next(iter(rows.values()))) if rows else []
     for start in range(0, len(columns), width):
         part = columns[start : start + width]
-        table = Table(title=title if start == 0 else f"{title} (continued)", title_justify="left")
+        table = Table(title=escape(title if start == 0 else f"{title} (continued)"), title_justify="left")
         table.add_column("model")
         for column in part:
-            table.add_column(column, justify="right")
+            table.add_column(escape(column), justify="right")
         for row, values in rows.items():
-            table.add_row(row, *("-" if math.isnan(values[c]) else form.format(values[c]) for c in part))
+            table.add_row(escape(row), *(show(values[column]) for column in part))
         tables.print(table)
 
 
@@ -79,5 +80,5 @@ def show_rows(title: str, rows: list[dict[str, Any]], json: bool) -> None:
     for column in rows[0]:
         table.add_column(column)
     for row in rows:
-        table.add_row(*(str(value or "") for value in row.values()))
+        table.add_row(*("" if value is None else escape(str(value)) for value in row.values()))
     tables.print(table)

@@ -86,7 +86,7 @@ def bench(
     from llmrouterbench.benching.bench import bench as run_bench
     from llmrouterbench.benching.bench import router_entries, split_of
     from llmrouterbench.benching.executors import known_backend
-    from llmrouterbench.embedders.vectors import make_embedder
+    from llmrouterbench.embedders import make_embedder
 
     specs = router_specs(routers)
     usage(lambda: router_entries(specs))

@@ -150,8 +150,11 @@ def _dollars(known: float, unpriced: int) -> str:
 def _show_plan(config: CollectConfig, retry_failed: bool, json: bool) -> None:
     from dataclasses import asdict
 
+    from llmrouterbench.collecting.collect import changes, load_all_questions
     from llmrouterbench.collecting.plan import plan
 
+    for sentence in changes(config, load_all_questions(config)):
+        say(sentence)
     rows = plan(config, retry_failed=retry_failed)
     known = sum(row.cost for row in rows if row.cost is not None)
     unknown = [row.model for row in rows if row.cost is None and row.to_ask]
@@ -175,10 +178,13 @@ def _show_plan(config: CollectConfig, retry_failed: bool, json: bool) -> None:
 
 
 def _collect(config: CollectConfig, budget: float | None, retry_failed: bool, release: Path | None, json: bool) -> None:
-    from llmrouterbench.collecting.collect import collect
+    from llmrouterbench.collecting.collect import changes, collect, load_all_questions
 
+    questions = load_all_questions(config)
+    for sentence in changes(config, questions):
+        say(sentence)
     with live() as tell:
-        done = collect(config, budget=budget, retry_failed=retry_failed, tell=tell)
+        done = collect(config, questions, budget=budget, retry_failed=retry_failed, tell=tell)
     facts: dict[str, Any] = {"folder": config.out, **facts_of(done)}
     if release is not None:
         from llmrouterbench.collecting.replies_release import write_replies_release

@@ -15,6 +15,7 @@ from llmrouterbench.commands.app import (
     Json,
     SettingName,
     app,
+    known,
     load,
     usage,
     words,
@@ -37,29 +38,21 @@ def export(
     json: Json = False,
 ) -> None:
     """Write the input files that a method's official code reads: same data, same split, no glue."""
-    from llmrouterbench.embedders.vectors import cache_folder, embed_queries, make_embedder
-    from llmrouterbench.exporters import check_method, export_inputs
-    from llmrouterbench.splits import load_split, make_split
+    from llmrouterbench.api import export as write
+    from llmrouterbench.embedders import make_embedder
+    from llmrouterbench.exporters import check_method
+    from llmrouterbench.splits import KINDS
 
-    entry = usage(lambda: check_method(method))
+    usage(lambda: check_method(method))
     tool = usage(lambda: make_embedder(embedder))
     strong_weak = usage(lambda: _pair(pair))
+    if not split.endswith(".json"):
+        usage(lambda: known("split", split, list(KINDS)))
     outcomes, _ = load(folder, setting)
-    from_file = split.endswith(".json")
-    made = load_split(Path(split), outcomes) if from_file else usage(lambda: make_split(outcomes, seed, kind=split))
-    vectors = embed_queries(outcomes, tool, made.train, cache=cache_folder())[0] if entry.embedding else None
-    facts = export_inputs(
-        outcomes,
-        made,
-        method,
-        to,
-        seed=seed,
-        embedding=vectors,
-        embed=tool.embed if entry.embedding else None,
-        pair=strong_weak,
-        models=list(words(models)) or None,
+    facts = write(
+        outcomes, method, to, seed=seed, split=split, embedder=tool, pair=strong_weak, models=words(models),
         overwrite=overwrite,
-    )
+    )  # fmt: skip
     if json:
         print_json(facts)
     else:

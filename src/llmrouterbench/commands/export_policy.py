@@ -10,6 +10,7 @@ import typer
 
 from llmrouterbench.commands._terminal import print_json, say
 from llmrouterbench.commands.app import Json, SettingName, app, known, load, usage
+from llmrouterbench.numerals import count, interval, percent
 
 FORMATS = ["vllm-sr"]
 
@@ -29,18 +30,16 @@ def export_policy(
     """Write a policy as example queries for a router that knows no other; say how near that comes to the policy."""
     import yaml
 
+    from llmrouterbench.api import export_policy as express
     from llmrouterbench.files import write_bytes
-    from llmrouterbench.production.fitted import FittedRouter
-    from llmrouterbench.production.policy_export import export_policy as export
     from llmrouterbench.production.serving_policy import ServingPolicy
 
     usage(lambda: known("format", format, FORMATS))
     chosen = str(usage(lambda: ServingPolicy.parse(policy))) if policy else None
     if to.exists() and not overwrite:
         raise FileExistsError(f"{to} must not exist yet, got a file there; choose another or --overwrite")
-    router = FittedRouter.load(router_dir)
     table, _ = load(outcomes, setting)
-    made = export(router, table.pool, chosen, examples=examples)
+    made = express(router_dir, table, chosen, examples=examples)
     text = yaml.safe_dump(made.config, sort_keys=False, allow_unicode=True, width=1000)
     write_bytes(to, text.encode())
     facts = {name: value for name, value in asdict(made).items() if name != "config"}
@@ -48,10 +47,8 @@ def export_policy(
         print_json({"file": str(to), "simulated": table.simulated, **facts})
         return
     mark = "SIMULATED data: " if table.simulated else ""
-    share, loss = made.agreement, made.loss
     say(
-        f"{mark}on {made.held_out:,} other queries the nearest example agrees with the policy on"
-        f" {100 * share.value:.1f} % [{100 * share.low:.1f}, {100 * share.high:.1f}] and loses"
-        f" {100 * loss.value:.1f} points of AvgAcc [{100 * loss.low:.1f}, {100 * loss.high:.1f}]"
+        f"{mark}on {count(made.held_out)} other queries the nearest example agrees with the policy on"
+        f" {interval(made.agreement, percent, ' %')} and loses {interval(made.loss, percent, ' points of AvgAcc')}"
     )
     say(f"{to}: {sum(made.examples.values())} examples of {len(made.examples)} models; fill in their addresses")

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from math import isfinite
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import typer
 
 from llmrouterbench.commands._terminal import print_json, say, show_lines, tables
 from llmrouterbench.commands.app import Json, SettingName, app, load, usage
+from llmrouterbench.numerals import count, interval, number, percent, seconds, usd
+from llmrouterbench.stats import Interval
 
 if TYPE_CHECKING:
     from llmrouterbench.production.fitted import FittedRouter
     from llmrouterbench.production.promises import Promise
-    from llmrouterbench.stats import Interval
     from llmrouterbench.table import Outcomes
 
 RouterDir = Annotated[Path, typer.Argument(help="A folder that `fit` made.")]
@@ -60,7 +62,7 @@ def fit(
     outcomes, _ = load(folder, setting)
     usage(lambda: settings.check(outcomes.pool.models))
     fitted = make(outcomes, settings, say=lambda what: say(f"{what} ..."))
-    fitted.save(to, overwrite=overwrite)
+    _save(fitted, to, overwrite=overwrite)
     promised = promises(fitted, usual_policies(fitted))
     if json:
         print_json({"folder": str(to), **fitted.facts, "policies": [one.to_dict() for one in promised]})
@@ -70,6 +72,24 @@ def fit(
     say(f'stored in {to}; next: llmrouterbench route {to} "your query"')
 
 
+def _save(fitted: FittedRouter, to: Path, *, overwrite: bool) -> None:
+    """Store a router, and beside it the plot of its calibration where matplotlib is and anything was measured."""
+    fitted.save(to, overwrite=overwrite)
+    piece = fitted.learned.piece
+    if find_spec("matplotlib") is None or not np.isfinite(piece.observed_score).any():
+        return
+    from llmrouterbench.metrics import calibrate
+    from llmrouterbench.reporting.figures.picture import save_picture
+    from llmrouterbench.reporting.figures.reliability import reliability_picture
+
+    curves = {
+        "router's estimate": calibrate(np.clip(piece.score, 0.0, 1.0), piece.observed_score),
+        "calibrated, out of fold": calibrate(piece.quality, piece.observed_score),
+    }
+    title, simulated = "all models, calibration slice", bool(fitted.facts.get("simulated"))
+    save_picture(reliability_picture(curves, title=title, simulated=simulated), to, "reliability")
+
+
 def fit_lines(fitted: FittedRouter) -> list[str]:
     """What was fitted and why, as plain lines."""
     facts = fitted.facts
@@ -77,22 +97,21 @@ def fit_lines(fitted: FittedRouter) -> list[str]:
     before, after = report["before"], report["after"]
     mark = "SIMULATED data. " if facts["simulated"] else ""
     return [
-        f"{mark}Router {facts['router']} on {data['train']:,} queries, calibrated on {data['calibration']:,} others.",
+        f"{mark}Router {facts['router']} on {count(data['train'])} queries,"
+        f" calibrated on {count(data['calibration'])} others.",
         *(f"- {sentence}" for sentence in facts["why_router"]),
         f"Default policy: {facts['policy']}",
         *(f"- {sentence}" for sentence in facts["why_policy"]),
         f"- on the calibration slice it is {facts['guard']['verdict']}",
-        f"Calibration of scores: {report['method']}; calibration error {100 * before['error']:.2f} % before and"
-        f" {100 * after['error']:.2f} % after, Brier {before['brier']:.4f} and {after['brier']:.4f}.",
-        f"Calibration of costs: {report['cost_method']}; error of the bills {_percent(report['bill_error_before'])}"
-        f" before and {_percent(report['bill_error_after'])} after.",
+        f"Calibration of scores: {report['method']}; calibration error {percent(before['error'], 2, unit=' %')} before"
+        f" and {percent(after['error'], 2, unit=' %')} after, Brier {number(before['brier'], 4)} and"
+        f" {number(after['brier'], 4)}.",
+        f"Calibration of costs: {report['cost_method']}; error of the bills"
+        f" {percent(report['bill_error_before'], unit=' %')} before and"
+        f" {percent(report['bill_error_after'], unit=' %')} after.",
         f"Out of distribution: {facts['fallback']} serves.",
         "",
     ]
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f} %" if isfinite(value) else "unknown"
 
 
 @app.command()
@@ -121,7 +140,7 @@ def _show_promises(fitted: FittedRouter, promised: list[Promise]) -> None:
     from rich.table import Table
 
     mark = "SIMULATED: " if fitted.facts["simulated"] else ""
-    title = f"{mark}Policies on {len(fitted.learned.piece):,} queries; saving against {fitted.learned.best}"
+    title = f"{mark}Policies on {count(len(fitted.learned.piece))} queries; saving against {fitted.learned.best}"
     table = Table(title=title, title_justify="left")
     for column in ("policy, and who serves", "quality, %", "USD for 1,000", "saving, %", "unmet, %"):
         table.add_column(column, justify="left" if column.startswith("policy") else "right", no_wrap=column[0] != "p")
@@ -133,22 +152,16 @@ def _show_promises(fitted: FittedRouter, promised: list[Promise]) -> None:
 
 def promise_row(one: Promise) -> tuple[str, ...]:
     """Policy, who serves, quality, USD for 1,000 queries, saving, and queries whose bounds no model meets."""
-    served = ", ".join(f"{model} {100 * share:.0f} %" for model, share in list(one.share.items())[:3])
+    served = ", ".join(f"{model} {percent(share, unit=' %')}" for model, share in list(one.share.items())[:3])
+    cost = Interval(*(1000.0 * part for part in (one.cost.value, one.cost.low, one.cost.high)))
     return (
         one.policy,
         served + (" ..." if len(one.share) > 3 else ""),
-        _interval(one.quality, "{:.1f}", 100),
-        _interval(one.cost, "{:.3g}", 1000),
-        _interval(one.saving, "{:.1f}", 100),
-        f"{100 * one.unmet:.1f}",
+        interval(one.quality, percent),
+        interval(cost, usd),
+        interval(one.saving, percent),
+        percent(one.unmet),
     )
-
-
-def _interval(number: Interval, form: str, scale: float) -> str:
-    if not isfinite(number.value):
-        return "unknown"
-    value, low, high = (form.format(scale * part + 0.0) for part in (number.value, number.low, number.high))
-    return f"{value} [{low}, {high}]"
 
 
 @app.command()
@@ -169,8 +182,7 @@ def route(
     if json:
         print_json(asdict(decision))
         return
-    numbers: dict[str, Any] = {"score": decision.score, "USD": decision.cost, "seconds": decision.seconds}
-    said = ", ".join(f"{name} {value:.3g}" for name, value in numbers.items() if isfinite(value))
+    said = f"score {number(decision.score)}, cost {usd(decision.cost, ' USD')}, time {seconds(decision.seconds)}"
     mark = "SIMULATED data. " if fitted.facts["simulated"] else ""
     then = [model for model in decision.ranking if model != decision.model][:4]
     show_lines([f"{mark}{decision.model} ({decision.reason}): expected {said}", f"then {', '.join(then) or 'nobody'}"])
@@ -190,18 +202,15 @@ def add_model(
     from llmrouterbench.production.fitted import FittedRouter
 
     grown, curves = add_models(FittedRouter.load(router_dir), _probes(outcomes))
-    grown.save(to or router_dir, overwrite=to is None)
+    _save(grown, to or router_dir, overwrite=to is None)
     if json:
         print_json({"folder": str(to or router_dir), "models": list(grown.models), "joined": list(map(asdict, curves))})
         return
     for curve in curves:
-        steps = ", ".join(f"{n}: {brier:.4f}" for n, brier in zip(curve.probes, curve.brier, strict=True))
-        show_lines(
-            [
-                f"{curve.model} joins from {curve.queries:,} scored probe queries; {curve.enough} are enough.",
-                f"Mean squared error of its estimate on held-out probes, by number of probes: {steps}",
-            ]
-        )
+        steps = ", ".join(f"{count(n)}: {number(brier, 4)}" for n, brier in zip(curve.probes, curve.brier, strict=True))
+        enough = f"{count(curve.queries)} scored probe queries; {count(curve.enough)} are enough"
+        error = f"Mean squared error of its estimate on held-out probes, by number of probes: {steps}"
+        show_lines([f"{curve.model} joins from {enough}.", error])
     say(f"stored in {to or router_dir}")
 
 
@@ -234,7 +243,7 @@ def drop_model(
     from llmrouterbench.production.fitted import FittedRouter
 
     left = drop_models(FittedRouter.load(router_dir), models)
-    left.save(to or router_dir, overwrite=to is None)
+    _save(left, to or router_dir, overwrite=to is None)
     if json:
         print_json({"folder": str(to or router_dir), "models": list(left.models)})
     else:

@@ -35,9 +35,9 @@ def import_(
     json: Json = False,
 ) -> None:
     """Read outcomes of any known format into a folder, and say what was masked or dropped."""
-    from llmrouterbench.importers import FORMATS, import_outcomes, report_lines
+    from llmrouterbench.importers import format_names, import_outcomes, report_lines
 
-    usage(lambda: known("format", format, ["auto", *FORMATS]))
+    usage(lambda: known("format", format, ["auto", *format_names()]))
     with progress_bar() as tell:
         report = import_outcomes(
             source,

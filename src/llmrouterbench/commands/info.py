@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from math import isfinite
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -20,7 +22,18 @@ from llmrouterbench.commands.app import (
     app,
     load,
 )
+from llmrouterbench.numerals import count, number, significant, usd
 from llmrouterbench.settings import BUILT_IN, load_setting
+
+_FORMS: dict[str, Callable[[Any], str]] = {
+    "tokens_millions": significant,
+    "cost_usd": usd,
+    "best_single": str,
+    "best_single_AvgAcc": number,
+    "dataset_oracle_AvgAcc": number,
+    "oracle_AvgAcc": number,
+}
+"""How the facts of the overview are printed that are no counts."""
 
 
 @app.command()
@@ -41,14 +54,15 @@ def info(
         print_json(facts)
         return
     mark = "SIMULATED: " if outcomes.simulated else ""
-    show_pairs(f"{mark}Overview ({folder})", facts["overview"])
-    show_matrix(f"{mark}Score, mean in %", facts["accuracy"], "{:.2f}")
-    if facts["overview"]["cost_usd"] > 0:
-        show_matrix(f"{mark}Cost, USD recorded", facts["cost"], "{:.2f}")
-    if facts["overview"]["missing_cells"]:
-        show_matrix(f"{mark}Cells measured", facts["coverage"], "{:.0f}")
-    if facts["overview"]["unknown_costs"]:
-        show_matrix(f"{mark}Cells without a known cost", facts["unknown_costs"], "{:.0f}")
+    overview = facts["overview"]
+    show_pairs(f"{mark}Overview ({folder})", {key: _FORMS.get(key, count)(value) for key, value in overview.items()})
+    show_matrix(f"{mark}Score, mean in %", facts["accuracy"], number)
+    if isfinite(overview["cost_usd"]):
+        show_matrix(f"{mark}Cost, USD recorded", facts["cost"], usd)
+    if overview["missing_cells"]:
+        show_matrix(f"{mark}Cells measured", facts["coverage"], count)
+    if overview["unknown_costs"]:
+        show_matrix(f"{mark}Cells without a known cost", facts["unknown_costs"], count)
     if facts["import_report"]:
         from llmrouterbench.importers import ImportReport, report_lines
 

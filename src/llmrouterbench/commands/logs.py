@@ -10,10 +10,10 @@ import typer
 
 from llmrouterbench.commands._terminal import print_json, say, show_rows
 from llmrouterbench.commands.app import Json, app, usage
+from llmrouterbench.numerals import UNKNOWN, count, interval, number, p_value, percent, usd
 
 if TYPE_CHECKING:
     from llmrouterbench.production.log_study import PolicyValue, Studied
-    from llmrouterbench.stats import Interval
 
 LogFolder = Annotated[Path, typer.Argument(help="The folder that `serve --log` wrote.")]
 
@@ -71,44 +71,44 @@ def drift(
     rows = [
         {
             "number": one.name,
-            "then": f"{one.mean_then:.3f} ({one.then:,})",
-            "now": f"{one.mean_now:.3f} ({one.now:,})",
-            "stability index": f"{one.psi:.3f}",
-            "p": f"{one.p_value:.3g}",
+            "then": f"{number(one.mean_then, 3)} ({count(one.then)})",
+            "now": f"{number(one.mean_now, 3)} ({count(one.now)})",
+            "stability index": number(one.psi, 3),
+            "p": p_value(one.p_value),
             "verdict": one.verdict,
         }
         for one in found
     ]
     show_rows("Means then and now (values)", rows, json=False)
-    say(f"{100 * novel:.1f} % of {len(studied):,} requests are out of distribution")
+    say(f"{percent(novel, unit=' %')} of {count(len(studied))} requests are out of distribution")
 
 
 def _cells(value: PolicyValue) -> dict[str, Any]:
     score, cost = value.score, value.cost
     return {
         "policy": value.policy,
-        "score, doubly robust": _span(score.doubly_robust) if score else "-",
-        "SNIPS": _span(score.snips) if score else "-",
-        "IPS": _span(score.ips) if score else "-",
-        "USD a query, doubly robust": _span(cost.doubly_robust, "g") if cost else "-",
-        "worth": f"{score.effective:,.0f} of {score.scored:,}" if score else "-",
-        "never tried": f"{100 * score.unsupported:.0f} %" if score else "-",
+        "score, doubly robust": interval(score.doubly_robust, _thousandths) if score else UNKNOWN,
+        "SNIPS": interval(score.snips, _thousandths) if score else UNKNOWN,
+        "IPS": interval(score.ips, _thousandths) if score else UNKNOWN,
+        "USD a query, doubly robust": interval(cost.doubly_robust, usd) if cost else UNKNOWN,
+        "worth": f"{count(score.effective)} of {count(score.scored)}" if score else UNKNOWN,
+        "never tried": percent(score.unsupported, unit=" %") if score else UNKNOWN,
     }
 
 
-def _span(number: Interval, form: str = "f") -> str:
-    values = (number.value, number.low, number.high)
-    value, low, high = (f"{one:.3{form}}" for one in values)
-    return f"{value} [{low}, {high}]"
+def _thousandths(value: float | None) -> str:
+    return number(value, 3)
 
 
 def _notes(studied: Studied, values: list[PolicyValue]) -> list[str]:
-    left = ", ".join(f"{count:,} {why}" for why, count in studied.left_out.items())
-    lines = [f"{len(studied):,} requests count; left out: {left or 'none'}"]
+    left_out = ", ".join(f"{count(left)} {why}" for why, left in studied.left_out.items())
+    lines = [f"{count(len(studied))} requests count; left out: {left_out or 'none'}"]
     scored = next((value.score for value in values if value.score), None)
     if scored is None:
         return [*lines, "no request has feedback: post scores to /v1/feedback"]
-    lines.append(f"{scored.scored:,} of them have feedback; who gives it is their choice, so it may not speak for all")
+    lines.append(
+        f"{count(scored.scored)} of them have feedback; who gives it is their choice, so it may not speak for all"
+    )
     if any(value.score and value.score.unsupported > 0.01 for value in values):
         lines.append(
             "never tried: the share of a policy on models that the log could not have served; nothing was measured"

@@ -128,8 +128,8 @@ def _listed(made: Exhibits | None) -> dict[str, Any] | None:
     if made is None:
         return None
     return {
-        "tables": list(made.tables),
-        "figures": list(made.pictures),
+        "tables": sorted(made.tables),
+        "figures": sorted(made.pictures),
         "left_out": made.left_out,
         "verdicts": list(made.verdicts),
     }
@@ -139,22 +139,23 @@ def _say(made: Exhibits | None, out: Path) -> None:
     if made is None:
         say("tables and figures need matplotlib; pip install 'llmrouterbench[report]'")
         return
-    from llmrouterbench.reporting.catalogue import NAME, WHAT
+    from llmrouterbench.reporting.catalogue import NAME
 
     for verdict in made.verdicts:
         say(verdict)
     for name, reason in made.left_out.items():
-        say(f"not made: {WHAT[name]}: {reason}")
+        say(f"not made: {made.title_of(name)}: {reason}")
     say(f"{len(made.tables)} tables and {len(made.pictures)} figures in {out}, listed in {out / NAME}")
 
 
 def _compare(old: Path, new: Path, to: Path | None, samples: int, json: bool) -> None:
     from llmrouterbench.benching.folder import load_runs
     from llmrouterbench.files import write_bytes, write_json
-    from llmrouterbench.studies.comparing import compare_runs, summary
+    from llmrouterbench.reporting.comparison import markdown
+    from llmrouterbench.studies.moves import compare_runs
 
     diff = compare_runs(load_runs(old), load_runs(new), replicates=samples)
-    text = summary(diff)
+    text = markdown(diff)
     if to is not None:
         write_bytes(to / "comparison.md", text.encode())
         write_json(to / "comparison.json", asdict(diff))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,19 +14,9 @@ from llmrouterbench.commands.app import Json, SettingName, app, load, usage
 
 if TYPE_CHECKING:
     from llmrouterbench.settings import Setting
-    from llmrouterbench.stats import Interval
-    from llmrouterbench.studies.collapse import Collapse
-    from llmrouterbench.studies.robustness import Disturbance, Setup
-    from llmrouterbench.studies.stress import Stress
+    from llmrouterbench.studies.robustness import Setup
 
 SEEDS = "42,999,2024"
-_HEADS = {
-    "left out": "Tasks that train has not seen",
-    "noise": "Noise in the test prompts (the replies that are replayed are those to the clean prompts)",
-    "template": "Prompt template removed: how much of the score was the template",
-    "models": "A model removed or added, and the router fitted again",
-    "prices": "New prices, at the cheapest setting that reaches the best single model on validation",
-}
 
 
 @app.command()
@@ -60,6 +49,7 @@ def robustness(
     if (folder / "runs.json").is_file():
         _of_runs(folder, samples, json)
         return
+    from llmrouterbench.reporting.robustness import stress_lines
     from llmrouterbench.studies.stress import stress
 
     setup = usage(lambda: _setup(router, seeds, embedder, samples, jobs))
@@ -75,7 +65,7 @@ def robustness(
 
 
 def _setup(router: str, seeds: str, embedder: str, samples: int, jobs: int) -> Setup:
-    from llmrouterbench.embedders.vectors import make_embedder
+    from llmrouterbench.embedders import make_embedder
     from llmrouterbench.studies.robustness import Setup
 
     try:
@@ -109,6 +99,7 @@ def _domains(setting: Setting | None) -> dict[str, str]:
 
 def _of_runs(folder: Path, samples: int, json: bool) -> None:
     from llmrouterbench.benching.folder import load_runs
+    from llmrouterbench.reporting.robustness import collapse_lines
     from llmrouterbench.studies.collapse import routing_collapse
 
     runs = load_runs(folder)
@@ -119,54 +110,3 @@ def _of_runs(folder: Path, samples: int, json: bool) -> None:
         return
     note = "Runs keep no texts: give the folder of outcomes for noise, templates, and tasks, models and prices changed."
     show_lines([*(["SIMULATED data."] if simulated else []), *collapse_lines(found), "", note])
-
-
-def stress_lines(found: Stress) -> list[str]:
-    """The study as plain lines, a block a kind of disturbance."""
-    mark = "SIMULATED data. " if found.simulated else ""
-    lines = [
-        f"{mark}{found.router}, paired differences on the same test queries; in brackets 95 % intervals.",
-        "Each line: AvgAcc before -> after, points lost or gained; and against the best single model of train.",
-    ]
-    for kind, head in _HEADS.items():
-        lines += ["", f"{head}:"]
-        lines += [f"- {_line(one)}" for one in found.kinds.get(kind, ())]
-        lines += [f"- not tried: {found.skipped[kind]}"] if kind in found.skipped else []
-    return [*lines, "", *collapse_lines(found.collapse)]
-
-
-def _line(one: Disturbance) -> str:
-    words = f"{one.what}: {100 * one.before.value:.1f} -> {100 * one.after.value:.1f}, {_points(one.difference)}"
-    if one.difference.low <= 0 <= one.difference.high:
-        words += " (noise)" if one.difference.low < one.difference.high else " (no change)"
-    words += f"; over the best single {_points(one.over_single)}"
-    return words + (f"; cost {_percent(one.cost, '+')}" if isfinite(one.cost.value) else "")
-
-
-def collapse_lines(found: Sequence[Collapse]) -> list[str]:
-    """Who is served what: the most used model, and how far the spread is from the oracle's."""
-    lines = [
-        "Routing collapse (0: spread like the oracle's, 1: nothing in common; needless: a cheaper model was as good):"
-    ]
-    for one in found:
-        needless = f", needless {_percent(one.needless)}" if isfinite(one.needless.value) else ""
-        index, even = _plain(one.index), _plain(one.evenness)
-        top = f"{one.top_model} serves {_percent(one.top_share)}"
-        lines.append(f"- {one.router}: index {index}, evenness {even}, {top}{needless}")
-    return lines
-
-
-def _spelled(number: Interval, show: Callable[[float], str], unit: str = "") -> str:
-    return f"{show(number.value)}{unit} [{show(number.low)}, {show(number.high)}]"
-
-
-def _points(number: Interval) -> str:
-    return _spelled(number, lambda value: f"{round(100 * value, 1) + 0.0:+.1f}")
-
-
-def _percent(number: Interval, sign: str = "") -> str:
-    return _spelled(number, lambda value: f"{round(100 * value, 1) + 0.0:{sign}.1f}", " %")
-
-
-def _plain(number: Interval) -> str:
-    return _spelled(number, lambda value: f"{value:.2f}")

@@ -68,7 +68,7 @@ def _collect(
     from llmrouterbench.chain import collect_missing, cut_short
 
     with live() as tell:
-        stage, collected = collect_missing(chosen, budget=budget, retry_failed=retry_failed, tell=tell)
+        stage, collected = collect_missing(chosen, budget=budget, retry_failed=retry_failed, tell=tell, say=say)
     if collected is None:
         return stage, None
     if not json:

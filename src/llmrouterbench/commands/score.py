@@ -35,8 +35,9 @@ def score(
     json: Json = False,
 ) -> None:
     """Score stored replies; no model is called but the judges, through their cache. Run it again at any time."""
+    from llmrouterbench.collecting.changes import changed_files
     from llmrouterbench.importers import report_lines
-    from llmrouterbench.scoring.config import open_judges, resolver, stored_config
+    from llmrouterbench.scoring.config import judge_settings, open_judges, resolver, stored_config
     from llmrouterbench.scoring.folder import needed_judges, score_folder
     from llmrouterbench.scoring.scores import Bench
 
@@ -53,10 +54,13 @@ def score(
             bench,
             compat="official" if compat == "official" else "ours",
             failed="zero" if protocol == "paper" else "masked",
+            judged=judge_settings(chosen),
             overwrite=overwrite,
             progress=tell,
         )
     spent = {name: _spent(judge) for name, judge in judges.items()}
+    for sentence in changed_files(chosen.model_copy(update={"out": str(replies)})):
+        say(f"{sentence}; scored as collected, collect again to bring the folder up to date")
     if json:
         print_json({"folder": str(to), "judges": spent, **report.to_dict()})
         return
@@ -83,7 +87,12 @@ def datasets(json: Json = False) -> None:
     """List the datasets, their size and how they are scored; --json adds source, revision, licence and citation."""
     from llmrouterbench.datasets import dataset, dataset_names
 
-    listed = [dataset(name) for name in dataset_names()]
+    listed = []
+    for name in dataset_names():
+        try:
+            listed.append(dataset(name))
+        except ImportError as error:  # a plug-in that is broken
+            say(str(error))
     if json:
         print_json({"datasets": [_card(one) for one in listed]})
         return

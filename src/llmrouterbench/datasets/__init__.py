@@ -6,11 +6,11 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from llmrouterbench.naming import did_you_mean
+from llmrouterbench.plugins import PlugIns
 from llmrouterbench.replies import Item, Reply, Score
 from llmrouterbench.sandbox.run import Execution
 
@@ -102,38 +102,40 @@ DATASETS: dict[str, str] = {
     "tau2": "tau2:DATASET",
 }
 """Dataset name -> "module:attribute" in this package; the names are those of the official release."""
-ENTRY_POINTS = "llmrouterbench.datasets"
-"""Entry-point group of installed plug-ins: name = "package.module:attribute" of a `Dataset`."""
+
+
+def _needs(name: str, found: Any) -> str:
+    """A dataset of another name would have its replies taken for those of that other one."""
+    return "" if isinstance(found, Dataset) and found.name == name else f"a Dataset of the name {name!r}"
+
+
+PLUG_INS = PlugIns("dataset", DATASETS, _needs)
 
 
 def dataset_names() -> list[str]:
     """Names that `dataset` knows: ours, then those of installed plug-ins. A plug-in cannot take one of our names."""
-    return list(_targets())
+    return [*DATASETS, *PLUG_INS.installed()]
 
 
 def dataset(name: str) -> Dataset:
-    """A dataset by name; nothing is read yet. Raises ValueError for an unknown name, TypeError for a wrong plug-in.
+    """A dataset by name; nothing is read yet.
+
+    Raises ValueError for an unknown name, ImportError where a plug-in is broken or gives no `Dataset` of its name.
 
     >>> dataset("gpqua")
     Traceback (most recent call last):
         ...
     ValueError: no dataset named 'gpqua'; did you mean 'gpqa'?
     """
-    targets = _targets()
-    if name not in targets:
-        raise ValueError(f"no dataset named {name!r}{did_you_mean(name, targets)}")
-    module, _, attribute = targets[name].partition(":")
-    found = getattr(import_module(f"{__name__}.{module}" if name in DATASETS else module), attribute)
-    if not isinstance(found, Dataset):
-        raise TypeError(f"dataset {name!r} must be a Dataset, got {type(found).__name__} at {targets[name]}")
-    return found
-
-
-def _targets() -> dict[str, str]:
-    found = dict(DATASETS)
-    for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
-        found.setdefault(point.name, point.value)
-    return found
+    if name in DATASETS:
+        module, _, attribute = DATASETS[name].partition(":")
+        ours: Dataset = getattr(import_module(f"{__name__}.{module}"), attribute)
+        return ours
+    others = PLUG_INS.installed()
+    if name not in others:
+        raise ValueError(f"no dataset named {name!r}{did_you_mean(name, [*DATASETS, *others])}")
+    theirs: Dataset = PLUG_INS.load(name)
+    return theirs
 
 
 def load(dataset: str | Dataset, folder: str | Path | None = None, subset: str = "") -> list[Item]:

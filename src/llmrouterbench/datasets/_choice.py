@@ -3,14 +3,52 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from string import ascii_uppercase
 
-from llmrouterbench.datasets import Instruments
+from llmrouterbench.datasets import Dataset, Instruments, Source
 from llmrouterbench.datasets.answers import SEVERAL, choice, visible
 from llmrouterbench.replies import Item, Score
 
 _OFFICIAL_SHORT = 10
+
+
+def choice_dataset(
+    prompt: Callable[[Item], str] | str,
+    read: Callable[[Mapping[str, Path]], list[Item]],
+    *,
+    name: str,
+    title: str,
+    domain: str,
+    source: Source,
+    licence: str,
+    citation: str,
+    size: int,
+    shown: bool = True,
+) -> Dataset:
+    """A dataset whose items have lettered options in `details["options"]` and a letter as target.
+
+    prompt  the task, a sentence before the question; or a function of the item
+    """
+    return Dataset(
+        name=name,
+        title=title,
+        domain=domain,
+        source=source,
+        licence=licence,
+        citation=citation,
+        size=size,
+        shots=0,
+        kind="text",
+        version=2,
+        read=read,
+        prompt=partial(choice_prompt, prompt) if isinstance(prompt, str) else prompt,
+        score=score_choice,
+        official=official_choice,
+        shown=shown,
+    )
 
 
 def lettered(options: Sequence[str]) -> dict[str, str]:

@@ -10,7 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
+from llmrouterbench.datasets import Instruments
 from llmrouterbench.datasets.answers import visible
+from llmrouterbench.replies import Score
+from llmrouterbench.sandbox.code_runs import failure
 from llmrouterbench.sandbox.programs import LONGEST, PARSING, defined, missing, parsed
 
 _PYTHON = frozenset({"python", "py", "python3", "py3", "python2", "ipython", "pycon"})
@@ -26,6 +29,19 @@ _PRINTS = re.compile(r"\b(?:print|input|sys|stdout|open|os)\b")
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _TRIPLE = re.compile(r'"""|\'\'\'')
 _CUTS, _LOOK_AHEAD = 8, 400
+SECONDS = 10.0
+"""Limit of a run of all tests of one item."""
+
+
+def score_code(code: str, entries: list[str], tests: str, instruments: Instruments, stub: str = "") -> Score:
+    """1 where code defines the names in `entries` and passes the tests that take them from it, else why not.
+
+    stub  what the prompt gave of the code; it stands before it
+    """
+    if not code:
+        return Score(0.0, "", f"no code that defines {entries[0]} in the reply")
+    why = failure(instruments.run, stub + code, tests, entries, SECONDS, before=stub)
+    return Score(float(not why), code, why)
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,37 @@
-"""What the two datasets of emotion in conversation share: the files' fields and the prompt."""
+"""What the two datasets of emotion in conversation share: where their files lie, the fields and the prompt."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
-from llmrouterbench.datasets._choice import choice_prompt
+from llmrouterbench.datasets import Dataset, Source
+from llmrouterbench.datasets._choice import choice_dataset, choice_prompt
 from llmrouterbench.datasets._rows import json_rows
 from llmrouterbench.replies import Item
 
 
-def read_emotions(path: Path) -> list[Item]:
+def emotion_dataset(
+    file: str, sha256: str, *, name: str, title: str, licence: str, citation: str, size: int
+) -> Dataset:
+    """The dataset in one file of the official repository."""
+    return choice_dataset(
+        emotion_prompt,
+        partial(read_emotions, file),
+        name=name,
+        title=title,
+        domain="Affective",
+        source=Source("github", "ynulihao/LLMRouterBench", "5aa32c9a5b1f891c5c433f3266d02691301ca610", {file: sha256}),
+        licence=licence,
+        citation=citation,
+        size=size,
+    )
+
+
+def read_emotions(file: str, files: Mapping[str, Path]) -> list[Item]:
     """Utterances with what was said before them; the target is the letter of an emotion."""
-    rows = json_rows(path, ("history", "utterance", "candidate", "answer"))
+    rows = json_rows(files[file], ("history", "utterance", "candidate", "answer"))
     return [
         Item(
             str(number),

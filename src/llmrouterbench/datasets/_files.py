@@ -11,8 +11,7 @@ import httpx2
 import stamina
 
 from llmrouterbench.datasets import Dataset, Source
-from llmrouterbench.embedders.vectors import cache_folder
-from llmrouterbench.files import read_json, sha256_of, write_bytes, write_json
+from llmrouterbench.files import cache_folder, read_json, sha256_of, write_bytes, write_json
 
 RECORD = "sha256.json"
 """Name of the file that keeps the sha256 of files for which nobody has published one."""

@@ -13,8 +13,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from string import Template
 
+from llmrouterbench.datasets import Instruments
 from llmrouterbench.datasets.answers import visible
-from llmrouterbench.replies import Reply, Score
+from llmrouterbench.replies import Item, Reply, Score
+
+Scorer = Callable[[Item, str, Instruments], Score]
 
 SHOWN_LIMIT = 200_000
 """Characters of a reply that the judge sees: half of them from the start, half from the end, where answers stand."""
@@ -77,6 +80,28 @@ def judged(prompt: str, labels: Sequence[str], ask: Callable[[str], Reply]) -> t
         end = reply.text.strip()[-80:] or "an empty judgement"
         return None, f"the judge's verdict cannot be read: {end}"
     return label, reply.text
+
+
+def graded(
+    template: str,
+    texts: Mapping[str, str],
+    reply: str,
+    instruments: Instruments,
+    labels: Sequence[str] = ("CORRECT", "INCORRECT"),
+    empty: str = "",
+) -> Score:
+    """1 where the judge gives the first of the labels, 0 for another; `empty` is the answer of an empty reply."""
+    shown = visible_reply(reply)
+    if not shown:
+        return Score(0.0, empty, "empty reply")
+    label, text = judged(fill(template, {**texts, "reply": shown}), labels, instruments.ask)
+    return not_scored(text) if label is None else Score(float(label == labels[0]), label.lower())
+
+
+def unreadable_is_wrong(score: Scorer, item: Item, reply: str, instruments: Instruments) -> Score:
+    """The official reading of a judge: a judgement that failed or cannot be read makes the reply wrong, or a loss."""
+    ours = score(item, reply, instruments)
+    return ours if ours.scored else Score(0.0, ours.answer, ours.reason)
 
 
 def not_scored(reason: str) -> Score:

@@ -11,7 +11,7 @@ from itertools import islice
 from string import ascii_uppercase
 
 from llmrouterbench.datasets import Instruments
-from llmrouterbench.datasets._judging import fill, judged, not_scored, visible_reply
+from llmrouterbench.datasets._judging import graded
 from llmrouterbench.datasets._numbers import number
 from llmrouterbench.datasets.answers import (
     SEVERAL,
@@ -27,10 +27,11 @@ from llmrouterbench.datasets.answers import (
 )
 from llmrouterbench.replies import Item, Score
 
+SCORERS_VERSION = "2"
+"""Part of the identity of every score by one of these; goes up when one of them changes its mind about a reply."""
 LETTERS = ascii_uppercase
 """The letters of options, in their order."""
 _CLOSE = Fraction(1, 10**6)
-_SECONDS = 10.0
 _END = re.compile(
     r"(?<![A-Z])(?<!\bSt)(?<!\bDr)(?<!\bMr)(?<!\bMs)(?<!\bMrs)(?<!\bMt)(?<!\bFt)(?<!\bJr)(?<!\bSr)(?<!\bvs)(?<!\bNo)(?<!\bProf)"
     r"[.!?。](?=\s)|\s(?:because|since|which|where)\s"
@@ -96,15 +97,10 @@ def equal_math(item: Item, reply: str, instruments: Instruments) -> Score:
 
 def pass_tests(item: Item, reply: str, instruments: Instruments) -> Score:
     """1 where the reply's code passes the item's tests in the sandbox."""
-    from llmrouterbench.datasets._code import find_code
-    from llmrouterbench.sandbox.code_runs import failure
+    from llmrouterbench.datasets._code import find_code, score_code
 
     entries = item.details["entries"]
-    code = find_code(reply, entries[0])
-    if not code:
-        return Score(0.0, "", f"no code that defines {entries[0]} in the reply")
-    why = failure(instruments.run, code, item.details["tests"], entries, _SECONDS)
-    return Score(float(not why), code, why)
+    return score_code(find_code(reply, entries[0]), entries, item.details["tests"], instruments)
 
 
 def entries_of(tests: str) -> list[str]:
@@ -122,12 +118,7 @@ def entries_of(tests: str) -> list[str]:
 
 def ask_judge(template: str, item: Item, reply: str, instruments: Instruments) -> Score:
     """1 where the judge ends with VERDICT: CORRECT, 0 for INCORRECT; anything else is not scored."""
-    shown = visible_reply(reply)
-    if not shown:
-        return Score(0.0, "", "empty reply")
-    asked = fill(template, {"query": item.query, "target": str(item.target), "reply": shown})
-    label, text = judged(asked, ("CORRECT", "INCORRECT"), instruments.ask)
-    return not_scored(text) if label is None else Score(float(label == "CORRECT"), label.lower())
+    return graded(template, {"query": item.query, "target": str(item.target)}, reply, instruments)
 
 
 SCORERS: Mapping[str, Callable[..., Score]] = {

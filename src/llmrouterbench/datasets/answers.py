@@ -5,6 +5,21 @@ A marked answer (a box, <answer>, "####", a line "Answer: ...") beats prose afte
 too; of several the last one counts, as in the official graders of these datasets, even if it contradicts the ones
 before, and `differing` says so. What is denied, doubted, quoted or asked is no answer. A statement that names two
 options at once ("A or B") is none. Every reader takes time linear in the reply.
+
+    visible                  a reply without its thoughts: read this, not the reply
+    final                    the answer of its last box or statement, as text; `boxed` and `stated` look for one of them
+    final_number             the same as a number
+    letter                   the option it chooses, by letter or by words; SEVERAL where it names two at once
+    same_words, same_phrase  whether two answers are the same words
+
+A scorer of your own is a function of item, reply and instruments (`datasets.Instruments`):
+
+>>> from llmrouterbench.replies import Item, Score
+>>> def score(item, reply, instruments):
+...     said = final(visible(reply))
+...     return Score(float(said is not None and same_phrase(said, item.target)), said or "")
+>>> score(Item("1", "Capital of Peru?", "Lima"), "<think>Quito?</think>The answer is **Lima**.", None).value
+1.0
 """
 
 from __future__ import annotations
@@ -158,6 +173,8 @@ def letter(text: str, options: Mapping[str, str]) -> str | None:
 
 def final_number(text: str) -> Number | None:
     """The number that a reply marks or states, the last one; without such, the last calculation's, or the last.
+
+    `value` is an exact fraction, in which 25 % is 1/4; `written` is it as it stands there, 25.
 
     >>> final_number("#### Ann has 4 pears.").value, final_number("#### 7 (The answer is positive.)").value
     (Fraction(4, 1), Fraction(7, 1))

@@ -12,12 +12,13 @@ are needed, and a reply without either is not scored.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import orjson
 
 from llmrouterbench.datasets import Dataset, Instruments, Source
-from llmrouterbench.datasets._judging import fill, judged, not_scored, visible_reply
+from llmrouterbench.datasets._judging import fill, judged, not_scored, unreadable_is_wrong, visible_reply
 from llmrouterbench.replies import Item, Score
 
 _FOLDER = "data/arena-hard-v2.0"
@@ -109,12 +110,6 @@ def score(item: Item, reply: str, instruments: Instruments) -> Score:
     return Score(1.0 if points > 0 else 0.5 if points == 0 else 0.0, ", ".join(verdicts))
 
 
-def official(item: Item, reply: str, instruments: Instruments) -> Score:
-    """The official reading: a judgement that failed or cannot be read is a loss."""
-    ours = score(item, reply, instruments)
-    return ours if ours.scored else Score(0.0, ours.answer, ours.reason)
-
-
 DATASET = Dataset(
     name="arenahard",
     title="ArenaHard",
@@ -139,7 +134,7 @@ DATASET = Dataset(
     read=read,
     prompt=prompt,
     score=score,
-    official=official,
+    official=partial(unreadable_is_wrong, score),
     judge="deepseek-v3-0324",
     judge_template="\f".join(TEMPLATES.values()),
 )

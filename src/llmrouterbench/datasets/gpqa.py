@@ -11,8 +11,8 @@ import random
 from collections.abc import Mapping
 from pathlib import Path
 
-from llmrouterbench.datasets import Dataset, Source
-from llmrouterbench.datasets._choice import choice_prompt, lettered, official_choice, score_choice
+from llmrouterbench.datasets import Source
+from llmrouterbench.datasets._choice import choice_dataset, lettered
 from llmrouterbench.datasets._rows import Row, csv_rows
 from llmrouterbench.replies import Item
 
@@ -34,12 +34,9 @@ def _item(row: Row) -> Item:
     return Item(row["Record ID"], row["Question"].strip(), "ABCD"[order.index(0)], details=details)
 
 
-def prompt(item: Item) -> str:
-    """The question with its options."""
-    return choice_prompt("Answer this question of graduate-level science.", item)
-
-
-DATASET = Dataset(
+DATASET = choice_dataset(
+    "Answer this question of graduate-level science.",
+    read,
     name="gpqa",
     title="GPQA (diamond)",
     domain="Knowledge",
@@ -52,12 +49,5 @@ DATASET = Dataset(
     licence="CC-BY-4.0; its authors ask not to post items in plain text",
     citation="Rein et al. 2023, GPQA: A Graduate-Level Google-Proof Q&A Benchmark, arXiv 2311.12022",
     size=198,
-    shots=0,
-    kind="text",
-    version=2,
-    read=read,
-    prompt=prompt,
-    score=score_choice,
-    official=official_choice,
     shown=False,
 )

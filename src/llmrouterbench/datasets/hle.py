@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from llmrouterbench.datasets import Dataset, Instruments, Source
-from llmrouterbench.datasets._judging import fill, judged, not_scored, visible_reply
+from llmrouterbench.datasets._judging import fill, judged, not_scored, unreadable_is_wrong, visible_reply
 from llmrouterbench.replies import Item, Score
 
 _FILE = "data/test-00000-of-00001.parquet"
@@ -89,12 +90,6 @@ def score(item: Item, reply: str, instruments: Instruments) -> Score:
     return Score(float(label == "YES"), extracted[-1] if extracted else "")
 
 
-def official(item: Item, reply: str, instruments: Instruments) -> Score:
-    """The official reading: a judgement that failed or cannot be read is a wrong answer."""
-    ours = score(item, reply, instruments)
-    return ours if ours.scored else Score(0.0, ours.answer, ours.reason)
-
-
 DATASET = Dataset(
     name="hle",
     title="HLE",
@@ -110,7 +105,7 @@ DATASET = Dataset(
     read=read,
     prompt=prompt,
     score=score,
-    official=official,
+    official=partial(unreadable_is_wrong, score),
     shown=False,  # its authors ask that the questions stay out of plain-text pages that models are trained on
     judge="o3-mini",
     judge_template=TEMPLATE,

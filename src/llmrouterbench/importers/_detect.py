@@ -5,24 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 _SUFFIXES = (".csv", ".jsonl", ".ndjson", ".parquet")
-_KNOWN = (
+KNOWN = (
     "a tar.gz or folder of the official release, a long table (.csv, .jsonl, .ndjson, .parquet),"
     " a folder of RouterBench, RouteLLM or LLMRouter files or of a server's decision log"
 )
 
 
-def detect_format(source: str | Path) -> str:
-    """Name of the format of a file or folder, one of `FORMATS`.
-
-    Raises FileNotFoundError where nothing is there and ValueError where the format is none of those known.
-    """
-    path = Path(source)
-    if not path.exists():
-        raise FileNotFoundError(f"{path} must be a file or folder to import, got nothing there; check the path")
-    found = _folder_format(path) if path.is_dir() else _file_format(path)
-    if found is None:
-        raise ValueError(f"{path} must be {_KNOWN}, got none of these; convert it to a long table")
-    return found
+def recognised(path: Path) -> str | None:
+    """Name of our format that a file or folder is of, None where it is of none. Raises ValueError for a pickle."""
+    return _folder_format(path) if path.is_dir() else _file_format(path)
 
 
 def _file_format(path: Path) -> str | None:

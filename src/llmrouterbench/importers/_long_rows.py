@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from llmrouterbench.findings import Findings, Happened, Options
 from llmrouterbench.importers._cells import mask_zero_cost, note_missing_cells
-from llmrouterbench.table import FloatArray, Outcomes
+from llmrouterbench.table import PLANES, FloatArray, Outcomes
 
-NUMBERS = ("score", "cost", "tokens_in", "tokens_out", "seconds")
 _MAX_CELLS = 200_000_000
 
 AnyArray = NDArray[Any]
@@ -59,7 +58,7 @@ def first_cells(table: pl.DataFrame, queries: pl.DataFrame, findings: Findings) 
     cells = table.filter(first)
     again = table.filter(~first).join(cells, on=["row", "model"], how="left", suffix="_first", maintain_order="left")
     same = pl.all_horizontal(
-        pl.col(name).eq_missing(pl.col(f"{name}_first")) for name in (*NUMBERS, "reply") if name in table.columns
+        pl.col(name).eq_missing(pl.col(f"{name}_first")) for name in (*PLANES, "reply") if name in table.columns
     )
     _note(again.filter(same), "identical repeated record", "merged", findings)
     _note(again.filter(~same), "contradictory repeated record, the first one counts", "dropped", findings)

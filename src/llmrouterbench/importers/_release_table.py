@@ -13,9 +13,19 @@ from llmrouterbench.findings import Findings, Options
 from llmrouterbench.importers._cells import mask_zero_cost, note_missing_cells
 from llmrouterbench.importers._release_replies import ReplyParts
 from llmrouterbench.importers._release_rows import KeptFile, Slots, merge_wordings
-from llmrouterbench.table import BoolArray, FloatArray, IntArray, Outcomes, Queries, StrArray, Text, duplicate_groups
+from llmrouterbench.table import (
+    PLANES,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    Outcomes,
+    Queries,
+    StrArray,
+    Text,
+    duplicate_groups,
+)
 
-_PLANES = ("score", "cost", "tokens_in", "tokens_out")
+_PLANES = [name for name in PLANES if name != "seconds"]  # a release does not say how long a call took
 
 
 def assemble(

@@ -19,11 +19,11 @@ import polars as pl
 from llmrouterbench.files import sha256_of
 from llmrouterbench.findings import Findings, Imported, Options
 from llmrouterbench.importers._cells import note_repeated_prompts
-from llmrouterbench.importers._long_rows import NUMBERS, first_cells, number_queries, wide_table
+from llmrouterbench.importers._long_rows import first_cells, number_queries, wide_table
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.records import Place, parse_numbers, read_csv, read_lines, read_parquet
 from llmrouterbench.store import write_replies
-from llmrouterbench.table import FloatArray
+from llmrouterbench.table import PLANES, FloatArray
 
 NEEDED = ("query", "model", "score")
 TEXTS = ("query", "model", "dataset", "id", "prompt", "reply")
@@ -96,7 +96,7 @@ def _known(key: str) -> str | None:
     ('query', None)
     """
     key = key.strip().lower()
-    names = (name for name in (*TEXTS, *NUMBERS) if key == name or key in ALIASES.get(name, ()))
+    names = (name for name in (*TEXTS, *PLANES) if key == name or key in ALIASES.get(name, ()))
     return next(names, None)
 
 
@@ -107,14 +107,14 @@ def _json_column(key: str, values: Sequence[Any], place: Place) -> pl.Series:
     for record, value in enumerate(values):
         if value is not None and not isinstance(value, kinds):
             raise ValueError(f"{key} must be {rule}, got {str(value)[:60]!r} in {place.of(record)}; write it as one")
-    if column in NUMBERS:
+    if column in PLANES:
         return pl.Series(key, [None if value is None else _float(value) for value in values], dtype=pl.Float64)
     return pl.Series(key, [None if value is None else _text(value) for value in values], dtype=pl.String)
 
 
 def _kinds(column: str) -> tuple[tuple[type, ...], str]:
     """The JSON types of a column, and what to call them; JSON's true and false are numbers in Python."""
-    if column in NUMBERS:
+    if column in PLANES:
         return (int, float), _RULES.get(column, _ZERO_OR_MORE)
     return ((str, int) if column in ("id", "model", "dataset") else (str,)), "a text"
 
@@ -134,7 +134,7 @@ def _columns(found: Sequence[str], path: Path) -> dict[str, str]:
     """Column name -> name in the file. Raises ValueError where one that is needed is not there."""
     names = {name.strip().lower(): name for name in reversed(found) if name != "#"}
     columns = {}
-    for column in (*TEXTS, *NUMBERS):
+    for column in (*TEXTS, *PLANES):
         taken = next((names[name] for name in (column, *ALIASES.get(column, ())) if name in names), None)
         if taken is not None:
             columns[column] = taken
@@ -153,7 +153,7 @@ def _checked(raw: pl.DataFrame, columns: dict[str, str], place: Place) -> pl.Dat
     out = [raw["#"]]
     for column, name in columns.items():
         values = raw[name].alias(name)
-        if column in NUMBERS:
+        if column in PLANES:
             out.append(pl.Series(column, _in_range(column, values, place), nan_to_null=True))
         else:
             out.append(_checked_texts(column, values, place).alias(column))

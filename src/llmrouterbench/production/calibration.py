@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from llmrouterbench.metrics import known_mean
-from llmrouterbench.reporting.figures.reliability import calibrate
+from llmrouterbench.metrics import calibrate, known_mean
 from llmrouterbench.table import FloatArray, IntArray
 
 METHODS = ("none", "platt", "isotonic")
@@ -118,7 +117,7 @@ def _staircase(x: FloatArray, outcome: FloatArray) -> FloatArray:
     """Knots (2, k). Source: Zadrozny and Elkan 2002."""
     from sklearn.isotonic import IsotonicRegression
 
-    fitted: Any = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(x, outcome)
+    fitted: Any = IsotonicRegression(y_min=0.0, y_max=1.0).fit(x, outcome)
     return np.array([fitted.X_thresholds_, fitted.y_thresholds_], dtype=np.float64)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from llmrouterbench.benching.policies import decide_sweep, default_weights
 from llmrouterbench.metrics import known_mean
+from llmrouterbench.numerals import UNKNOWN, percent, points, usd
 from llmrouterbench.production.calibration import MARGIN, mean_and_error
 from llmrouterbench.routers import make_router, parse_router
 from llmrouterbench.table import FloatArray, IntArray, Outcomes, Router, TradeOffRouter
@@ -89,8 +90,8 @@ def choose_router(trials: Sequence[Trial]) -> Chosen:
     for other in trials[1:]:
         mean, error = mean_and_error(other.score[0] - best.score[0])
         wins = mean > MARGIN * error
-        verdict = "better by half a standard error or more" if wins else "not better by half a standard error"
-        because.append(f"{other.spec} minus {best.spec} out of fold: {_points(mean, error)} points, {verdict}")
+        says = "better by half a standard error or more" if wins else "not better by half a standard error"
+        because.append(f"{other.spec} minus {best.spec} out of fold: {_points(mean, error)}, {says}")
         best = other if wins else best
     return Chosen(best.spec, (*because, f"so the router is {best.spec}"))
 
@@ -100,26 +101,29 @@ def choose_policy(trial: Trial, single: Trial) -> Chosen:
 
     "best" where no setting does, or no cost is known.
     """
-    usd = known_mean(trial.cost, axis=1)
+    cost = known_mean(trial.cost, axis=1)
     leads = [mean_and_error(score - single.score[0]) for score in trial.score]
-    good = np.array([mean >= MARGIN * error for mean, error in leads]) & np.isfinite(usd)
-    end = f"at its quality end it serves {_points(*leads[0])} points more than the best single model out of fold"
-    if not np.isfinite(usd).any():
+    good = np.array([mean >= MARGIN * error for mean, error in leads]) & np.isfinite(cost)
+    end = f"at its quality end it serves {_points(*leads[0])} more than the best single model out of fold"
+    if not np.isfinite(cost).any():
         return Chosen("best", (end, "no cost is known, so quality decides: policy best"))
     if not good.any():
         return Chosen(
             "best", (end, "no cheaper setting keeps up with that model by half a standard error: policy best")
         )
-    place = int(np.argmin(np.where(good, usd, np.inf)))
+    place = int(np.argmin(np.where(good, cost, np.inf)))
     if place == 0:
         return Chosen("best", (end, "no setting that keeps up with that model is cheaper: policy best"))
     weight = f"weight {trial.settings[place]:g}"
     because = f"{weight} is the cheapest setting that keeps up with that model by half a standard error"
-    return Chosen(weight, (end, f"{because}: {_points(*leads[place])} points, {usd[place]:.3g} USD a query"))
+    return Chosen(weight, (end, f"{because}: {_points(*leads[place])}, {usd(cost[place], ' USD')} a query"))
 
 
 def _points(mean: float, error: float) -> str:
-    return f"{100 * mean:+.2f} ± {100 * error:.2f}"
+    """A mean and its standard error."""
+    if not np.isfinite(mean):
+        return f"{UNKNOWN} points"
+    return f"{points(mean, 2)} ± {percent(error, 2)} points"
 
 
 def choose(train: Outcomes, router: str, policy: str | None, seed: int) -> tuple[Chosen, Chosen]:

@@ -12,7 +12,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from llmrouterbench.embedders.vectors import Embedder, unit_rows
+from llmrouterbench.embedders import Embedder
+from llmrouterbench.embedders.vectors import unit_rows
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.production.fitted_store import read_fitted, write_fitted
 from llmrouterbench.production.learned import Learned
@@ -66,6 +67,11 @@ class FittedRouter:
         self.dial = Dial(router, learned)
         self._column = {model: j for j, model in enumerate(learned.models)}
         self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        mark = "SIMULATED, " if self.facts["simulated"] else ""
+        learned = f"{self.facts['router']} of {self.facts['data']['train']:,} queries"
+        return f"FittedRouter({mark}{learned}, default policy {self.default_policy}, {len(self.models)} models)"
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:

@@ -5,7 +5,8 @@ manifest.sha256    sha256 of manifest.json, in the form that `sha256sum -c` read
 router/            the router (persist.py)
 embedder/          the embedder: what it learned, or the name and the key of a pretrained one
 learned.json, learned.npz  calibration, policies, novelty, the calibration slice
-reliability.*      the reliability plot and its numbers, where matplotlib is installed
+
+`llmrouterbench fit` draws reliability.svg, .png and .csv beside them; nothing reads these.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from llmrouterbench.embedders import Embedder, make_embedder
 from llmrouterbench.embedders.tfidf import TfidfSvd
-from llmrouterbench.embedders.vectors import Embedder, make_embedder
 from llmrouterbench.files import new_folder, read_json, sha256_of, write_bytes, write_json
 from llmrouterbench.persist import from_plain, load_router, save_router, to_plain
 from llmrouterbench.production.learned import Learned
@@ -43,7 +44,6 @@ def write_fitted(
         state, arrays = to_plain(learned, "learned")
         write_json(partial / "learned.json", state)
         np.savez(partial / "learned.npz", **arrays)  # type: ignore[arg-type]
-        _draw_reliability(learned, partial, simulated=bool(facts.get("simulated")))
         files = sorted(path for path in partial.rglob("*") if path.is_file())
         digests = {path.relative_to(partial).as_posix(): sha256_of(path) for path in files}
         write_json(partial / "manifest.json", {"format": FORMAT, "schema": SCHEMA, **facts, "files": digests})
@@ -86,12 +86,12 @@ def _checksum(path: Path) -> bytes:
 
 
 def check_embedder_serves(spec: str) -> None:
-    """Raises ValueError for an embedder that cannot embed a query that nobody has asked before."""
+    """Raises ValueError for an embedder that cannot embed a query that nobody has asked before, or cannot be stored."""
+    ours = "take tfidf, minilm, st:MODEL or endpoint:URL#MODEL"
     if spec.startswith("file:"):
-        raise ValueError(
-            f"an embedder must embed new queries to serve, got {spec!r};"
-            " take tfidf, minilm, st:MODEL or endpoint:URL#MODEL"
-        )
+        raise ValueError(f"an embedder must embed new queries to serve, got {spec!r}; {ours}")
+    if (made := make_embedder(spec)).fitted_on_train and not isinstance(made, TfidfSvd):
+        raise ValueError(f"an embedder that learns from train must be tfidf to be stored, got {spec!r}; {ours}")
 
 
 def _write_embedder(embedder: Embedder, spec: str, folder: Path) -> None:
@@ -112,20 +112,3 @@ def _read_embedder(folder: Path) -> Embedder:
             f"embedder {saved['spec']!r} must be the one the router was fitted with, got other weights; fit again"
         )
     return embedder
-
-
-def _draw_reliability(learned: Learned, folder: Path, *, simulated: bool) -> None:
-    """The plot before and after calibration; nothing where matplotlib is missing or nothing was measured."""
-    from llmrouterbench.reporting.figures.picture import save_picture
-    from llmrouterbench.reporting.figures.reliability import calibrate, reliability_picture
-
-    piece = learned.piece
-    if not np.isfinite(piece.observed_score).any():
-        return
-    before = calibrate(np.clip(piece.score, 0.0, 1.0), piece.observed_score)
-    curves = {"router's estimate": before, "calibrated, out of fold": calibrate(piece.quality, piece.observed_score)}
-    try:
-        picture = reliability_picture(curves, title="all models, calibration slice", simulated=simulated)
-    except ImportError:
-        return
-    save_picture(picture, folder)

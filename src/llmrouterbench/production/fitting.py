@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from llmrouterbench.benching.deciding import reads_replies
-from llmrouterbench.embedders.vectors import Embedder, cache_folder, embed_queries, make_embedder, text_hash
+from llmrouterbench.embedders import Embedder, make_embedder
+from llmrouterbench.embedders.vectors import embed_queries, text_hash
+from llmrouterbench.files import cache_folder
 from llmrouterbench.metrics import known_mean
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.production.calibration import (
@@ -30,7 +32,7 @@ from llmrouterbench.production.novelty import fit_novelty
 from llmrouterbench.production.promises import promises
 from llmrouterbench.production.serving_policy import ServingPolicy
 from llmrouterbench.splits import near_duplicate_groups, validation_split
-from llmrouterbench.table import FloatArray, IntArray, Outcomes, Router, TradeOffRouter
+from llmrouterbench.table import PLANES, FloatArray, IntArray, Outcomes, Router, TradeOffRouter
 from llmrouterbench.version import __version__
 from llmrouterbench.worth import folds_of, train_best_single
 
@@ -45,7 +47,7 @@ class FitSettings:
 
     router    a router with its settings, or "auto": task_soft with its gate, unless another cheap one is better
     policy    the default policy; None: the cheapest trade-off that keeps up with the best single model
-    embedder  a spec of `embed.make_embedder`; `text` is what it reads in the outcomes, the "prompt" or the "query"
+    embedder  a spec of `make_embedder`; `text` is what it reads in the outcomes, the "prompt" or the "query"
     share     share of the queries that makes the calibration slice
     novel     share of ordinary queries that may be taken for out of distribution
     fallback  who serves those; None: the best single model
@@ -171,11 +173,10 @@ def _versions() -> dict[str, str]:
 
 def _prices(train: Outcomes) -> dict[str, dict[str, Any]]:
     """What each model cost and took on average in training; NaN unknown."""
-    planes = ("score", "cost", "tokens_in", "tokens_out", "seconds")
-    mean = {name: known_mean(getattr(train, name), axis=0) for name in planes}
+    mean = {name: known_mean(getattr(train, name), axis=0) for name in PLANES}
     measured = np.isfinite(train.score).sum(axis=0)
     return {
-        model: {"queries": int(measured[j]), **{f"mean_{name}": float(mean[name][j]) for name in planes}}
+        model: {"queries": int(measured[j]), **{f"mean_{name}": float(mean[name][j]) for name in PLANES}}
         for j, model in enumerate(train.models)
     }
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from llmrouterbench.metrics import avg_acc, dataset_means
+from llmrouterbench.shown import Shown
 from llmrouterbench.stats import Interval, Sample, bootstrap, interval
 from llmrouterbench.table import FloatArray, IntArray, Outcomes, StrArray
 
@@ -29,8 +30,8 @@ _LONGEST = 2000
 _PLACEHOLDER = "replace-with-host:8000"
 
 
-@dataclass(frozen=True)
-class PolicyExport:
+@dataclass(frozen=True, repr=False)
+class PolicyExport(Shown):
     """A config, and how near it comes to the policy on queries that gave no example.
 
     config    plain values, ready for YAML; the addresses of the models are left to fill in

@@ -11,8 +11,7 @@ import numpy as np
 from llmrouterbench.metrics import known_mean
 from llmrouterbench.production.fitted import FittedRouter
 from llmrouterbench.production.serving_policy import ServingPolicy, as_policy
-from llmrouterbench.stats import Interval, Sample
-from llmrouterbench.studies.paired import pair
+from llmrouterbench.stats import Interval, Sample, pair
 from llmrouterbench.table import FloatArray, IntArray
 
 REPLICATES = 1000

@@ -28,7 +28,6 @@ def describe(outcomes: Outcomes, setting: Setting | None = None) -> dict[str, An
     unknown = _counts(np.isfinite(outcomes.score) & ~np.isfinite(outcomes.cost), outcomes)
     measured = _counts(np.isfinite(outcomes.score), outcomes)
     rows = distinct([setting.abbreviation(model) if setting else model for model in outcomes.models])
-    total = np.where(np.isfinite(spent).any(axis=0), np.nansum(spent, axis=0), np.nan)
     return {
         "simulated": outcomes.simulated,
         "source": outcomes.source,
@@ -43,7 +42,7 @@ def describe(outcomes: Outcomes, setting: Setting | None = None) -> dict[str, An
             for name in datasets
         },
         "accuracy": _table(rows, [*label, "AvgAcc"], np.vstack([acc, avg_acc(acc.T)])),
-        "cost": _table(rows, [*label, "Total"], np.vstack([spent, total])),
+        "cost": _table(rows, [*label, "Total"], np.vstack([spent, _sum(spent, 0)])),
         "coverage": _table(rows, label, measured),
         "unknown_costs": _table(rows, label, unknown),
     }
@@ -64,8 +63,8 @@ def _overview(outcomes: Outcomes, acc: FloatArray) -> dict[str, Any]:
         "unique_queries": len(np.unique(outcomes.group)),
         "instances": int(known.sum()),
         "missing_cells": int((~known).sum()),
-        "tokens_millions": float((np.nansum(outcomes.tokens_in) + np.nansum(outcomes.tokens_out)) / 1e6),
-        "cost_usd": float(np.nansum(outcomes.cost)),
+        "tokens_millions": float(_sum(np.stack([outcomes.tokens_in, outcomes.tokens_out]))) / 1e6,
+        "cost_usd": float(_sum(outcomes.cost)),
         "unknown_costs": int((known & ~np.isfinite(outcomes.cost)).sum()),
         "best_single": outcomes.models[best],
         "best_single_AvgAcc": float(avg_acc(acc[:, best])),
@@ -74,10 +73,14 @@ def _overview(outcomes: Outcomes, acc: FloatArray) -> dict[str, Any]:
     }
 
 
+def _sum(plane: FloatArray, axis: int | None = None) -> FloatArray:
+    """Sum of what is known; NaN where nothing is."""
+    return np.where(np.isfinite(plane).any(axis=axis), np.nansum(plane, axis=axis), np.nan)
+
+
 def _sums(plane: FloatArray, outcomes: Outcomes) -> FloatArray:
-    """Sum (datasets, models) of what is known; NaN where nothing is."""
-    rows = [plane[outcomes.dataset == name] for name in outcomes.datasets]
-    return np.array([np.where(np.isfinite(part).any(axis=0), np.nansum(part, axis=0), np.nan) for part in rows])
+    """Sum (datasets, models) of what is known."""
+    return np.array([_sum(plane[outcomes.dataset == name], 0) for name in outcomes.datasets])
 
 
 def _counts(mask: np.typing.NDArray[np.bool_], outcomes: Outcomes) -> FloatArray:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ from llmrouterbench.benching.replay import (
 from llmrouterbench.metrics import (
     avg_acc,
     cost_save,
+    difference,
+    excess,
     gain,
     gap,
     like_for_like,
@@ -32,11 +35,12 @@ from llmrouterbench.metrics import (
     ties_as_wins,
 )
 from llmrouterbench.naming import did_you_mean
-from llmrouterbench.reporting.board import Kind, Leaderboard, Point, Row
+from llmrouterbench.reporting.board import Leaderboard, Point
+from llmrouterbench.reporting.columns import Row, RowKind
 from llmrouterbench.reporting.notes import notes
-from llmrouterbench.stats import Interval, seed_summary
-from llmrouterbench.studies.evidence import Evidence, excess, minus, weigh
+from llmrouterbench.stats import Interval, Judgement, Paired, judged, pair, seed_summary
 from llmrouterbench.studies.peaks import peaks_on_test
+from llmrouterbench.table import FloatArray
 
 
 def leaderboard(
@@ -52,7 +56,10 @@ def leaderboard(
     """
     outcomes = replace(runs.outcomes, score=ties_as_wins(runs.outcomes.score)) if ties_win else runs.outcomes
     played = replay(runs, outcomes)
-    evidence = weigh(played, outcomes.models[played.base], _baseline(runs, baseline), samples, seed)
+    base: Key = ("model", outcomes.models[played.base])
+    evidence = _Evidence(
+        played, base, _baseline(runs, baseline) or base, pair(played.samples, replicates=samples, seed=seed)
+    )
     points = _points(evidence, outcomes.pool.models)
     peaks = peaks_on_test(runs, outcomes) if protocol_of(runs) == "paper" else {}
     routers = [
@@ -67,7 +74,7 @@ def leaderboard(
         rows=rows,
         points=points,
         datasets=played.datasets,
-        baseline=evidence.baseline[1] if evidence.baseline[0] == "router" else "Best Single",
+        baseline=evidence.baseline_name,
         base=evidence.base[1],
         priced=bool(np.isfinite(outcomes.cost).any()),
         simulated=bool(outcomes.simulated or runs.facts["simulated"]),
@@ -75,6 +82,29 @@ def leaderboard(
         facts=_facts(runs, played, samples, seed, ties_win),
     )
     return replace(board, notes=tuple(notes(board, runs)))
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """The replayed columns by key; `base` is Best Single, `baseline` what differences are against."""
+
+    played: Replay
+    base: Key
+    baseline: Key
+    paired: Paired
+
+    def at(self, key: Key) -> int:
+        """The column of a key."""
+        return self.played.keys.index(key)
+
+    def of(self, metric: Callable[..., FloatArray], *keys: Key) -> Interval:
+        """A metric of the accuracies of some columns."""
+        return self.paired.number(metric, *map(self.at, keys))
+
+    @property
+    def baseline_name(self) -> str:
+        """The name of the row that differences are against."""
+        return self.baseline[1] if self.baseline[0] == "router" else "Best Single"
 
 
 def _rank(row: Row) -> tuple[float, str]:
@@ -89,82 +119,84 @@ def _baseline(runs: Runs, name: str | None) -> Key | None:
     return ("router", name) if name in routers else None
 
 
-def _references(evidence: Evidence) -> list[tuple[str, Key]]:
+def _references(evidence: _Evidence) -> list[tuple[str, Key]]:
     names = (RANDOM, DATASET_ORACLE_PAPER, DATASET_ORACLE, ORACLE)
     rows: list[tuple[str, Key]] = [(name, ("reference", name)) for name in names]
     return [rows[0], ("Best Single", evidence.base), *rows[1:]]
 
 
-def _row(evidence: Evidence, points: tuple[Point, ...], kind: Kind, name: str, key: Key) -> Row:
+def _row(evidence: _Evidence, points: tuple[Point, ...], kind: RowKind, name: str, key: Key) -> Row:
     random, oracle = ("reference", RANDOM), ("reference", ORACLE)
-    column = evidence.at[key]
-    difference = evidence.accuracy(minus, key, evidence.baseline)
-    label = evidence.baseline[1] if evidence.baseline[0] == "router" else "Best Single"
+    paired, column = evidence.paired, evidence.at(key)
+    against_baseline = evidence.of(difference, key, evidence.baseline)
     return Row(
         name=name,
         kind=kind,
-        avg_acc=evidence.accuracy(avg_acc, key),
-        avg_acc_std=seed_summary(avg_acc(evidence.acc_by_seed[:, column]))[1],
-        difference=difference,
-        verdict="" if key == evidence.baseline else verdict(difference, label),
-        gain_r=evidence.accuracy(gain, key, random),
-        gain_b=evidence.accuracy(gain, key, evidence.base),
-        gap_o=evidence.accuracy(gap, key, oracle),
-        recovered=evidence.accuracy(oracle_gap_recovered, key, evidence.base, oracle),
-        cost=evidence.cost(key),
-        perf_gain=evidence.accuracy(excess, key, evidence.base),
+        avg_acc=paired.accuracy(column),
+        avg_acc_std=seed_summary(avg_acc(paired.acc_by_seed[:, column]))[1],
+        difference=against_baseline,
+        verdict="" if key == evidence.baseline else against(against_baseline, evidence.baseline_name),
+        gain_r=evidence.of(gain, key, random),
+        gain_b=evidence.of(gain, key, evidence.base),
+        gap_o=evidence.of(gap, key, oracle),
+        recovered=evidence.of(oracle_gap_recovered, key, evidence.base, oracle),
+        cost=paired.cost(column),
+        perf_gain=evidence.of(excess, key, evidence.base),
         **_saver(evidence, key),
         **_hindsight(evidence, points, key),
         unmeasured=sum(int((~np.isfinite(s.score[:, column])).sum()) for s in evidence.played.samples),
         unknown_cost=sum(int((~np.isfinite(s.cost[:, column])).sum()) for s in evidence.played.samples),
-        accuracy=tuple(evidence.acc[column].tolist()),
-        usd=tuple(evidence.usd[column].tolist()),
+        accuracy=tuple(paired.acc[column].tolist()),
+        usd=tuple(paired.usd[column].tolist()),
     )
 
 
-def verdict(difference: Interval, baseline: str) -> str:
+_AGAINST: dict[Judgement, str] = {
+    "better": "better than",
+    "worse": "worse than",
+    "noise": "not distinguishable from",
+    "the same": "the same as",
+    "not comparable": "not comparable with",
+}
+
+
+def against(one: Interval, baseline: str) -> str:
     """A difference in words.
 
-    >>> verdict(Interval(0.01, -0.01, 0.02), "best_single")
+    >>> against(Interval(0.01, -0.01, 0.02), "best_single")
     'not distinguishable from best_single'
     """
-    if not np.isfinite(difference.low):
-        return f"not comparable with {baseline}"
-    if difference.low == difference.value == difference.high == 0.0:
-        return f"the same as {baseline}"
-    if difference.low <= 0.0 <= difference.high:
-        return f"not distinguishable from {baseline}"
-    return f"{'better' if difference.low > 0 else 'worse'} than {baseline}"
+    return f"{_AGAINST[judged(one)]} {baseline}"
 
 
-def _saver(evidence: Evidence, key: Key) -> dict[str, Any]:
+def _saver(evidence: _Evidence, key: Key) -> dict[str, Any]:
     """CostSave: of the point chosen on validation, or of the only point if it reaches the base on test."""
     played = evidence.played
     seeds = len(played.samples)
     if key[0] == "router" and len(played.points[key[1]].weights) > 1:
         key, seeds = ("saver", key[1]), played.saver_seeds[key[1]]
-    elif not reaches(float(evidence.accuracy(minus, key, evidence.base).value), 0.0):
+    elif not reaches(evidence.of(difference, key, evidence.base).value, 0.0):
         seeds = 0
     if not seeds:
         return {"cost_save": None, "saver_difference": None, "saver_seeds": 0}
     return {
-        "cost_save": evidence.saving(key),
-        "saver_difference": evidence.accuracy(minus, key, evidence.base),
+        "cost_save": evidence.paired.saving(evidence.at(key), evidence.at(evidence.base)),
+        "saver_difference": evidence.of(difference, key, evidence.base),
         "saver_seeds": seeds,
     }
 
 
-def _hindsight(evidence: Evidence, points: tuple[Point, ...], key: Key) -> dict[str, Any]:
+def _hindsight(evidence: _Evidence, points: tuple[Point, ...], key: Key) -> dict[str, Any]:
     """The paper's numbers: operating points chosen on seed-averaged test numbers, over all of them."""
+    paired, base = evidence.paired, evidence.at(evidence.base)
     if key[0] == "router":
         sweep = evidence.played.points[key[1]]
         acc, usd = sweep.acc, sweep.cost
     else:
-        acc, usd = evidence.acc[[evidence.at[key]]], evidence.usd[[evidence.at[key]]]
-    base = evidence.at[evidence.base]
-    mine, theirs = like_for_like(acc, evidence.acc[base])
+        acc, usd = paired.acc[[evidence.at(key)]], paired.usd[[evidence.at(key)]]
+    mine, theirs = like_for_like(acc, paired.acc[base])
     both = np.isfinite(mine)
-    own, bases = np.where(both, usd, 0.0).sum(axis=1), np.where(both, evidence.usd[base], 0.0).sum(axis=1)
+    own, bases = np.where(both, usd, 0.0).sum(axis=1), np.where(both, paired.usd[base], 0.0).sum(axis=1)
     ratio = np.divide(avg_acc(mine), avg_acc(theirs), out=np.full(len(acc), np.nan), where=avg_acc(theirs) > 0)
     share = np.divide(own, bases, out=np.full(len(acc), np.nan), where=bases > 0)
     placed = [(p.avg_acc, p.cost) for p in points if (p.kind, p.name) == key]
@@ -178,12 +210,12 @@ def _hindsight(evidence: Evidence, points: tuple[Point, ...], key: Key) -> dict[
     }
 
 
-def _points(evidence: Evidence, models: tuple[str, ...]) -> tuple[Point, ...]:
+def _points(evidence: _Evidence, models: tuple[str, ...]) -> tuple[Point, ...]:
     """Single models and all operating points that have every dataset and a known cost: the Pareto set."""
-    played, found = evidence.played, []
+    played, paired, found = evidence.played, evidence.paired, []
     for model in models:
-        i = evidence.at["model", model]
-        found.append((model, "model", 0, float("nan"), evidence.acc[i], evidence.usd[i]))
+        i = evidence.at(("model", model))
+        found.append((model, "model", 0, float("nan"), paired.acc[i], paired.usd[i]))
     for router, sweep in played.points.items():
         rows = zip(sweep.weights.tolist(), sweep.acc, sweep.cost, strict=True)
         found += [(router, "router", i, weight, acc, usd) for i, (weight, acc, usd) in enumerate(rows)]

@@ -7,10 +7,13 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from llmrouterbench.benching.replay import ORACLE, RANDOM
+from llmrouterbench.naming import listed
+from llmrouterbench.numerals import count, percent
 
 if TYPE_CHECKING:
     from llmrouterbench.benching.folder import Runs
-    from llmrouterbench.reporting.board import Leaderboard, Row
+    from llmrouterbench.reporting.board import Leaderboard
+    from llmrouterbench.reporting.columns import Row
 
 SIMULATED = "SIMULATED: no real model produced these numbers; they show that the bench works, not which router is good."
 
@@ -55,7 +58,7 @@ def _baselines(board: Leaderboard) -> Iterator[str]:
         yield f"Differences are against {board.baseline}{chosen if board.baseline == 'best_single' else ''}."
     same = [row.name for row in board.of_kind("router") if row.verdict.startswith("not distinguishable")]
     if same:
-        yield f"Not distinguishable from {board.baseline} (the 95 % interval includes 0): {_list(same)}."
+        yield f"Not distinguishable from {board.baseline} (the 95 % interval includes 0): {listed(same)}."
 
 
 def _choices(board: Leaderboard) -> Iterator[str]:
@@ -92,23 +95,24 @@ def _missing(board: Leaderboard) -> Iterator[str]:
             lacking[row.name] = gone
     for name, gone in lacking.items():
         yield (
-            f"{name} has no measured score on {_list(gone)}: its AvgAcc and cost are over"
+            f"{name} has no measured score on {listed(gone)}: its AvgAcc and cost are over"
             f" {len(board.datasets) - len(gone)} of {len(board.datasets)} datasets, differences and gains compare the"
             " datasets that both sides have, and it is left out of the Pareto set."
         )
     for row in board.of_kind("router"):
         if row.unmeasured and row.name not in lacking:
-            yield f"{row.name}: {row.unmeasured} served cells have no measured score and are left out of its means."
+            served = f"{count(row.unmeasured)} served cells"
+            yield f"{row.name}: {served} have no measured score and are left out of its means."
     for metric, name in (("Gain@R", RANDOM), ("Gain@B", "Best Single"), ("Gap@O", ORACLE)):
         zero = [d for d, acc in zip(board.datasets, board[name].accuracy, strict=True) if acc == 0.0]
         if zero:
-            yield f"{metric} leaves out {_list(zero)}, where {name} scores 0 and no ratio exists."
+            yield f"{metric} leaves out {listed(zero)}, where {name} scores 0 and no ratio exists."
     absent = board.facts["source"].get("absent", [])
     if absent:
-        yield f"The setting names what these data lack: {_list(absent)}."
+        yield f"The setting names what these data lack: {listed(absent)}."
     for router, seeds in _by_router(board.facts["missing"]).items():
         yield (
-            f"{router} has no decisions for seed {_list(seeds)} and is left out;"
+            f"{router} has no decisions for seed {listed(seeds)} and is left out;"
             " run the same bench (or judge its choices) for it."
         )
 
@@ -126,17 +130,18 @@ def _costs(board: Leaderboard) -> Iterator[str]:
         return
     unpriced = [row.name for row in board.of_kind("model") if _unpriced(row)]
     if unpriced:
-        yield f"Unpriced, not free: no cost is known on some dataset for {_list(unpriced)}; left out of the Pareto set."
+        names = listed(unpriced)
+        yield f"Unpriced, not free: no cost is known on some dataset for {names}; left out of the Pareto set."
     tested = sum(board.facts["test_queries"])
     counts = [
-        f"{row.name} {row.unknown_cost} of {tested} ({100 * row.unknown_cost / tested:.1f} %)"
+        f"{row.name} {count(row.unknown_cost)} of {count(tested)} ({percent(row.unknown_cost / tested, unit=' %')})"
         for row in board.of_kind("router")
         if row.unknown_cost
     ]
     if counts:
         yield (
             "Test queries with a call of unknown cost, counted at the mean known cost of their dataset"
-            f" (all seeds together): {_list(counts)}."
+            f" (all seeds together): {listed(counts)}."
         )
 
 
@@ -149,14 +154,9 @@ def _protocol(board: Leaderboard, runs: Runs) -> Iterator[str]:
         yield "There is one seed: the intervals cover the choice of queries, not that of the split."
     held_out = board.facts["split"]["held_out"]
     if held_out:
-        yield f"Held out of train (out of distribution): {_list(held_out)}."
+        yield f"Held out of train (out of distribution): {listed(held_out)}."
     if board.facts["ties_win"]:
         yield "Every positive score counts as 1 (ties_win)."
     truncated = (runs.facts["embedder"] or {}).get("truncated", 0)
     if truncated:
-        yield f"The embedder cut {truncated} texts at its limit."
-
-
-def _list(names: Sequence[str], most: int = 12) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(map(str, names[:most])) + more
+        yield f"The embedder cut {count(truncated)} texts at its limit."

@@ -5,29 +5,29 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
+from rich.markup import escape
 from rich.table import Table
 
 from llmrouterbench.files import write_bytes, write_json
+from llmrouterbench.naming import markdown_safe
+from llmrouterbench.numerals import Show, count, percent, usd
+from llmrouterbench.reporting.columns import GROUPS, Medium, RowKind
 
 if TYPE_CHECKING:
-    from llmrouterbench.reporting.board import Kind, Leaderboard, Row
-    from llmrouterbench.stats import Interval
+    from llmrouterbench.reporting.board import Leaderboard
 
-PEAK = "peak on test (paper protocol)"
 NEEDS_MATPLOTLIB = "figure needs matplotlib; pip install 'llmrouterbench[report]'"
 _DATASETS_A_TABLE = 8
 _SOMETIMES = ("pareto.png", "pareto.svg", "per_dataset_cost.csv")
 """Files that a report has only where costs are known; those of an earlier report must not stay behind."""
-_BLOCKS: tuple[tuple[Kind, str], ...] = (("router", "Routers"), ("reference", "References"), ("model", "Single models"))
-Cells = list[list[str]]
-"""Rows of a table as text, the header first."""
+_BLOCKS: dict[RowKind, str] = {"router": "Routers", "reference": "References", "model": "Single models"}
 
 
 def write_report(board: Leaderboard, folder: Path, *, figures: bool = True) -> Leaderboard:
@@ -39,9 +39,13 @@ def write_report(board: Leaderboard, folder: Path, *, figures: bool = True) -> L
     if figures and board.points and find_spec("matplotlib") is None:
         board = replace(board, notes=(*board.notes, f"The Pareto {NEEDS_MATPLOTLIB}."))
     elif figures and board.points:
-        from llmrouterbench.reporting.figures.pareto import pareto_files
+        try:
+            from llmrouterbench.reporting.exhibits.figure08_pareto import pareto_files
 
-        drawn = pareto_files(board)
+            drawn = pareto_files(board)
+        except Exception as error:  # a figure must not end a report
+            note = f"The Pareto figure was not drawn: {type(error).__name__}: {error}."
+            board = replace(board, notes=(*board.notes, note))
     files = {
         **drawn,
         "leaderboard.md": markdown(board, "pareto.png" if drawn else None).encode(),
@@ -64,135 +68,34 @@ def titled(board: Leaderboard, title: str) -> str:
     return f"{title} (SIMULATED)" if board.simulated else title
 
 
-# Numbers as text: percent with the paper's two digits, USD with cents; "-" where there is no number.
+Cells = list[list[str]]
+"""Rows of a table as text, the header first."""
 
 
-def _percent(value: float, sign: str = "", digits: int = 1) -> str:
-    return "-" if math.isnan(value) else f"{round(100 * value, digits) + 0.0:{sign}.{digits}f}"
-
-
-def _span(number: Interval, show: Callable[[float], str], main: str) -> str:
-    return main if math.isnan(number.low) else f"{main} [{show(number.low)}, {show(number.high)}]"
-
-
-def _accuracy(number: Interval) -> str:
-    return _span(number, _percent, _percent(number.value, digits=2))
-
-
-def _signed(number: Interval | None, none: str = "none") -> str:
-    def show(value: float) -> str:
-        return _percent(value, "+")
-
-    return none if number is None else _span(number, show, show(number.value))
-
-
-def _peak(row: Row) -> str:
-    return "-" if row.peak_on_test is None else _percent(row.peak_on_test, digits=2)
-
-
-def _difference(row: Row) -> str:
-    mark = " ~" if row.verdict.startswith("not distinguishable") else ""
-    return _signed(row.difference) + mark
-
-
-def _usd(value: float) -> str:
-    return "unknown" if math.isnan(value) else f"{value:.2f}" if value >= 1 or value == 0 else f"{value:.3g}"
-
-
-def _rough_usd(value: float) -> str:
-    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def _cost(row: Row) -> str:
-    return _span(row.cost, _rough_usd, _usd(row.cost.value)) + ("*" if row.unknown_cost else "")
-
-
-# Tables as cells, for Markdown and for the terminal alike.
-
-
-def _main_cells(board: Leaderboard, rows: Sequence[Row]) -> Cells:
-    peaked = rows[0].peak_on_test is not None
-    header = [rows[0].kind.title(), "AvgAcc [95 % CI]"] + [PEAK] * peaked
-    header += [f"vs {board.baseline}", "Gain@R", "Gain@B", "Gap@O"]
-    cells = [[*header, "recovered", *(["Cost USD"] if board.priced else [])]]
-    for row in rows:
-        ratios = (row.gain_r, row.gain_b)
-        cells.append(
-            [
-                row.name,
-                _accuracy(row.avg_acc),
-                *([_peak(row)] if peaked else []),
-                "-" if not row.verdict else _difference(row),
-                *(_percent(ratio.value, "+") for ratio in ratios),
-                *(_percent(share.value) for share in (row.gap_o, row.recovered)),
-                *([_cost(row)] if board.priced else []),
-            ]
-        )
-    return cells
-
-
-def _trade_off_cells(board: Leaderboard, rows: Sequence[Row]) -> Cells:
-    cells = [["Router", "PerfGain"] + ["CostSave", "AvgAcc there"] * board.priced]
-    for row in rows:
-        saver = [_signed(row.cost_save), _signed(row.saver_difference, "-")] if board.priced else []
-        cells.append([row.name, _signed(row.perf_gain), *saver])
-    return cells
-
-
-def _hindsight_cells(board: Leaderboard, rows: Sequence[Row]) -> Cells:
-    cells = [["Router", "points", "PerfGain"] + ["CostSave", "ParetoDist"] * board.priced]
-    for row in rows:
-        saving = "none" if math.isnan(row.hindsight_cost_save) else _percent(row.hindsight_cost_save, "+")
-        dist = "-" if math.isnan(row.pareto_dist) else f"{row.pareto_dist:.3f}"
-        tail = [saving, dist] if board.priced else []
-        cells.append([row.name, str(row.points), _percent(row.hindsight_perf_gain, "+"), *tail])
-    return cells
-
-
-def _peak_cells(rows: Sequence[Row]) -> Cells:
-    return [["Router", "AvgAcc", PEAK], *([row.name, _accuracy(row.avg_acc), _peak(row)] for row in rows)]
-
-
-def _dataset_cells(board: Leaderboard, what: str, datasets: Sequence[int]) -> Cells:
-    show = _percent if what == "accuracy" else _usd
-    cells = [["Router", *(board.datasets[i] for i in datasets)]]
-    for row in board.rows:
-        values = getattr(row, what)
-        cells.append([row.name, *("-" if math.isnan(row.accuracy[i]) else show(values[i]) for i in datasets)])
-    return cells
-
-
-def _short_cells(board: Leaderboard, rows: Sequence[Row]) -> Cells:
-    """The columns that fit into a terminal of 80 characters."""
-    cells = [[rows[0].kind.title(), "AvgAcc", f"vs {board.baseline}", "Gap@O"] + ["USD"] * board.priced]
-    for row in rows:
-        cost = [_usd(row.cost.value) + ("*" if row.unknown_cost else "")] if board.priced else []
-        difference = _difference(row) if row.verdict else "-"
-        cells.append([row.name, _accuracy(row.avg_acc), difference, _percent(row.gap_o.value), *cost])
-    return cells
-
-
-def _tables(board: Leaderboard) -> list[tuple[str, Cells]]:
-    """The leaderboard's tables, by title; without routers there is no trade-off to show."""
-    tables = [(title, _main_cells(board, rows)) for kind, title in _BLOCKS if (rows := board.of_kind(kind))]
-    routers = board.of_kind("router")
-    if routers:
-        tables[1:1] = [
-            ("Trade-offs, points chosen on validation", _trade_off_cells(board, routers)),
-            ("Trade-offs in hindsight, points chosen on test as in the paper", _hindsight_cells(board, routers)),
-        ]
-    return [(titled(board, title), cells) for title, cells in tables]
+def _tables(board: Leaderboard, medium: Medium, kinds: Sequence[RowKind]) -> list[tuple[str, Cells]]:
+    """The leaderboard's tables by title: every group of columns of the routers, the first one of the others."""
+    found = []
+    for kind in kinds:
+        rows = board.of_kind(kind)
+        for group, title in GROUPS.items():
+            columns = board.columns(medium, group)
+            if rows and columns and (kind == "router" or group == "main"):
+                head = [kind.title(), *(column.heading(medium, board.baseline) for column in columns)]
+                lines = [[row.name, *(column.text(row, medium) for column in columns)] for row in rows]
+                found.append((titled(board, _BLOCKS[kind] if group == "main" else title), [head, *lines]))
+    return found
 
 
 def _dataset_tables(board: Leaderboard) -> list[tuple[str, Cells]]:
-    kinds = [("accuracy", "Accuracy by dataset, %")] + [("usd", "Test cost by dataset, USD")] * board.priced
-    everything = range(len(board.datasets))
-    starts = range(0, len(board.datasets), _DATASETS_A_TABLE)
-    return [
-        (titled(board, title), _dataset_cells(board, what, everything[start : start + _DATASETS_A_TABLE]))
-        for what, title in kinds
-        for start in starts
-    ]
+    kinds: list[tuple[str, str, Show]] = [("accuracy", "Accuracy by dataset, %", percent)]
+    kinds += [("usd", "Test cost by dataset, USD", usd)] if board.priced else []
+    found = []
+    for what, title, show in kinds:
+        for start in range(0, len(board.datasets), _DATASETS_A_TABLE):
+            part = slice(start, start + _DATASETS_A_TABLE)
+            lines = [[row.name, *map(show, getattr(row, what)[part])] for row in board.rows]
+            found.append((titled(board, title), [["Router", *board.datasets[part]], *lines]))
+    return found
 
 
 def _legend(board: Leaderboard) -> str:
@@ -209,7 +112,7 @@ def _legend(board: Leaderboard) -> str:
 def markdown(board: Leaderboard, figure: str | None = None) -> str:
     """The whole report as Markdown; `figure` is the file name of the Pareto figure, if there is one."""
     parts = [f"# {titled(board, board.title)}", summary(board), _legend(board)]
-    for title, cells in _tables(board):
+    for title, cells in _tables(board, "markdown", tuple(_BLOCKS)):
         parts += [f"## {title}", _pipe_table(cells)]
     if figure:
         title = titled(board, "Accuracy and cost")
@@ -228,9 +131,9 @@ def summary(board: Leaderboard) -> str:
     """How much was measured, in one sentence."""
     facts = board.facts
     tested = sorted(set(facts["test_queries"]))
-    sizes = f"{tested[0]:,}" if len(tested) == 1 else f"{tested[0]:,} to {tested[-1]:,}"
+    sizes = count(tested[0]) if len(tested) == 1 else f"{count(tested[0])} to {count(tested[-1])}"
     return (
-        f"{facts['queries']:,} queries, {len(facts['models'])} models, {len(board.datasets)} datasets;"
+        f"{count(facts['queries'])} queries, {len(facts['models'])} models, {len(board.datasets)} datasets;"
         f" {sizes} test queries in each of {len(facts['seeds'])} seeds."
     )
 
@@ -256,7 +159,7 @@ def _inline(facts: dict[str, Any] | None) -> str:
 
 
 def _pipe_table(cells: Cells) -> str:
-    escaped = [[cell.replace("|", "\\|") for cell in line] for line in cells]
+    escaped = [list(map(markdown_safe, line)) for line in cells]
     widths = [max(map(len, column)) for column in zip(*escaped, strict=True)]
 
     def line(row: list[str]) -> str:
@@ -270,26 +173,18 @@ def _pipe_table(cells: Cells) -> str:
 
 def render(board: Leaderboard) -> list[Table]:
     """The leaderboard for the terminal, one table a block; more columns and the single models are in the files."""
-    routers, references = board.of_kind("router"), board.of_kind("reference")
-    blocks = [("References", _short_cells(board, references))]
-    if routers:
-        blocks.insert(0, ("Routers", _short_cells(board, routers)))
-        blocks.append(("Trade-offs", _trade_off_cells(board, routers)))
-    if board.peaked:
-        blocks.append(("Peaks", _peak_cells(routers)))
-    out = [_rich_table(board, title, cells) for title, cells in blocks]
-    out[-1].caption = "\n".join([_legend(board), *board.notes])
+    out = [_rich_table(board, title, cells) for title, cells in _tables(board, "terminal", ("router", "reference"))]
+    out[-1].caption = escape("\n".join([_legend(board), *board.notes]))
     return out
 
 
 def _rich_table(board: Leaderboard, title: str, cells: Cells) -> Table:
-    title = titled(board, f"{board.title.removeprefix('Leaderboard: ')}: {title}")
     look: dict[str, Any] = {"box": SIMPLE_HEAD, "padding": (0, 1, 0, 0), "pad_edge": False}
-    table = Table(title=title, title_justify="left", caption_justify="left", **look)
+    table = Table(title=escape(f"{board.name}: {title}"), title_justify="left", caption_justify="left", **look)
     for i, name in enumerate(cells[0]):
-        table.add_column(name, justify="right" if i else "left", overflow="fold", no_wrap=i > 0)
+        table.add_column(escape(name), justify="right" if i else "left", overflow="fold", no_wrap=i > 0)
     for line in cells[1:]:
-        table.add_row(*line)
+        table.add_row(*map(escape, line))
     return table
 
 
@@ -308,28 +203,10 @@ def leaderboard_csv(board: Leaderboard) -> str:
     rows = []
     for row in board.rows:
         line: dict[str, Any] = {"name": row.name, "kind": row.kind}
-        for name, value in asdict(row).items():
-            if name in line or name in ("accuracy", "usd"):
-                continue
-            if name in _INTERVALS:
-                parts = value or {"value": math.nan, "low": math.nan, "high": math.nan}
-                line |= {name: parts["value"], f"{name}_low": parts["low"], f"{name}_high": parts["high"]}
-            else:
-                line[name] = value
+        for column in board.columns():
+            line |= column.values(row)
         rows.append({**line, "simulated": board.simulated})
-    absent = {key for key in rows[0] if _about_cost(key) and not board.priced}
-    absent |= set() if board.peaked else {"peak_on_test"}
-    return _csv([{key: value for key, value in row.items() if key not in absent} for row in rows])
-
-
-_INTERVALS = (
-    "avg_acc", "difference", "gain_r", "gain_b", "gap_o", "recovered", "cost", "perf_gain", "cost_save",
-    "saver_difference",
-)  # fmt: skip
-
-
-def _about_cost(column: str) -> bool:
-    return any(word in column for word in ("cost", "saver", "pareto"))
+    return _csv(rows)
 
 
 def per_dataset_csv(board: Leaderboard, what: str) -> str:

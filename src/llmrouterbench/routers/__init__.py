@@ -5,10 +5,10 @@ from __future__ import annotations
 import inspect
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any
 
 from llmrouterbench.naming import did_you_mean
+from llmrouterbench.plugins import PlugIns
 from llmrouterbench.table import Router
 
 
@@ -57,40 +57,54 @@ REGISTRY: dict[str, Entry] = {
 }
 REFERENCES = ("random", "oracle", "dataset_oracle")
 """Rows that every leaderboard has; they need no fitting."""
-
-
 OUTSIDE = ("openrouter",)
 """Routers of others, stored in the outcomes like a model outside the pool and replayed from there."""
-ENTRY_POINTS = "llmrouterbench.routers"
-"""Entry-point group of installed plug-ins: name = "package.module:Class"."""
+
+
+def _needs(name: str, found: Any) -> str:
+    return "" if isinstance(found, type) and callable(getattr(found, "fit", None)) else "a class with `fit`"
+
+
+PLUG_INS = PlugIns("router", (*REGISTRY, *REFERENCES, *OUTSIDE), _needs)
 
 
 def registry() -> dict[str, Entry]:
     """Every router: ours, then those of installed plug-ins. A plug-in cannot take one of our names."""
-    found = dict(REGISTRY)
-    for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
-        package = point.dist.name if point.dist else "plug-in"
-        found.setdefault(point.name, Entry(point.value, f"plug-in of {package}", "see its documentation", package))
-    return found
+    return REGISTRY | {
+        name: Entry(one.target, f"plug-in of {one.package}", "see its documentation", one.package)
+        for name, one in PLUG_INS.installed().items()
+    }
 
 
 def router_names() -> list[str]:
-    """Names that `make_router` knows, in the order of the registry."""
+    """Names that `make_router` knows: ours in the order of the registry, then those of installed plug-ins.
+
+    >>> router_names()[:2]
+    ['best_single', 'knn']
+    """
     return list(registry())
 
 
 def router_class(name: str) -> type[Any]:
-    """The class behind a name. Raises ValueError for an unknown name, ImportError where an extra is missing."""
-    known = registry()
-    if name not in known:
-        raise ValueError(f"no router named {name!r}{did_you_mean(name, [*known, *REFERENCES, *OUTSIDE])}")
-    module, _, cls = known[name].target.partition(":")
-    found: type[Any] = getattr(import_module(f"{__name__}.{module}" if name in REGISTRY else module), cls)
-    return found
+    """The class behind a name.
+
+    Raises ValueError for an unknown name, ImportError where an extra is missing or a plug-in is broken.
+    """
+    if name in REGISTRY:
+        module, _, cls = REGISTRY[name].target.partition(":")
+        ours: type[Any] = getattr(import_module(f"{__name__}.{module}"), cls)
+        return ours
+    others = PLUG_INS.installed()
+    if name not in others:
+        raise ValueError(f"no router named {name!r}{did_you_mean(name, [*PLUG_INS.ours, *others])}")
+    theirs: type[Any] = PLUG_INS.load(name)
+    return theirs
 
 
 def make_router(name: str, **settings: Any) -> Router:
     """A router by name, unfitted, with constructor settings.
+
+    Raises ValueError for an unknown name or setting, ImportError where an extra is missing or a plug-in is broken.
 
     >>> make_router("avengers_pro", k=32).k
     32

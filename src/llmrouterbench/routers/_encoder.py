@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from llmrouterbench.embedders.sentence_transformer import MINILM, minilm_folder
-from llmrouterbench.routers._finetuned import Recipe
+from llmrouterbench.routers._recipe import Recipe
 from llmrouterbench.table import FloatArray
 
 if TYPE_CHECKING:

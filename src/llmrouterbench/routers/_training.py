@@ -17,7 +17,7 @@ import numpy as np
 
 from llmrouterbench.files import new_folder, read_json, write_json
 from llmrouterbench.routers._encoder import Network, processes, seeded
-from llmrouterbench.routers._finetuned import Recipe
+from llmrouterbench.routers._recipe import Recipe
 from llmrouterbench.table import IntArray
 
 if TYPE_CHECKING:

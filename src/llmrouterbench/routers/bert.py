@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from llmrouterbench.routers._finetuned import PAPER, QUICK, FineTuned, Recipe
+from llmrouterbench.routers._finetuned import FineTuned
+from llmrouterbench.routers._recipe import PAPER, QUICK, Recipe
 from llmrouterbench.table import Estimate, Outcomes, Queries
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ import numpy as np
 
 from llmrouterbench.metrics import avg_acc, best_single, dataset_means, known_mean
 from llmrouterbench.naming import did_you_mean
-from llmrouterbench.routers._finetuned import PAPER, QUICK, FineTuned, Recipe
+from llmrouterbench.routers._finetuned import FineTuned
+from llmrouterbench.routers._recipe import PAPER, QUICK, Recipe
 from llmrouterbench.table import Estimate, FloatArray, IntArray, Outcomes, Queries
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from llmrouterbench.routers._descriptions import capability_descriptions
-from llmrouterbench.routers._finetuned import PAPER, QUICK, FineTuned, Recipe
+from llmrouterbench.routers._finetuned import FineTuned
+from llmrouterbench.routers._recipe import PAPER, QUICK, Recipe
 from llmrouterbench.table import Estimate, FloatArray, IntArray, Outcomes, Queries
 
 if TYPE_CHECKING:

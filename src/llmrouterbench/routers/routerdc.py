@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from llmrouterbench.metrics import known_mean
-from llmrouterbench.routers._finetuned import PAPER, QUICK, FineTuned, Recipe
+from llmrouterbench.routers._finetuned import FineTuned
+from llmrouterbench.routers._recipe import PAPER, QUICK, Recipe
 from llmrouterbench.table import Estimate, FloatArray, IntArray, Outcomes, Queries
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from llmrouterbench.files import new_folder, write_parquet
 from llmrouterbench.findings import Findings, Happened, ImportReport
 from llmrouterbench.replies import Reply
 from llmrouterbench.store import fill_folder, write_replies
-from llmrouterbench.table import FloatArray, Outcomes, Queries, Text, duplicate_groups
+from llmrouterbench.table import PLANES, FloatArray, Outcomes, Queries, Text, duplicate_groups
 
 Failed = Literal["masked", "zero"]
 """What a failed call counts as: not measured (ours), or score 0 (the paper's protocol)."""
@@ -86,7 +86,7 @@ def _outcomes(
     """The table; what was not asked, failed, or could not be scored is NaN and counted in the findings."""
     entries = [(name, place, entry) for name, group in items.items() for place, entry in enumerate(group, start=1)]
     shape = (len(entries), len(models))
-    planes = {name: np.full(shape, np.nan) for name in ("score", "cost", "tokens_in", "tokens_out", "seconds")}
+    planes = {name: np.full(shape, np.nan) for name in PLANES}
     for part in parts:
         _fill(planes, part, row, models.index(part.model), failed, findings)
         asked = sum(entry.item.id in part.replies for entry in items[part.dataset.name])
@@ -127,7 +127,7 @@ def _fill(
         if line is None:
             findings.add("reply to an item that is not stored", "dropped", cell, 1, models)
             continue
-        for plane in ("cost", "tokens_in", "tokens_out", "seconds"):
+        for plane in PLANES[1:]:  # the score is not the reply's
             value = getattr(reply, plane)
             planes[plane][line, column] = np.nan if value is None else value
         if reply.status == "failed":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +33,11 @@ def resolver(config: CollectConfig) -> Callable[[str], Dataset]:
     return lambda name: by_name[name] if name in by_name else dataset(name)
 
 
+def judge_settings(config: CollectConfig) -> dict[str, str]:
+    """Judge name -> a hash of all that can change its judgements but the template."""
+    return {judge.name: judge.fingerprint(config.endpoints[judge.endpoint].url) for judge in config.judges}
+
+
 @contextmanager
 def open_judges(config: CollectConfig, needed: Collection[str] | None = None) -> Iterator[dict[str, Asker]]:
     """Judge name -> what asks it, through the config's cache; nothing is sent before somebody asks.
@@ -54,10 +58,7 @@ def open_judges(config: CollectConfig, needed: Collection[str] | None = None) ->
 def _asker(config: CollectConfig, judge: PoolModel, cache: Cache | None) -> Asker:
     from llmrouterbench.calling.asking import asker
     from llmrouterbench.calling.prices import price
-    from llmrouterbench.collecting._work import make_endpoint, request_template
 
-    endpoint = make_endpoint(judge.endpoint, config.endpoints[judge.endpoint])
-    system = ({"role": "system", "content": judge.system},) if judge.system else ()
-    settings = replace(request_template(judge), messages=system)
-    own = {judge.sent_name: judge.price.model_dump()} if judge.price else None
-    return asker(endpoint, settings, cache, name=judge.name, price=price(judge.sent_name, endpoint, own))
+    endpoint = config.endpoints[judge.endpoint].endpoint(judge.endpoint)
+    known = price(judge.sent_name, endpoint, judge.price)
+    return asker(endpoint, judge.request(), cache, name=judge.name, price=known)

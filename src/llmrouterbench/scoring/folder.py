@@ -14,14 +14,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import orjson
 import polars as pl
 
-from llmrouterbench.collecting.replies_store import Prompted, read_items, read_replies, read_replies_manifest
-from llmrouterbench.datasets import Dataset, identity
-from llmrouterbench.files import read_json, write_parquet
+from llmrouterbench.collecting.replies_store import (
+    Prompted,
+    pool_of,
+    read_items,
+    read_replies,
+    read_replies_manifest,
+    stored_datasets,
+)
+from llmrouterbench.datasets import DATASETS, Dataset, identity
+from llmrouterbench.datasets.own import scorer_version
+from llmrouterbench.files import read_json, sha256_of, source_of, write_parquet
 from llmrouterbench.findings import ImportReport
 from llmrouterbench.replies import Item, Score
 from llmrouterbench.scoring._outcomes import Failed, Part, write_scored
@@ -51,6 +58,7 @@ class _Job:
     work: Path
     bench: Bench
     compat: Compat
+    scorers: Mapping[str, str]
     tell: Progress
 
 
@@ -62,6 +70,7 @@ def score_folder(
     *,
     compat: Compat = "ours",
     failed: Failed = "masked",
+    judged: Mapping[str, str] | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> ImportReport:
@@ -69,6 +78,7 @@ def score_folder(
 
     resolve   dataset name -> Dataset
     compat    "official": read replies as the official scorers do, where they differ; said in every report
+    judged    judge -> what says how it is asked (`config.judge_settings`); who is asked otherwise judges anew
     overwrite replace what is at `to` even if it was not made from these replies
 
     Raises FileNotFoundError or ValueError for a folder that holds no replies, FileExistsError for somebody else's `to`.
@@ -80,22 +90,17 @@ def score_folder(
     source = _source(folder)
     known = None if overwrite else _scores_of_before(to, source)
     datasets = {name: resolve(name) for name in names}
+    scorers = {name: scorer_of(one, compat, (judged or {}).get(one.judge, "")) for name, one in datasets.items()}
     work = to.with_name(f".{to.name}.scoring")
-    job = _Job(folder, known, work, bench, compat, progress or (lambda what, done, total: None))
+    job = _Job(folder, known, work, bench, compat, scorers, progress or (lambda what, done, total: None))
     items = {name: read_items(folder, name) for name in names}
-    models = tuple(manifest["models"])
+    models = pool_of(manifest)
     parts = [_score_part(job, datasets[name], items[name], model) for name in names for model in models]
-    scorers = {name: scorer_of(one, compat) for name, one in datasets.items()}
     hidden = sorted(name for name, one in datasets.items() if not one.shown)
     facts = {**source, "scorers": scorers, "failed_calls": failed, "compat": compat, "not_shown": hidden}
     report = write_scored(to, items, parts, models, facts, failed)
     shutil.rmtree(work, ignore_errors=True)
     return report
-
-
-def stored_datasets(folder: Path) -> list[str]:
-    """Names of the datasets in a folder of replies."""
-    return [unquote(path.stem) for path in sorted(folder.glob("items/*.jsonl"))]
 
 
 def needed_judges(folder: Path, resolve: Resolve) -> set[str]:
@@ -114,22 +119,38 @@ def _source(folder: Path) -> dict[str, Any]:
 
 
 def _scores_of_before(to: Path, source: Mapping[str, Any]) -> pl.DataFrame | None:
-    """The scores at `to`, None where nothing is there. Raises FileExistsError where it was made otherwise."""
+    """The scores at `to`, None where none are there, or not those that were written.
+
+    Raises FileExistsError where the folder was made otherwise.
+    """
     if not to.exists() or (to.is_dir() and not any(to.iterdir())):
         return None
     manifest, scores = to / "manifest.json", to / "scores.parquet"
-    made = read_json(manifest).get("source", {}) if manifest.is_file() else {}
+    facts = read_json(manifest) if manifest.is_file() else {}
+    made = facts.get("source", {})
     if scores.is_file() and made.get("format") == "replies" and made.get("owner") == source["owner"]:
-        return pl.read_parquet(scores)
+        return pl.read_parquet(scores) if sha256_of(scores) == facts["files"][scores.name]["sha256"] else None
     whose = f"outcomes of {made['name']}" if made.get("name") else "something else"
     raise FileExistsError(
         f"{to} must not exist yet or be outcomes scored from these replies, got {whose}; choose another or --overwrite"
     )
 
 
-def scorer_of(dataset: Dataset, compat: Compat) -> str:
-    """The identity of a scorer as it is stored with every score."""
-    return identity(dataset) + ("+official" if compat == "official" and dataset.official else "")
+def scorer_of(dataset: Dataset, compat: Compat, judge: str = "") -> str:
+    """The identity of a scorer as it is stored with every score.
+
+    Beside `datasets.identity`: how the judge is asked, and of a dataset that is not ours the scorer with its source.
+    """
+    official = compat == "official" and dataset.official is not None
+    own = [] if dataset.name in DATASETS else [_function(dataset.official if official else dataset.score)]
+    return "+".join([identity(dataset), *([judge[:16]] if judge else []), *own, *(["official"] if official else [])])
+
+
+def _function(scorer: Any) -> str:
+    """The name of a scorer, with a hash of its source, or the version of those of ours that own datasets name."""
+    function = getattr(scorer, "func", scorer)
+    name = getattr(function, "__name__", type(scorer).__name__)
+    return ":".join([name, *filter(None, [scorer_version(function) or source_of(scorer)[:16]])])
 
 
 def hash_of(item: Item, text: str) -> Hash:
@@ -142,7 +163,7 @@ def hash_of(item: Item, text: str) -> Hash:
 def _score_part(job: _Job, dataset: Dataset, items: Sequence[Prompted], model: str) -> Part:
     """The scores of one model on one dataset: known ones, and those of whatever changed."""
     replies = read_replies(job.folder, dataset.name, model)
-    scorer = scorer_of(dataset, job.compat)
+    scorer = job.scorers[dataset.name]
     path = job.work / hashlib.blake2b(f"{dataset.name}\0{model}".encode(), digest_size=16).hexdigest()
     kept = _reusable(job.known, dataset.name, model, scorer)
     if path.is_file():

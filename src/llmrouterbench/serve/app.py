@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Request, Security
@@ -13,6 +13,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 
+from llmrouterbench.decision_log import DecisionLog
 from llmrouterbench.serve.asgi import Receive, Scope, Send, header, read_body
 from llmrouterbench.serve.config import AUTO, LimitsConfig
 from llmrouterbench.serve.gateway import CHAT_PATH, EMBEDDINGS_PATH, Gateway
@@ -49,11 +50,12 @@ class _Handed(Response):
 class Front:
     """The whole server: the two busy paths go straight to the gateway, the others through FastAPI.
 
-    FastAPI knows all of them, and documents them; its own way to a handler takes longer than routing a query.
+    FastAPI knows all of them, and documents them; its own way to a handler takes longer than routing a query. `log` is
+    a decision log that lives as long as the application.
     """
 
-    def __init__(self, gateway: Gateway) -> None:
-        self.app = make_app(gateway)
+    def __init__(self, gateway: Gateway, log: DecisionLog | None = None) -> None:
+        self.app = _application(gateway, log)
         self._busy: dict[str, _Handler] = {CHAT_PATH: gateway.chat, EMBEDDINGS_PATH: gateway.embeddings}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,13 +64,14 @@ class Front:
         await (busy or self.app)(scope, receive, send)
 
 
-def make_app(gateway: Gateway) -> FastAPI:
-    """The application of a gateway; it closes the gateway when it ends."""
+def _application(gateway: Gateway, log: DecisionLog | None) -> FastAPI:
+    """The application of a gateway; it closes the gateway when it ends, and the log, which it opens when it starts."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        await gateway.close()
+        with log or nullcontext():
+            yield
+            await gateway.close()
 
     app = FastAPI(
         title="LLMRouterBench", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None,

@@ -70,8 +70,11 @@ class ChatBody:
         return raw
 
     def opening(self) -> str:
-        """Hash of how the conversation began: equal in all of its turns."""
-        return hashlib.sha256(json.dumps(self.turns, sort_keys=True).encode()).hexdigest()
+        """Hash of how the conversation began: equal in all of its turns. Raises RefusedError (400) for deep nesting."""
+        try:
+            return hashlib.sha256(json.dumps(self.turns, sort_keys=True).encode()).hexdigest()
+        except RecursionError:
+            raise _too_deep(self.raw) from None
 
     @property
     def adds_usage(self) -> bool:
@@ -108,7 +111,7 @@ def parse_object(raw: bytes) -> dict[str, Any]:
     """A JSON object. Raises RefusedError (400)."""
     try:
         data = decode_json(raw)
-    except (ValueError, RecursionError):
+    except ValueError:
         raise RefusedError(400, f"the body must be JSON, got {len(raw)} bytes that are not") from None
     if not isinstance(data, dict):
         raise RefusedError(400, f"the body must be a JSON object, got {type(data).__name__}")
@@ -143,7 +146,11 @@ def with_model(raw: bytes, model: str) -> bytes:
             return _spliced(raw, mine[0], model)
         return json.dumps({**decode_json(raw), "model": model}).encode()
     except RecursionError:
-        raise RefusedError(400, f"the body must not be nested so deeply, got {len(raw)} bytes of brackets") from None
+        raise _too_deep(raw) from None
+
+
+def _too_deep(raw: bytes) -> RefusedError:
+    return RefusedError(400, f"the body must not be nested so deeply, got {len(raw)} bytes of brackets")
 
 
 def _members(raw: bytes) -> Iterator[tuple[str, tuple[int, int]]]:

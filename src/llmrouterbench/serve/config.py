@@ -6,15 +6,13 @@ there as its sha256. Provider addresses come from here and from nowhere else.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from llmrouterbench.calling.calls import Endpoint
-from llmrouterbench.calling.prices import Price, parse_price, price
-from llmrouterbench.collecting.config import PriceConfig
+from llmrouterbench.calling.config import ProviderConfig
+from llmrouterbench.calling.prices import Price, PriceConfig, price
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.strict import Count, Name, Positive, Strict, each_once, parse_strict, read_yaml
 
@@ -23,24 +21,19 @@ Need = Literal["images", "tools", "json", "logprobs"]
 AUTO = "auto"
 
 
-class ProviderConfig(Strict):
-    """An OpenAI-compatible server, its key's variable, how many calls at once it gets, and how long it may take.
+class ServedProviderConfig(ProviderConfig):
+    """A provider of a server.
 
-    timeout               seconds for one whole attempt
-    connect_timeout       seconds until a connection stands
-    first_token_timeout   seconds until a stream says something; after that another model is tried
-    idle_timeout          seconds between two pieces of a stream
     queue_timeout         seconds that a request waits for one of the `concurrency` places
     stream_usage          ask a stream for its usage where the client does not; false for servers that refuse that
     """
 
     url: Name
-    key_env: str = ""
     concurrency: Count = 64
-    timeout: Positive = 600.0
+    transport: Literal["http"] = "http"
     connect_timeout: Positive = 5.0
-    first_token_timeout: Positive = 120.0
-    idle_timeout: Positive = 120.0
+    first_token_timeout: Positive | None = 120.0
+    idle_timeout: Positive | None = 120.0
     queue_timeout: Positive = 10.0
     stream_usage: bool = True
 
@@ -121,7 +114,7 @@ class ConversationConfig(Strict):
 class ServeConfig(Strict):
     """A whole server. `policy` is what `model: auto` means."""
 
-    providers: dict[str, ProviderConfig] = Field(min_length=1)
+    providers: dict[str, ServedProviderConfig] = Field(min_length=1)
     models: list[ModelConfig] = Field(min_length=1)
     embeddings: list[ModelConfig] = Field(default_factory=list)
     keys: list[KeyConfig] = Field(default_factory=list)
@@ -138,11 +131,6 @@ class ServeConfig(Strict):
         each_once("model", [model.name for model in named])
         each_once("key", [key.name for key in self.keys])
         each_once("key's sha256", [key.sha256 for key in self.keys])
-        for name, provider in self.providers.items():
-            try:
-                Endpoint(name, provider.url)
-            except ValueError as error:
-                raise ValueError(str(error).replace("endpoint", "provider", 1)) from None
         for model in named:
             if model.name.partition(":")[0] == AUTO:
                 raise ValueError(f"model {model.name!r} must not be called auto; that name asks the router")
@@ -152,20 +140,15 @@ class ServeConfig(Strict):
                     raise ValueError(f"model {model.name!r}: no provider named {place.provider!r}{known}")
         return self
 
-    def endpoint(self, name: str) -> Endpoint:
-        """A provider with its key. Raises ValueError where the variable of its key is not set."""
-        provider = self.providers[name]
-        key = os.environ.get(provider.key_env, "") if provider.key_env else ""
-        if provider.key_env and not key:
-            raise ValueError(f"provider {name!r} needs its key in the environment variable {provider.key_env}; set it")
-        return Endpoint(name, provider.url, key, timeout=provider.timeout, concurrency=provider.concurrency)
-
     def prices(self) -> dict[str, Price | None]:
         """Model -> price: the config's own, else the listed one of its first provider, else None.
 
         Raises ValueError where a key has a budget and a model no price: its spending could not be counted.
         """
-        found = {model.name: self._price(model) for model in (*self.models, *self.embeddings)}
+        found = {}
+        for model in (*self.models, *self.embeddings):
+            endpoint = self.providers[model.provider].endpoint(model.provider, key_needed=False)
+            found[model.name] = price(model.api_model or model.name, endpoint, model.price)
         unpriced = [name for name, known in found.items() if known is None]
         limited = next((key.name for key in self.keys if key.budget is not None), None)
         if limited is not None and unpriced:
@@ -174,12 +157,6 @@ class ServeConfig(Strict):
                 " add price: {input: USD, output: USD} per million tokens"
             )
         return found
-
-    def _price(self, model: ModelConfig) -> Price | None:
-        if model.price is not None:
-            return parse_price(model.price.model_dump(exclude_none=True), f"price of {model.name}")
-        endpoint = Endpoint(model.provider, self.providers[model.provider].url)
-        return price(model.api_model or model.name, endpoint)
 
 
 def read_serve_config(path: Path) -> ServeConfig:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from llmrouterbench.calling.calls import Usage
-from llmrouterbench.calling.prices import Price, cost
+from llmrouterbench.calling.calls import CallError, Kind, Usage
+from llmrouterbench.calling.client import CHAT, EMBEDDINGS
+from llmrouterbench.calling.prices import CHARACTERS_PER_TOKEN, GUESSED_TOKENS_OUT, Price, cost
 from llmrouterbench.decision_log import DecisionLog
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.serve.asgi import (
@@ -35,15 +36,14 @@ from llmrouterbench.serve.keys import Account, Keyring, period_start
 from llmrouterbench.serve.log_lines import LogLines
 from llmrouterbench.serve.meters import Meters
 from llmrouterbench.serve.refusals import RefusedError, error_body
-from llmrouterbench.serve.upstream import Streamed, Upstream, UpstreamError, Whole
+from llmrouterbench.serve.upstream import Streamed, Upstream, Whole, blames, tells
 
 if TYPE_CHECKING:
     from llmrouterbench.production.fitted import FittedRouter
 
-CHAT, EMBEDDINGS = "chat/completions", "embeddings"
 CHAT_PATH, EMBEDDINGS_PATH = f"/v1/{CHAT}", f"/v1/{EMBEDDINGS}"
-_GUESSED_TOKENS_OUT = 1000
-_CHARACTERS_A_TOKEN = 4
+_STATUSES: dict[Kind, int] = {"timeout": 504, "busy": 503}
+"""What a client is told where no provider served; 502 for the rest."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Attempt:
     upstream: Upstream
     make_body: Callable[[], bytes]
     stream: bool = False
-    drop_usage: bool = False
+    wants_usage: bool = False
 
 
 class Gateway:
@@ -78,7 +78,7 @@ class Gateway:
         self.chooser = Chooser(router, config, shadow=shadow, explore=explore)
         self.keyring = Keyring(config.keys, _spent(config, log))
         self.upstreams = {
-            name: Upstream(name, provider, config.endpoint(name), config.fallback)
+            name: Upstream(name, provider, provider.endpoint(name), config.fallback)
             for name, provider in config.providers.items()
         }
         for upstream in self.upstreams.values():
@@ -151,15 +151,14 @@ class Gateway:
         """Every model of the chain at each of its providers."""
         for name in choice.chain:
             for upstream, sent_name in self._places[name]:
-                ask_usage = upstream.config.stream_usage and body.adds_usage
-                make_body = partial(body.sent, sent_name, ask_usage)
-                yield Attempt(name, upstream, make_body, body.stream, ask_usage)
+                make_body = partial(body.sent, sent_name, upstream.config.stream_usage)
+                yield Attempt(name, upstream, make_body, body.stream, body.usage)
 
     def _expected(self, choice: Choice, body: ChatBody) -> float:
         """USD to set aside: as estimated, else from the body's length and its price, else 0."""
         if math.isfinite(choice.estimated_cost):
             return choice.estimated_cost
-        guess = Usage(tokens_in=len(body.raw) // _CHARACTERS_A_TOKEN, tokens_out=_GUESSED_TOKENS_OUT)
+        guess = Usage(tokens_in=len(body.raw) // CHARACTERS_PER_TOKEN, tokens_out=GUESSED_TOKENS_OUT)
         return cost(guess, self._prices[choice.chosen]) or 0.0
 
     # --- one request -------------------------------------------------------------------------------------------------
@@ -228,18 +227,18 @@ class Gateway:
 
     async def _try_all(self, exchange: Exchange, attempts: list[Attempt], path: str, send: Send) -> None:
         in_order = sorted(attempts, key=lambda one: not one.upstream.breaker.ready())
-        failed: list[UpstreamError] = []
+        failed: list[CallError] = []
         for attempt in in_order[: self.config.fallback.attempts]:
             try:
                 async with self._attempt(exchange, attempt, path) as reply:
                     await self._pass_on(exchange, attempt, reply, send)
                 return
-            except UpstreamError as error:
+            except CallError as error:
                 failed.append(error)
                 if exchange.begun:
                     await _break_off(exchange, error, send)
                     return
-                if error.final:
+                if not error.elsewhere:
                     break
         await _give_up(exchange, failed, send)
 
@@ -251,13 +250,13 @@ class Gateway:
         upstream.breaker.begin()
         try:
             async with upstream.ask(
-                path, attempt.make_body(), stream=attempt.stream, drop_usage=attempt.drop_usage
+                path, attempt.make_body(), stream=attempt.stream, wants_usage=attempt.wants_usage
             ) as reply:
                 yield reply
-            upstream.breaker.succeeded()
-            error = ""
-        except UpstreamError as failed:
-            error = failed.message
+                upstream.breaker.succeeded()  # before the connection is read to its end, which the client need not see
+                error = ""
+        except CallError as failed:
+            error = failed.fact
             _tell(upstream, failed)
             raise
         finally:
@@ -305,11 +304,11 @@ def _bill(exchange: Exchange, usage: Usage, price: Price | None) -> None:
     exchange.usage, exchange.cost = usage, cost(usage, price)
 
 
-def _tell(upstream: Upstream, error: UpstreamError) -> None:
+def _tell(upstream: Upstream, error: CallError) -> None:
     """Let a provider's breaker know of a failure."""
     if error.retry_after is not None and error.status in (429, 503):
         upstream.breaker.pause(error.retry_after)
-    if error.blames_provider:
+    if blames(error):
         upstream.breaker.failed()
     elif error.kind == "busy":
         upstream.breaker.abandoned()
@@ -322,29 +321,26 @@ async def _refuse(exchange: Exchange, refusal: RefusedError, send: Send) -> None
     await send_refusal(send, refusal, {"x-router-decision": exchange.id})
 
 
-async def _break_off(exchange: Exchange, error: UpstreamError, send: Send) -> None:
-    """End a stream that its provider cut: clients of OpenAI read the error event."""
+async def _break_off(exchange: Exchange, error: CallError, send: Send) -> None:
+    """End a stream that its provider cut by an error event, which clients of OpenAI read: its own, if it sent one."""
     exchange.status = "broken"
-    event = b"data: " + error_body(error.message, "upstream_error", error.kind) + b"\n\n"
-    await send({"type": "http.response.body", "body": event})
+    said = error.body or error_body(error.fact, "upstream_error", error.kind)
+    await send({"type": "http.response.body", "body": b"data: " + b" ".join(said.splitlines()) + b"\n\n"})
 
 
-async def _give_up(exchange: Exchange, failed: list[UpstreamError], send: Send) -> None:
+async def _give_up(exchange: Exchange, failed: list[CallError], send: Send) -> None:
     """Tell the client why nobody served: the provider's own words about its request, else one sentence."""
-    first = failed[0]
-    said = next((one for one in failed if one.final), first)
-    exchange.status = "refused" if said.final else "failed"
+    said = next((one for one in failed if not one.elsewhere), failed[0])
+    exchange.status = "failed" if said.elsewhere else "refused"
     headers = dict(exchange.headers())
-    if said.body is not None:
+    if said.body is not None and tells(said):
         exchange.http_status = said.status
         if said.retry_after is not None:
             headers["retry-after"] = f"{max(1, round(said.retry_after))}"
         await send_whole(send, said.status, said.body, headers.items(), said.content_type)
         return
-    status = {"timeout": 504, "busy": 503}.get(first.kind, 502)
-    exchange.http_status = status
-    tried = "; ".join(dict.fromkeys(one.message for one in failed))
-    refusal = RefusedError(
-        status, f"no provider could serve the request: {tried}", first.kind, 1.0 if status == 503 else None
-    )
-    await send_refusal(send, refusal, headers)
+    kind = failed[0].kind
+    status = exchange.http_status = _STATUSES.get(kind, 502)
+    tried = "; ".join(dict.fromkeys(one.fact for one in failed))
+    wait = 1.0 if status == 503 else None
+    await send_refusal(send, RefusedError(status, f"no provider could serve the request: {tried}", kind, wait), headers)

@@ -8,7 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING
 from llmrouterbench.serve.config import ServeConfig
 
 if TYPE_CHECKING:
+    from llmrouterbench.decision_log import DecisionLog
     from llmrouterbench.production.fitted import FittedRouter
+    from llmrouterbench.serve.app import Front
+    from llmrouterbench.serve.gateway import Gateway
     from llmrouterbench.serve.log_lines import LogLines
 
 BACKLOG = 2048
@@ -71,6 +74,32 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def make_app(router: FittedRouter, config: ServeConfig, serving: Serving, lines: LogLines) -> Front:
+    """The server as an ASGI application; its decision log is open from the start of its lifespan to the end."""
+    from llmrouterbench.serve.app import Front
+
+    log, gateway = _gateway(router, config, serving, lines)
+    return Front(gateway, log)
+
+
+def _gateway(
+    router: FittedRouter, config: ServeConfig, serving: Serving, lines: LogLines
+) -> tuple[DecisionLog | None, Gateway]:
+    """The decision log, which is not yet open, and the gateway."""
+    from llmrouterbench.decision_log import DecisionLog
+    from llmrouterbench.serve.gateway import Gateway
+
+    def lost(rows: int, sentence: str) -> None:
+        gateway.meters.lost_rows.inc(rows)
+        lines.say("error", sentence)
+
+    log = None if serving.log is None else DecisionLog(serving.log, lost)
+    gateway = Gateway(
+        router, config, log=log, log_text=serving.log_text, shadow=serving.shadow, explore=serving.explore, lines=lines
+    )
+    return log, gateway
+
+
 def serve(
     router: FittedRouter,
     config: ServeConfig,
@@ -83,21 +112,11 @@ def serve(
     import uvicorn
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    from llmrouterbench.decision_log import DecisionLog
     from llmrouterbench.serve.app import Front
-    from llmrouterbench.serve.gateway import Gateway
     from llmrouterbench.serve.log_lines import LinesHandler
 
-    def lost(rows: int, sentence: str) -> None:
-        gateway.meters.lost_rows.inc(rows)
-        lines.say("error", sentence)
-
-    with ExitStack() as stack:
-        log = stack.enter_context(DecisionLog(serving.log, lost)) if serving.log is not None else None
-        gateway = Gateway(
-            router, config, log=log, log_text=serving.log_text, shadow=serving.shadow, explore=serving.explore,
-            lines=lines,
-        )  # fmt: skip
+    log, gateway = _gateway(router, config, serving, lines)
+    with log or nullcontext():
         logging.getLogger("uvicorn").handlers = [LinesHandler(lines)]
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
         settings = uvicorn.Config(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from importlib import resources
 from itertools import groupby
 
@@ -218,8 +218,7 @@ def _columns(split: str, models: Sequence[str], queries: SimulatedQueries, cells
 
 
 def _pick(cells: Cells, rows: IntArray | slice, columns: slice) -> Cells:
-    planes = (cells.score, cells.cost, cells.tokens_in, cells.tokens_out)
-    return Cells(*(plane[rows][:, columns] for plane in planes))
+    return Cells(*(getattr(cells, plane.name)[rows][:, columns] for plane in fields(cells)))
 
 
 def _again(cells: Cells, rows: IntArray, rng: np.random.Generator) -> Cells:

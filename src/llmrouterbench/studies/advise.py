@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from llmrouterbench.benching.deciding import decide
 from llmrouterbench.benching.folder import Decisions, Part, Runs, Served
-from llmrouterbench.benching.replay import replay
+from llmrouterbench.benching.replay import Key, Replay, replay
 from llmrouterbench.embedders.tfidf import TfidfSvd
 from llmrouterbench.embedders.vectors import embed_queries
 from llmrouterbench.metrics import dataset_means, dataset_oracle_choice
 from llmrouterbench.routers import make_router, parse_router
+from llmrouterbench.shown import Shown
 from llmrouterbench.splits import Split, make_split, near_duplicate_groups
-from llmrouterbench.stats import Interval
-from llmrouterbench.studies.evidence import Evidence, minus, weigh
+from llmrouterbench.stats import Interval, Paired, pair
 from llmrouterbench.studies.headroom import Headroom, Needless, headroom, needless_models
 from llmrouterbench.studies.learning import Choices, Learning, learned_choices, learning_curves, sizes
 from llmrouterbench.table import IntArray, Outcomes
@@ -53,6 +53,12 @@ class Candidate:
         """Whether quality certainly rises, by an amount worth having."""
         return self.gain.low > 0.0 and self.gain.value >= WORTH_GAIN
 
+    def queries_to_be_sure(self, studied: int) -> float:
+        """Queries at which such a gain would be certain, as errors fall with sqrt(n); NaN where no gain is seen."""
+        if not self.gain.value >= WORTH_GAIN or not np.isfinite(self.gain.low):
+            return float("nan")
+        return float(studied * ((self.gain.value - self.gain.low) / self.gain.value) ** 2)
+
     @property
     def saves(self) -> bool:
         """Whether cost certainly falls, by an amount worth having, without a loss of quality beyond the tolerance."""
@@ -61,18 +67,18 @@ class Candidate:
         return self.saving.low > 0 and self.saving.value >= WORTH_SAVING and self.saving_loss.low >= -TOLERANCE
 
 
-@dataclass(frozen=True)
-class Advice:
+@dataclass(frozen=True, repr=False)
+class Advice(Shown):
     """Everything `advise` says.
 
-    because   the numbers that decide, in sentences
     by_task   a table from the known task (dataset) to the model that is best on it in train: it predicts nothing
     learning  curves over the number of labelled queries; () when quick
     """
 
+    words: ClassVar[str] = "reporting.advice:advice_lines"
+
     action: Action
     router: str | None
-    because: tuple[str, ...]
     headroom: Headroom
     needless: tuple[Needless, ...]
     by_task: Candidate
@@ -80,20 +86,6 @@ class Advice:
     learning: tuple[Learning, ...]
     queries: int
     simulated: bool
-
-    @property
-    def sentence(self) -> str:
-        """The recommendation in plain words."""
-        return {
-            "do not route": f"Do not route: serve {self.headroom.best} to everyone.",
-            "route by task": "Route by task: where you know the task of a query, serve the model that is best on it.",
-            "route for quality": f"Route with {self.router}, for quality.",
-            "route to save": f"Route with {self.router}, to save cost at equal quality.",
-        }[self.action]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
-        return {"recommendation": self.sentence, **asdict(self)}
 
 
 def advise(outcomes: Outcomes, *, quick: bool = False, replicates: int = 1000, jobs: int = 2) -> Advice:
@@ -107,15 +99,14 @@ def advise(outcomes: Outcomes, *, quick: bool = False, replicates: int = 1000, j
     room = headroom(pool, replicates=replicates)
     grouped = replace(pool, group=near_duplicate_groups(pool))
     trials = _trials(grouped, seeds, quick, jobs)
-    evidence = _evidence(grouped, trials, replicates)
-    by_task = _candidate(evidence, BY_TASK)
-    candidates = tuple(_candidate(evidence, name) for name in CANDIDATES)
-    action, router, because = _recommend(evidence, room, by_task, candidates, len(pool))
+    evidence = _Evidence.of(grouped, trials, replicates)
+    by_task = evidence.candidate(BY_TASK)
+    candidates = tuple(map(evidence.candidate, CANDIDATES))
+    action, router = _recommend(evidence, by_task, candidates)
     learned = {trial.seed: (trial.split, trial.learned) for trial in trials}
     return Advice(
         action,
         router,
-        because,
         room,
         needless_models(pool, replicates=replicates),
         by_task,
@@ -172,86 +163,44 @@ def _by_task(pool: Outcomes, split: Split, seed: int) -> Decisions:
     return Decisions(BY_TASK, seed, np.zeros(1), parts)
 
 
-def _evidence(pool: Outcomes, trials: Sequence[_Trial], replicates: int) -> Evidence:
+@dataclass(frozen=True)
+class _Evidence:
     """The leaderboard's numbers of the trials: runs that were never written to disk."""
-    labels = [SINGLE, BY_TASK, *CANDIDATES]
-    splits = {trial.seed: trial.split for trial in trials}
-    decisions = {(label, trial.seed): trial.decisions[label] for trial in trials for label in labels}
-    facts = {"routers": [{"label": label} for label in labels], "seeds": list(splits), "reference": None}
-    played = replay(Runs(pool, splits, decisions, facts), pool)
-    return weigh(played, pool.models[played.base], ("router", SINGLE), replicates, 0)
+
+    played: Replay
+    paired: Paired
+    base: Key
+
+    @classmethod
+    def of(cls, pool: Outcomes, trials: Sequence[_Trial], replicates: int) -> _Evidence:
+        labels = [SINGLE, BY_TASK, *CANDIDATES]
+        splits = {trial.seed: trial.split for trial in trials}
+        decisions = {(label, trial.seed): trial.decisions[label] for trial in trials for label in labels}
+        facts = {"routers": [{"label": label} for label in labels], "seeds": list(splits), "reference": None}
+        played = replay(Runs(pool, splits, decisions, facts), pool)
+        return cls(played, pair(played.samples, replicates=replicates), ("model", pool.models[played.base]))
+
+    def difference(self, key: Key, base: Key) -> Interval:
+        """AvgAcc of one column minus another's."""
+        return self.paired.difference(self.played.keys.index(key), self.played.keys.index(base))
+
+    def candidate(self, name: str) -> Candidate:
+        """A way to route against the best single model of train, and what it saves at equal quality."""
+        gain, saver = self.difference(("router", name), ("router", SINGLE)), ("saver", name)
+        if len(self.played.points[name].weights) == 1 or not self.played.saver_seeds[name]:
+            return Candidate(name, gain, None, None)
+        saving = self.paired.saving(*map(self.played.keys.index, (saver, self.base)))
+        return Candidate(name, gain, saving, self.difference(saver, self.base))
 
 
-def _candidate(evidence: Evidence, name: str) -> Candidate:
-    gain, saver = evidence.accuracy(minus, ("router", name), evidence.baseline), ("saver", name)
-    saving = evidence.saving(saver)
-    if len(evidence.played.points[name].weights) == 1 or not evidence.played.saver_seeds[name]:
-        return Candidate(name, gain, None, None)
-    return Candidate(name, gain, saving, evidence.accuracy(minus, saver, evidence.base))
-
-
-def _recommend(
-    evidence: Evidence, room: Headroom, by_task: Candidate, candidates: Sequence[Candidate], queries: int
-) -> tuple[Action, str | None, tuple[str, ...]]:
-    """The action, the router, and why."""
-    facts = [
-        f"{room.best} alone has an AvgAcc of {_percent(room.single)}; an oracle would have {_percent(room.oracle)}.",
-        *(_gain_fact(one) for one in (by_task, *candidates)),
-        *(fact for one in candidates for fact in _saving_fact(one)),
-    ]
+def _recommend(evidence: _Evidence, by_task: Candidate, candidates: Sequence[Candidate]) -> tuple[Action, str | None]:
+    """The action and the router: quality before cost, and a table by task before a router that is no better."""
     gainer = next((one for one in candidates if one.gains), None)
-    table_wins = gainer is None or evidence.accuracy(minus, ("router", BY_TASK), ("router", gainer.router)).low > 0
-    if by_task.gains and table_wins:
-        return "route by task", None, (*facts, "The table by task gains certainly, and no router here does better.")
+    if by_task.gains and (
+        gainer is None or evidence.difference(("router", BY_TASK), ("router", gainer.router)).low > 0
+    ):
+        return "route by task", None
     if gainer is not None:
-        return "route for quality", gainer.router, (*facts, f"{gainer.router} gains certainly on unseen queries.")
+        return "route for quality", gainer.router
     saver = next((one for one in candidates if one.saves), None)
-    if saver is not None:
-        return "route to save", saver.router, (*facts, f"{saver.router} saves certainly, at equal quality.")
-    bar = f"a certain gain of {100 * WORTH_GAIN:g} points or a certain saving of {100 * WORTH_SAVING:g} %"
-    no = f"No way to route shows {bar} with no more than a point of quality lost."
-    return "do not route", None, (*facts, no, *_open_fact(candidates, queries))
-
-
-def _gain_fact(one: Candidate) -> str:
-    who = "A table by task" if one.router == BY_TASK else one.router
-    return f"{who} gains {_points(one.gain)} points over the best single model of train."
-
-
-def _saving_fact(one: Candidate) -> list[str]:
-    if one.saving is None or one.saving_loss is None:
-        return []
-    saved = f"{100 * one.saving.value:.1f} % [{100 * one.saving.low:.1f}, {100 * one.saving.high:.1f}]"
-    return [
-        f"{one.router} at equal quality on validation saves {saved}, and AvgAcc moves by {_points(one.saving_loss)}."
-    ]
-
-
-def _open_fact(candidates: Sequence[Candidate], queries: int) -> list[str]:
-    """What more data could tell: queries at which a gain of this size would be certain, as errors fall with sqrt(n)."""
-    best = max(candidates, key=lambda one: one.gain.value)
-    if best.gain.value < WORTH_GAIN or not np.isfinite(best.gain.low):
-        return []
-    needed = queries * ((best.gain.value - best.gain.low) / best.gain.value) ** 2
-    return [
-        f"{best.router} may still gain {_points(best.gain)} points; it would take about {_rounded(needed):,} labelled"
-        f" queries instead of {queries:,} to make a gain of this size certain."
-    ]
-
-
-def _rounded(number: float) -> int:
-    """Up to two digits.
-
-    >>> _rounded(1234.5)
-    1300
-    """
-    unit: int = 10 ** max(0, len(str(int(number))) - 2)
-    return int(-(-number // unit)) * unit
-
-
-def _percent(number: Interval) -> str:
-    return f"{100 * number.value:.1f} % [{100 * number.low:.1f}, {100 * number.high:.1f}]"
-
-
-def _points(number: Interval) -> str:
-    return f"{100 * number.value:+.1f} [{100 * number.low:+.1f}, {100 * number.high:+.1f}]"
+    return ("route to save", saver.router) if saver else ("do not route", None)

@@ -17,13 +17,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
 from llmrouterbench.metrics import avg_acc, best_single, dataset_means
 from llmrouterbench.naming import did_you_mean
-from llmrouterbench.stats import Interval
-from llmrouterbench.studies.paired import pair, sample_of
+from llmrouterbench.shown import Shown
+from llmrouterbench.stats import Interval, pair, sample_of
 from llmrouterbench.table import FloatArray, IntArray, Outcomes
 
 _MOST_SIZES = 40
@@ -334,3 +335,67 @@ def shapley(score: FloatArray) -> FloatArray:
     out = np.empty_like(shares)
     np.put_along_axis(out, order, shares, axis=1)
     return out
+
+
+@dataclass(frozen=True, repr=False)
+class Curation(Shown):
+    """Which models to keep.
+
+    order                 models in greedy order
+    oracle                oracle AvgAcc of the first one, two, ... of them
+    cost_weight           score that one USD a query is worth
+    budget                what keeping models may cost; None where no budget was given
+    within_budget         models that fit it; None without a budget
+    within_budget_oracle  their oracle AvgAcc; None without a budget and where no model fits
+    curves                curated, top-k and random subsets by size
+    values                what every model is worth
+    """
+
+    words: ClassVar[str] = "reporting.curation:curation_lines"
+
+    simulated: bool
+    order: tuple[str, ...]
+    oracle: tuple[float, ...]
+    cost_weight: float
+    budget: float | None
+    within_budget: tuple[str, ...] | None
+    within_budget_oracle: float | None
+    curves: tuple[SubsetCurve, ...]
+    values: tuple[MarginalValue, ...]
+
+
+def study(
+    outcomes: Outcomes,
+    *,
+    size: int | None = None,
+    cost_weight: float = 0.0,
+    budget: float | None = None,
+    price: Mapping[str, float] | None = None,
+    samples: int = 1000,
+) -> Curation:
+    """The chosen models, the curves of subsets, and what every model is worth; `price` of a model is 1 when not given.
+
+    Raises ValueError for a size, weight, budget or price out of range, or a price of an unknown model.
+    """
+    models = outcomes.pool.models
+    for name in price or {}:
+        if name not in models:
+            raise ValueError(f"no model named {name!r} to give a price{did_you_mean(name, models)}")
+    order = curate(outcomes, size, cost_weight=cost_weight)
+    kept = None if budget is None else curate_within(outcomes, budget, {**dict.fromkeys(models, 1.0), **(price or {})})
+    pool = Coverage.of(outcomes)
+
+    def oracle(names: Sequence[str]) -> float:
+        return pool.value([models.index(name) for name in names])
+
+    return Curation(
+        outcomes.simulated,
+        order,
+        tuple(oracle(order[: i + 1]) for i in range(len(order))),
+        cost_weight,
+        budget,
+        kept,
+        oracle(kept) if kept else None,
+        subset_curves(outcomes, replicates=samples),
+        marginal_values(outcomes, replicates=samples),
+    )

@@ -21,11 +21,13 @@ from llmrouterbench.metrics import known_mean
 from llmrouterbench.stats import Interval, Replicates, Sample, bootstrap, interval, sample_means
 from llmrouterbench.table import FloatArray, IntArray, Outcomes, StrArray
 
+SOLVED = 0.5
+"""Score from which a reply counts as right."""
 FEW = 3
 """Most models that solve a rare query: the paper's "at most three experts"."""
 
 
-def solvers(outcomes: Outcomes, threshold: float = 0.5) -> IntArray:
+def solvers(outcomes: Outcomes, threshold: float = SOLVED) -> IntArray:
     """Number of models (n,) of the pool that solve each query; -1 where none was measured.
 
     Raises ValueError for a threshold outside (0, 1].
@@ -56,7 +58,7 @@ class Hardness:
 
 
 def hardness(
-    runs: Runs, *, threshold: float = 0.5, replicates: int = 1000, seed: int = 0, played: Replay | None = None
+    runs: Runs, *, threshold: float = SOLVED, replicates: int = 1000, seed: int = 0, played: Replay | None = None
 ) -> Hardness:
     """Figure 5: how many models solve each test query, and every router's accuracy on each such bin.
 
@@ -96,7 +98,7 @@ def recall_failures(
     runs: Runs,
     *,
     few: int = FEW,
-    threshold: float = 0.5,
+    threshold: float = SOLVED,
     replicates: int = 1000,
     seed: int = 0,
     played: Replay | None = None,
@@ -124,7 +126,7 @@ def recall_failures(
     return tuple(found)
 
 
-def missed_queries(runs: Runs, router: str, *, few: int = FEW, threshold: float = 0.5) -> dict[int, IntArray]:
+def missed_queries(runs: Runs, router: str, *, few: int = FEW, threshold: float = SOLVED) -> dict[int, IntArray]:
     """Rows of the outcomes of the rare test queries that a router missed, by seed.
 
     Raises KeyError for a router that is not in the runs.

@@ -13,9 +13,8 @@ from llmrouterbench.metrics import (
     oracle_choice,
     oracle_gap_recovered,
 )
-from llmrouterbench.stats import Interval, interval
+from llmrouterbench.stats import Interval, Paired, interval, pair, sample_of
 from llmrouterbench.studies.curation import Coverage, marginal_values
-from llmrouterbench.studies.paired import Paired, pair, sample_of
 from llmrouterbench.table import BoolArray, FloatArray, IntArray, Outcomes
 
 FEWEST_REPEATS = 30

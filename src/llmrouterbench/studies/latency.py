@@ -9,21 +9,17 @@ Source: LLMRouterBench (arXiv 2601.07206), section 4.2.2 ("performance-cost-late
 from __future__ import annotations
 
 import csv
-import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from llmrouterbench.benching.policies import best_utility
 from llmrouterbench.metrics import known_mean
-from llmrouterbench.naming import did_you_mean
-from llmrouterbench.stats import Interval
-from llmrouterbench.studies.paired import Paired, pair, sample_of
+from llmrouterbench.stats import Interval, Paired, pair, sample_of
+from llmrouterbench.strict import parse_plain, parse_toml, read_toml
 from llmrouterbench.table import Ask, BoolArray, Estimate, FloatArray, IntArray, Outcomes, Queries, Router
 
 TAU2 = "tau2"
@@ -75,36 +71,21 @@ def load_serving(path: str | Path | None = None) -> ServingTable:
     [('qwen3-235b-a22b-thinking-2507', 262.1), ('glm-4.6', 32.4)]
     """
     if path is None:
-        built_in = resources.files("llmrouterbench") / "data" / "serving.toml"
-        return _parse(built_in.read_text(encoding="utf-8"), "serving.toml")
-    return _parse(Path(path).read_text(encoding="utf-8"), str(path))
+        where = "serving.toml"
+        raw = parse_toml((resources.files("llmrouterbench") / "data" / where).read_text(encoding="utf-8"), where)
+    else:
+        where = str(path)
+        raw = read_toml(Path(path), "the TOML file of serving statistics")
+    table = parse_plain(_File, raw, where)
+    return ServingTable({one.id: one for one in table.models}, table.reported)
 
 
-def _parse(text: str, where: str) -> ServingTable:
-    try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{where} must be TOML, got an error: {error}") from error
-    for key in raw:
-        if key not in ("models", "reported"):
-            raise ValueError(f"{where}: unknown key {key!r}{did_you_mean(key, ('models', 'reported'))}")
-    models = [_entry(Serving, row, f"{where}: models[{i}]") for i, row in enumerate(raw.get("models", []))]
-    reported = [_entry(Reported, row, f"{where}: reported[{i}]") for i, row in enumerate(raw.get("reported", []))]
-    return ServingTable({one.id: one for one in models}, tuple(reported))
+@dataclass(frozen=True)
+class _File:
+    """The form of the file."""
 
-
-Entry = TypeVar("Entry", Serving, Reported)
-
-
-def _entry(kind: type[Entry], row: Mapping[str, Any], where: str) -> Entry:
-    known = {field.name: str(field.type) for field in fields(kind)}
-    for key in row:
-        if key not in known:
-            raise ValueError(f"{where}: unknown key {key!r}{did_you_mean(key, known)}")
-    for key, wants in known.items():
-        if not isinstance(row.get(key), str if wants == "str" else int | float):
-            raise ValueError(f"{where}: {key} must be {wants}, got {row.get(key)!r}")
-    return kind(**row)
+    models: tuple[Serving, ...] = ()
+    reported: tuple[Reported, ...] = ()
 
 
 def end_to_end(tokens_out: ArrayLike, first_token: float, tokens_per_second: float) -> FloatArray:

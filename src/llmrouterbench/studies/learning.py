@@ -9,8 +9,7 @@ import numpy as np
 
 from llmrouterbench.routers import make_router, parse_router
 from llmrouterbench.splits import Split
-from llmrouterbench.stats import Interval, Sample
-from llmrouterbench.studies.paired import pair
+from llmrouterbench.stats import Interval, Sample, pair
 from llmrouterbench.table import IntArray, Outcomes
 from llmrouterbench.worth import quality_choice, train_best_single
 

@@ -16,16 +16,16 @@ import numpy as np
 
 from llmrouterbench.benching.policies import decide_sweep, default_weights
 from llmrouterbench.benching.replay import choose_points
+from llmrouterbench.embedders import Embedder
 from llmrouterbench.embedders.tfidf import TfidfSvd
-from llmrouterbench.embedders.vectors import Embedder, embed_queries
+from llmrouterbench.embedders.vectors import embed_queries
 from llmrouterbench.metrics import avg_acc, dataset_means, reaches
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.routers import make_router, parse_router
 from llmrouterbench.settings import PAPER_SEEDS
 from llmrouterbench.splits import Split, make_split, near_duplicate_groups, validation_split
-from llmrouterbench.stats import Interval, Sample
+from llmrouterbench.stats import Interval, Paired, Sample, pair
 from llmrouterbench.studies.noise import Noise, noisy_texts
-from llmrouterbench.studies.paired import Paired, pair
 from llmrouterbench.table import IntArray, Outcomes, Router, Text, TradeOffRouter
 from llmrouterbench.worth import quality_choice, train_best_single
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from llmrouterbench.benching.deciding import decide
 from llmrouterbench.benching.folder import Runs
 from llmrouterbench.metrics import best_single, dataset_means
+from llmrouterbench.shown import Shown
 from llmrouterbench.studies.collapse import Collapse, routing_collapse
 from llmrouterbench.studies.noise import Noise
 from llmrouterbench.studies.robustness import (
@@ -33,14 +35,16 @@ VALIDATION = 0.2
 Tell = Callable[[str, int, int | None], None]
 
 
-@dataclass(frozen=True)
-class Stress:
+@dataclass(frozen=True, repr=False)
+class Stress(Shown):
     """What a router does under each kind of disturbance.
 
     kinds     "left out", "noise", "template", "models", "prices" -> the disturbances of that kind
     skipped   kind -> why it could not be tried
     collapse  how the undisturbed router spreads the queries; the last row is the oracle's
     """
+
+    words: ClassVar[str] = "reporting.robustness:stress_lines"
 
     router: str
     kinds: dict[str, tuple[Disturbance, ...]]

@@ -6,13 +6,11 @@ collectors from paying for the same query: who gets it asks the model, the other
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
 import re
 import zlib
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -115,8 +113,12 @@ class CacheStats:
 class Cache(Protocol):
     """Records under keys, safe with many threads and processes; a damaged record counts as absent and is removed.
 
-    Every method raises OSError where the store cannot be read or written.
+    Every method raises OSError where the store cannot be read or written. `leases.py` is how a question uses it.
+
+    remote  whether a call goes over the network and may take long
     """
+
+    remote: bool = False
 
     def get(self, key: str) -> Record | None:
         """The record under a key."""
@@ -203,33 +205,3 @@ def check_prune(older_than: float | None, model: str | None) -> None:
     """Refuse a prune that would remove everything by an oversight."""
     if older_than is None and model is None:
         raise ValueError("prune must be told what to remove, got neither an age nor a model")
-
-
-async def record_or_claim(cache: Cache, key: str, owner: str, seconds: float, poll: float = 0.1) -> Record | None:
-    """The record, waiting while another owner has the lease; None when the lease is ours: ask, then put or release.
-
-    A lease must outlast the call (with its retries) or be renewed with `claim`; one that ends is taken over.
-    """
-    while True:
-        record = await asyncio.to_thread(cache.get, key)
-        if record is not None or await asyncio.to_thread(cache.claim, key, owner, seconds):
-            return record
-        await asyncio.sleep(poll)
-
-
-@asynccontextmanager
-async def hold_lease(cache: Cache, key: str, owner: str, seconds: float) -> AsyncIterator[None]:
-    """Renew a lease, claimed for some seconds, until the block ends; released there if nothing was put."""
-
-    async def renew() -> None:
-        while True:
-            await asyncio.sleep(seconds / 3)
-            await asyncio.to_thread(cache.claim, key, owner, seconds)
-
-    renewing = asyncio.create_task(renew())
-    try:
-        yield
-    finally:
-        renewing.cancel()
-        await asyncio.gather(renewing, return_exceptions=True)
-        await asyncio.to_thread(cache.release, key, owner)

@@ -37,6 +37,8 @@ _PAGE = 256
 class PostgresCache(Cache):
     """A cache in the table llmrouterbench_cache of a PostgreSQL database."""
 
+    remote = True
+
     def __init__(self, address: str) -> None:
         try:
             import psycopg

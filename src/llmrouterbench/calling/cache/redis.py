@@ -37,6 +37,8 @@ def _lease(key: str) -> str:
 class RedisCache(Cache):
     """A cache on a Redis server; a record is a hash with data, model and at (Unix time)."""
 
+    remote = True
+
     def __init__(self, address: str) -> None:
         try:
             import redis

@@ -1,1 +1,1 @@
-"""Figures, one file each; every one is drawn from a `Leaderboard` and needs matplotlib (extra `report`)."""
+"""What figures share, and the two that belong to no report: learning curves and calibration; needs matplotlib."""

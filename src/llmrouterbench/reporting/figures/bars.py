@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from llmrouterbench.reporting.figures.picture import COLOURS, LABEL, percent
-from llmrouterbench.stats import Interval
+from llmrouterbench.numerals import NONE, percent
+from llmrouterbench.reporting.figures.picture import COLOURS, LABEL
+from llmrouterbench.stats import UNKNOWN_NUMBER, Interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,18 +21,19 @@ _DIAMOND: dict[str, Any] = {"markersize": 4.5, "markerfacecolor": "white", "colo
 
 def bar_panel(
     axes: Axes,
-    values: Sequence[Interval],
+    values: Sequence[Interval | None],
     title: str,
     *,
     sign: str = "",
     hatched: Sequence[bool] | None = None,
     marks: Sequence[float] = (),
 ) -> None:
-    """Draw values (rows,), fractions shown as percent; a row without a value says N/A, hatched rows are references.
+    """Draw values (rows,), fractions shown as percent; None has no bar and says "none", hatched rows are references.
 
     A diamond stands at each of `marks` (rows,), where there is one.
     """
-    numbers = 100 * np.array([(v.value, v.low, v.high) for v in values]).reshape(-1, 3)
+    drawn = [one or UNKNOWN_NUMBER for one in values]
+    numbers = 100 * np.array([(one.value, one.low, one.high) for one in drawn]).reshape(-1, 3)
     known = np.isfinite(numbers)
     width = np.where(known[:, 0], numbers[:, 0], 0.0)
     bars = axes.barh(range(len(values)), width, height=0.68, color="#9ecae1", edgecolor=COLOURS[0], linewidth=0.6)
@@ -42,12 +44,13 @@ def bar_panel(
     axes.hlines(rows, numbers[rows, 1], numbers[rows, 2], color="#222222", linewidth=1.0)
     places = 100 * np.array(marks if len(marks) else [np.nan] * len(values), dtype=np.float64)
     axes.plot(places, range(len(values)), linestyle="none", marker="D", **_DIAMOND)
-    drawn = np.nan_to_num(np.column_stack([numbers, places]), nan=0.0)
-    ends = drawn.max(axis=1, initial=0.0)
-    low, high = float(drawn.min(initial=0.0)), float(ends.max(initial=0.0))
+    reach = np.nan_to_num(np.column_stack([numbers, places]), nan=0.0)
+    ends = reach.max(axis=1, initial=0.0)
+    low, high = float(reach.min(initial=0.0)), float(ends.max(initial=0.0))
     room = (high - low) or 1.0
     axes.set_xlim(low - 0.05 * room, high + 0.42 * room)
-    for row, end in enumerate(ends.tolist()):
-        axes.text(end + 0.03 * room, row, percent(numbers[row, 0], sign), va="center", fontsize=LABEL)
+    for row, (one, end) in enumerate(zip(values, ends.tolist(), strict=True)):
+        text = NONE if one is None else percent(one.value, sign=sign)
+        axes.text(end + 0.03 * room, row, text, va="center", fontsize=LABEL)
     axes.axvline(0.0, color="#222222", linewidth=0.8)
     axes.set_title(title, loc="left", fontsize=9)

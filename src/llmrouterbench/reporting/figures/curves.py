@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from llmrouterbench.numerals import percent
 from llmrouterbench.reporting.figures.picture import COLOURS, GREY, MARKERS, numbered
+from llmrouterbench.stats import Interval
 from llmrouterbench.table import FloatArray
 
 if TYPE_CHECKING:
@@ -24,6 +26,12 @@ class Curve:
     value: FloatArray
     low: FloatArray
     high: FloatArray
+
+    @classmethod
+    def of(cls, intervals: Sequence[Interval]) -> Curve:
+        """A row of numbers with their intervals as a curve."""
+        parts = np.array([(one.value, one.low, one.high) for one in intervals], dtype=np.float64).reshape(-1, 3)
+        return cls(*parts.T)
 
     @classmethod
     def plain(cls, value: FloatArray) -> Curve:
@@ -56,7 +64,7 @@ def draw_levels(axes: Axes, levels: Mapping[str, float]) -> tuple[list[Any], lis
     handles = []
     for value, style in zip(levels.values(), cycle(("--", ":", "-.")), strict=False):
         handles.append(axes.axhline(100 * value, color=GREY, linewidth=1.3, linestyle=style, zorder=1))
-    return handles, [numbered(name, f" ({100 * value:.1f})") for name, value in levels.items()]
+    return handles, [numbered(name, f" ({percent(value)})") for name, value in levels.items()]
 
 
 def curve_table(axis: str, x: FloatArray, curves: Mapping[str, Curve], levels: Mapping[str, float]) -> pl.DataFrame:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from llmrouterbench.numerals import count
 from llmrouterbench.reporting.figures.curves import Curve, check_curves, curve_table, draw_curves, draw_levels
 from llmrouterbench.reporting.figures.picture import MOST_LINES, Picture, canvas, drawing, left_out, legend_beside
 
@@ -41,9 +42,9 @@ def learning_picture(
     if len(x) > 1:
         axes.set_xscale("log")
         axes.minorticks_off()
-    axes.set_xticks(x, [f"{value:,.0f}" for value in x])
+    axes.set_xticks(x, [count(value) for value in x])
     axes.set_xlabel("labelled train queries")
     axes.set_ylabel(label)
     marks, names = draw_levels(axes, lines)
     legend_beside(axes, [*handles, *marks], [*drawn, *names])
-    return Picture("learning", figure, curve_table("train_queries", x, ranked, lines), said)
+    return Picture(figure, curve_table("train_queries", x, ranked, lines), said)

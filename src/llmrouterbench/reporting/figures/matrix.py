@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from llmrouterbench.reporting.figures.picture import LABEL, literal, percent, rows_axis
+from llmrouterbench.numerals import number
+from llmrouterbench.reporting.figures.picture import LABEL, literal, rows_axis
 from llmrouterbench.table import FloatArray
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def matrix_panel(
         axes.text(
             j,
             i,
-            percent(values[i, j], sign, digits),
+            number(values[i, j], digits, sign),
             ha="center",
             va="center",
             fontsize=LABEL,

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 import numpy as np
 
 from llmrouterbench.files import write_bytes
+from llmrouterbench.numerals import count
 from llmrouterbench.table import FloatArray
 
 if TYPE_CHECKING:
@@ -47,13 +48,11 @@ _LEFT_TO_RIGHT = "\N{LEFT-TO-RIGHT MARK}"
 class Picture:
     """A drawn figure.
 
-    name    stem of its files
     figure  the drawing, 1200 pixels wide
     data    every number on it, and those that had no room
     notes   what is not drawn, in sentences; they stand below the drawing too
     """
 
-    name: str
     figure: Figure
     data: pl.DataFrame
     notes: tuple[str, ...] = ()
@@ -81,33 +80,40 @@ def marked(data: pl.DataFrame) -> pl.DataFrame:
     return data.with_columns(simulated=pl.lit(True))
 
 
-@contextmanager
-def _literally() -> Iterator[None]:
+def check_matplotlib() -> None:
+    """Raise ModuleNotFoundError with the remedy where nothing can be drawn."""
     try:
-        import matplotlib
+        import matplotlib  # noqa: F401
     except ModuleNotFoundError as error:
         sentence = "a figure needs matplotlib; pip install 'llmrouterbench[report]'"
         raise ModuleNotFoundError(sentence, name="matplotlib") from error
+
+
+@contextmanager
+def _literally() -> Iterator[None]:
+    check_matplotlib()
+    import matplotlib
+
     with matplotlib.rc_context({"text.parse_math": False, "svg.hashsalt": "llmrouterbench", "font.size": 9.0}):
         yield
 
 
-def picture_files(picture: Picture) -> dict[str, bytes]:
+def picture_files(picture: Picture, name: str) -> dict[str, bytes]:
     """File contents by name: NAME.svg, NAME.png and NAME.csv; the same bytes for the same numbers."""
-    out = {f"{picture.name}.csv": picture.data.write_csv().encode()}
+    out = {f"{name}.csv": picture.data.write_csv().encode()}
     with _literally():
         picture.figure.draw_without_rendering()
         picture.figure.set_layout_engine("none")  # the layout stands: it need not be found again for every file
         for kind, key in (("png", "Software"), ("svg", "Date")):
             buffer = io.BytesIO()
             picture.figure.savefig(buffer, format=kind, metadata={key: None})
-            out[f"{picture.name}.{kind}"] = buffer.getvalue()
+            out[f"{name}.{kind}"] = buffer.getvalue()
     return out
 
 
-def save_picture(picture: Picture, folder: str | Path) -> list[Path]:
-    """Write the three files of a picture into a folder, each atomically."""
-    paths = {Path(folder) / name: data for name, data in picture_files(picture).items()}
+def save_picture(picture: Picture, folder: str | Path, name: str) -> list[Path]:
+    """Write the three files of a picture into a folder, each atomically; `name` is their stem."""
+    paths = {Path(folder) / file: data for file, data in picture_files(picture, name).items()}
     for path, data in paths.items():
         write_bytes(path, data)
     return list(paths)
@@ -221,24 +227,7 @@ def left_out(total: int, drawn: int, what: str, by: str) -> tuple[str, ...]:
     """
     if total <= drawn:
         return ()
-    return (f"Drawn: {drawn} of {total} {what}, the first by {by}; the CSV has all.",)
-
-
-def percent(value: float, sign: str = "", digits: int = 1) -> str:
-    """A percentage as text, without a negative zero; "N/A" where there is none.
-
-    >>> percent(-0.01), percent(4.0, "+"), percent(float("nan"))
-    ('0.0', '+4.0', 'N/A')
-    """
-    return "N/A" if np.isnan(value) else f"{round(value, digits) + 0.0:{sign}.{digits}f}"
-
-
-def spread(axes: Axes, values: FloatArray, axis: str = "x", pad: float = 0.06) -> None:
-    """Limits around the finite values that stay an interval where all values are equal."""
-    known = values[np.isfinite(values)]
-    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
-    room = (high - low) * pad or max(abs(high) * 0.05, 0.5)
-    (axes.set_xlim if axis == "x" else axes.set_ylim)(low - room, high + room)
+    return (f"Drawn: {count(drawn)} of {count(total)} {what}, the first by {by}; the CSV has all.",)
 
 
 _LOG_FROM = 10.0

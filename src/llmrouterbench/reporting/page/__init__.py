@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Any
 from llmrouterbench.benching.folder import Runs
 from llmrouterbench.benching.replay import Replay, replay
 from llmrouterbench.files import write_bytes
+from llmrouterbench.naming import isolated
+from llmrouterbench.numerals import count
 from llmrouterbench.reporting.board import Leaderboard
-from llmrouterbench.reporting.page.columns import groups, leaderboard_columns
+from llmrouterbench.reporting.columns import GROUPS
 from llmrouterbench.reporting.page.explorer import Explorer, explorer
 from llmrouterbench.reporting.page.grids import difference_matrix, heat_map
 from llmrouterbench.reporting.page.layout import pictures_of, rendered
 from llmrouterbench.reporting.page.masking import LEFT_OUT, NOT_THERE, Texts, texts_of
 from llmrouterbench.reporting.page.plot import plot_of
-from llmrouterbench.reporting.page.words import sentences, verdict
 from llmrouterbench.reporting.render import provenance, summary, titled
-from llmrouterbench.stats import Sample
-from llmrouterbench.studies.comparisons import Comparisons, compare_columns
-from llmrouterbench.studies.paired import pair
+from llmrouterbench.reporting.words import sentences, standing
+from llmrouterbench.stats import Sample, pair
+from llmrouterbench.studies.differences import Differences, compare_columns
 
 if TYPE_CHECKING:
     from llmrouterbench.reporting.exhibits import Exhibits
@@ -100,7 +101,7 @@ def write_page(
 
 def _view(board: Leaderboard, played: Replay, samples: int) -> dict[str, Any]:
     """Everything on the page but the figures and the queries."""
-    columns = leaderboard_columns(board)
+    columns = board.columns("page")
     compared = _compared(played, samples)
     paired = pair(_without_savers(played), replicates=samples)
     place = {key: i for i, key in enumerate(key for key in played.keys if key[0] != "saver")}
@@ -109,22 +110,22 @@ def _view(board: Leaderboard, played: Replay, samples: int) -> dict[str, Any]:
         "simulated": board.simulated,
         "summary": summary(board),
         "sentences": sentences(board, compared),
-        "columns": columns,
-        "groups": groups(columns),
+        "columns": [(column, column.heading("page", isolated(board.baseline))) for column in columns],
+        "groups": [(key, title, sum(column.group == key for column in columns)) for key, title in GROUPS.items()],
         "rows": [(row, [column.cell(row) for column in columns]) for row in board.rows],
         "baseline": board.baseline,
         "samples": samples,
         "plot": plot_of(board),
         "heat": heat_map(board, paired, place),
         "matrix": difference_matrix(compared) if compared else None,
-        "verdicts": [(name, verdict(compared, name)) for name in compared.names] if compared else [],
+        "verdicts": [(name, standing(compared, name)) for name in compared.names] if compared else [],
         "notes": board.notes,
         "provenance": provenance(board),
         "holds": [],
     }
 
 
-def _compared(played: Replay, samples: int) -> Comparisons | None:
+def _compared(played: Replay, samples: int) -> Differences | None:
     """Every pair of routers; None where there is no pair."""
     at = [i for i, (kind, _) in enumerate(played.keys) if kind == "router"]
     if len(at) < 2:
@@ -140,15 +141,15 @@ def _without_savers(played: Replay) -> list[Sample]:
 
 def _holds(held: Explorer) -> list[str]:
     """What a reader, and whoever hands the file on, must know about the queries in it."""
-    some = f"a sample of {held.held:,} of {held.tested:,} test queries, drawn evenly from every dataset"
+    some = f"a sample of {count(held.held)} of {count(held.tested)} test queries, drawn evenly from every dataset"
     out = [
         "This file holds the numbers of every router and model, and the id, outcomes and choices of"
-        f" {f'all {held.tested:,} test queries' if held.held == held.tested else some}."
+        f" {f'all {count(held.tested)} test queries' if held.held == held.tested else some}."
     ]
     if held.why:
         out.append(f"It holds no query text. {held.why}")
     else:
-        cut = f", cut after {held.clip:,} characters" if held.clip else ""
+        cut = f", cut after {count(held.clip)} characters" if held.clip else ""
         out.append(f"It holds the text of these queries{cut}: whoever has the file can read them.")
     if held.masked:
         out.append(f"Items of {', '.join(held.masked)} may not be shown: their texts are not in the file.")

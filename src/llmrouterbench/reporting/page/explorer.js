@@ -1,7 +1,6 @@
 // Single queries: which models were right, which one each router chose, and what that cost.
 
 const A_PAGE = 20;
-const RIGHT = 0.5; // a score from which a reply counts as right; a judge's tie counts
 
 async function startExplorer() {
   const list = find("#list");
@@ -52,30 +51,39 @@ function readTable(buffer) {
       const score = scoreAt(table, m, row);
       if (!Number.isFinite(score) || table.outside.includes(model)) return;
       known += 1;
-      right += score >= RIGHT;
+      right += score >= table.codes.solved;
     });
     return [right, known];
   });
   return table;
 }
 
-const scoreOf = (code) => (code === 255 ? NaN : code / 250);
-const costOf = (code) => (code === 65535 ? NaN : code === 0 ? 0 : 10 ** (((code - 1) * 14) / 65533 - 9));
-const scoreAt = (table, model, row) => scoreOf(table.columns.score[model * table.count + row]);
-const costAt = (table, model, row) => costOf(table.columns.cost[model * table.count + row]);
+// Codes of a byte or two as numbers; what they mean stands in the table's header.
+function scoreOf({ codes }, code) {
+  return code === codes.unknown_score ? NaN : code / codes.scores;
+}
+
+function costOf({ codes }, code) {
+  if (code === codes.unknown_cost) return NaN;
+  return code === 0 ? 0 : 10 ** (((code - 1) * codes.decades) / codes.steps + codes.cheapest);
+}
+
+const scoreAt = (table, model, row) => scoreOf(table, table.columns.score[model * table.count + row]);
+const costAt = (table, model, row) => costOf(table, table.columns.cost[model * table.count + row]);
+const nobodyOf = (codes) => 2 ** (8 * codes.BYTES_PER_ELEMENT) - 1; // the largest number of the type
 
 // What a router did with a query under every seed that tests it.
 function servings(table, router, row) {
   const choice = table.columns[`choice${router}`];
-  const nobody = choice.BYTES_PER_ELEMENT === 1 ? 255 : 65535;
+  const nobody = nobodyOf(choice);
   const found = [];
   table.seeds.forEach((seed, s) => {
     const at = s * table.count + row;
     if (!table.columns.tested[at]) return;
     const model = choice[at];
     const mixed = table.columns[`cost${router}`];
-    const score = mixed ? scoreOf(table.columns[`score${router}`][at]) : model === nobody ? NaN : scoreAt(table, model, row);
-    const cost = mixed ? costOf(mixed[at]) : model === nobody ? NaN : costAt(table, model, row);
+    const score = mixed ? scoreOf(table, table.columns[`score${router}`][at]) : model === nobody ? NaN : scoreAt(table, model, row);
+    const cost = mixed ? costOf(table, mixed[at]) : model === nobody ? NaN : costAt(table, model, row);
     found.push({ seed, model: model === nobody ? null : table.models[model], score, cost, mixed: Boolean(mixed) });
   });
   return found;
@@ -87,11 +95,12 @@ function search(state) {
   const { table, texts } = state;
   const [dataset, router, which, order] = ["dataset", "router", "which", "order"].map((id) => find(`#${id}`).value);
   const words = find("#search").value.trim().toLowerCase();
+  const { solved } = table.codes;
   const tests = {
     all: () => true,
-    lost: (row, score) => score < RIGHT && table.solved[row][0] > 0,
-    wrong: (row, score) => score < RIGHT,
-    right: (row, score) => score >= RIGHT,
+    lost: (row, score) => score < solved && table.solved[row][0] > 0,
+    wrong: (row, score) => score < solved,
+    right: (row, score) => score >= solved,
     none: (row) => table.solved[row][1] > 0 && table.solved[row][0] === 0,
     few: (row) => table.solved[row][0] >= 1 && table.solved[row][0] <= 3,
     every: (row) => table.solved[row][1] > 0 && table.solved[row][0] === table.solved[row][1],
@@ -121,7 +130,7 @@ function turn(state, step) {
 function show(state) {
   const { table, list, rows } = state;
   const pages = Math.max(1, Math.ceil(rows.length / A_PAGE));
-  find("#found").textContent = `${rows.length.toLocaleString("en")} of ${table.count.toLocaleString("en")} queries`;
+  find("#found").textContent = `${number(rows.length, 0)} of ${number(table.count, 0)} queries`;
   find("#page-number").textContent = `page ${state.page + 1} of ${pages}`;
   find("#back").disabled = state.page === 0;
   find("#next").disabled = state.page >= pages - 1;
@@ -140,7 +149,7 @@ function entry(state, row) {
     excerpt(state, row),
     make("span.fact", {}, named(table.datasets[table.columns.dataset[row]])),
     make("span.fact", {}, `${right} of ${known} models right`),
-    served.length ? make("span.fact", {}, ...verdict(served)) : null,
+    served.length ? make("span.fact", {}, ...outcome(table, served)) : null,
   );
   const item = make("article.query", { "data-row": row }, button);
   button.addEventListener("click", () => {
@@ -160,17 +169,17 @@ function excerpt({ table, texts }, row) {
   return make("span.excerpt", { dir: "auto" }, text ? text.slice(0, 300) : table.ids[row]);
 }
 
-function verdict(served) {
+function outcome(table, served) {
   const score = mean(served.map((one) => one.score));
   const models = [...new Set(served.map((one) => one.model ?? "nobody"))];
-  return [named(models.join(", ")), " ", mark(score), `, ${usd(mean(served.map((one) => one.cost)))} USD`];
+  return [named(models.join(", ")), " ", mark(table, score), `, ${usd(mean(served.map((one) => one.cost)))} USD`];
 }
 
 // Right or wrong, in words and colour; a score between is shown as a number.
-function mark(score) {
-  if (!Number.isFinite(score)) return make("span", {}, "not measured");
-  const part = score > 0 && score < 1 ? ` (${score.toFixed(2)})` : "";
-  return score >= RIGHT ? make("span.yes", {}, `right${part}`) : make("span.no", {}, `wrong${part}`);
+function mark(table, score) {
+  if (!Number.isFinite(score)) return make("span", {}, UNKNOWN);
+  const part = score > 0 && score < 1 ? ` (${number(score, 2)})` : "";
+  return score >= table.codes.solved ? make("span.yes", {}, `right${part}`) : make("span.no", {}, `wrong${part}`);
 }
 
 function opened(state, row) {
@@ -197,7 +206,7 @@ function modelTable(table, row) {
   found.sort((a, b) => (b.score || 0) - (a.score || 0) || (a.cost || 0) - (b.cost || 0));
   return rowsTable(["Model", "Reply", "USD", "Chosen by"], found.map(({ name, score, cost }) => {
     const by = chosen.get(name)?.size ?? 0;
-    return [named(name), mark(score), whole(usd(cost)), by ? `${by} of ${table.routers.length} routers` : "–"];
+    return [named(name), mark(table, score), whole(usd(cost)), by ? `${by} of ${table.routers.length} routers` : "nobody"];
   }));
 }
 
@@ -208,7 +217,7 @@ function routerTable(table, row) {
     const models = [...new Set(served.map((one) => one.model ?? "nobody"))];
     const split = models.length > 1 ? served.map((one) => `${one.model ?? "nobody"} (seed ${one.seed})`) : models;
     const mixed = served.some((one) => one.mixed) ? " (with every call it paid for)" : "";
-    return [named(name), named(split.join(", ")), mark(mean(served.map((one) => one.score))), make("span", {}, whole(usd(mean(served.map((one) => one.cost)))), mixed)];
+    return [named(name), named(split.join(", ")), mark(table, mean(served.map((one) => one.score))), make("span", {}, whole(usd(mean(served.map((one) => one.cost)))), mixed)];
   }));
 }
 

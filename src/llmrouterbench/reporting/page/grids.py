@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from llmrouterbench.benching.replay import Key
-from llmrouterbench.reporting.board import Leaderboard, Row
-from llmrouterbench.reporting.page.cells import Cell, isolated, percent, signed
-from llmrouterbench.stats import Interval, interval
-from llmrouterbench.studies.comparisons import Comparisons
-from llmrouterbench.studies.paired import Paired
+from llmrouterbench.naming import isolated
+from llmrouterbench.numerals import UNKNOWN, count, p_value, percent, points, span
+from llmrouterbench.numerals import interval as said_interval
+from llmrouterbench.reporting.board import Leaderboard
+from llmrouterbench.reporting.columns import Cell, Row
+from llmrouterbench.stats import Interval, Paired, interval, judged
+from llmrouterbench.studies.differences import Differences
 from llmrouterbench.table import FloatArray
 
 MOST_COMPARED = 40
@@ -51,7 +53,9 @@ def heat_map(board: Leaderboard, paired: Paired, place: dict[Key, int]) -> Grid:
         known = [interval(value, paired.draws.acc[:, at, i]) for i, value in enumerate(row.accuracy)]
         cells.append([_shaded(one, base[i], low, high) for i, one in enumerate(known)])
     models = len(board.of_kind("model"))
-    left_out = f"The {MOST_MAPPED} most accurate of {models} models; the CSV has all." if models > MOST_MAPPED else ""
+    left_out = (
+        f"The {MOST_MAPPED} most accurate of {count(models)} models; the CSV has all." if models > MOST_MAPPED else ""
+    )
     names = [(row.name, row.kind) for row in rows]
     return Grid(list(board.datasets), list(zip(names, cells, strict=True)), left_out)
 
@@ -67,17 +71,21 @@ def _range(values: FloatArray) -> tuple[float, float]:
 
 def _shaded(one: Interval, base: float, low: float, high: float) -> Cell:
     if math.isnan(one.value):
-        return Cell("–", title="not measured")
+        return Cell(UNKNOWN, classes="unknown", title=UNKNOWN)
     shade = round(STEPS * (one.value - low) / (high - low)) if high > low else 0
     apart = 0.0 if math.isnan(base) else one.value - base
     step = max(-HALF_STEPS, min(HALF_STEPS, round(apart / _APART)))
-    span = "" if math.isnan(one.low) else f"{percent(one.low, digits=0)}–{percent(one.high, digits=0)}"
-    against = "" if math.isnan(base) else f"; {signed(apart)} points against Best Single"
-    title = f"{percent(one.value)} %, 95 % interval {span or 'unknown'}{against}"
-    return Cell(percent(one.value), span, one.value, f"h{shade} d{step}", title)
+    ends = span(one, _whole)
+    against = "" if math.isnan(base) else f"; {points(apart, unit=' points')} against Best Single"
+    title = f"{percent(one.value, unit=' %')}, 95 % interval {ends or UNKNOWN}{against}"
+    return Cell(percent(one.value), ends, sort=one.value, classes=f"h{shade} d{step}", title=title)
 
 
-def difference_matrix(compared: Comparisons) -> Grid:
+def _whole(value: float | None) -> str:
+    return percent(value, 0)
+
+
+def difference_matrix(compared: Differences) -> Grid:
     """Row minus column in points of AvgAcc; shaded where the corrected p-value calls it a difference."""
     names = list(compared.names[:MOST_COMPARED])
     cells = [[_pair(compared, i, j) for j in range(len(names))] for i in range(len(names))]
@@ -86,17 +94,16 @@ def difference_matrix(compared: Comparisons) -> Grid:
     return Grid(names, [((name, "router"), line) for name, line in zip(names, cells, strict=True)], left_out)
 
 
-def _pair(compared: Comparisons, i: int, j: int) -> Cell:
+def _pair(compared: Differences, i: int, j: int) -> Cell:
     one, other = compared.names[i], compared.names[j]
     if i == j:
         return Cell("", classes="self", title=one)
-    value, p = float(compared.difference[i, j]), float(compared.adjusted[i, j])
-    low, high = float(compared.low[i, j]), float(compared.high[i, j])
-    differs = p < compared.alpha and value != 0.0
-    step = max(1, min(HALF_STEPS, round(abs(value) / _PAIR_APART))) if differs else 0
-    same = value == low == high == 0.0
-    said = ("better" if value > 0 else "worse") if differs else "the same" if same else "not distinguishable"
-    span = "" if math.isnan(low) else f"[{signed(low)}, {signed(high)}]"
-    title = f"{isolated(one)} minus {isolated(other)}: {signed(value)} points {span}, corrected p {p:.2g}: {said}"
-    text = signed(value) + ("" if differs else " =" if same else " ~")
-    return Cell(text, span, value, f"d{step if value > 0 else -step}", title)
+    number, p, says = compared.at(i, j), float(compared.adjusted[i, j]), compared.says(i, j)
+    differs, same = says != "not distinguishable", judged(number) == "the same"
+    step = max(1, min(HALF_STEPS, round(abs(number.value) / _PAIR_APART))) if differs else 0
+    said = "the same" if same else says
+    moved = said_interval(number, points, " points")
+    title = f"{isolated(one)} minus {isolated(other)}: {moved}, corrected p {p_value(p)}: {said}"
+    mark = "" if differs or math.isnan(number.value) else " =" if same else " ~"
+    shade = f"d{step if number.value > 0 else -step}"
+    return Cell(points(number.value), span(number, points), mark, number.value, shade, title)

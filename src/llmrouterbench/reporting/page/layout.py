@@ -70,37 +70,28 @@ def pictures_of(exhibits: Exhibits | None, drawn: Path | None) -> tuple[list[dic
     """
     if exhibits is None:
         return [], []
-    from llmrouterbench.reporting.catalogue import WHAT
-
     found: list[dict[str, Any]] = []
-    left_out = [f"{WHAT.get(name, name)}: {why}." for name, why in exhibits.left_out.items()]
+    left_out = [f"{exhibits.title_of(name)}: {why}." for name, why in exhibits.left_out.items()]
     total = 0
-    for name in sorted(exhibits.pictures, key=lambda name: list(WHAT).index(name) if name in WHAT else len(WHAT)):
-        picture = exhibits.pictures[name]
-        data = small_png(picture, drawn)
+    for name, picture in exhibits.pictures.items():
+        title, data = exhibits.title_of(name), small_png(picture, drawn / f"{name}.png" if drawn else None)
         if len(data) > _MOST_A_FIGURE or total + len(data) > _MOST_FIGURES:
-            left_out.append(f"{WHAT.get(name, name)}: too large for this page; it stands beside it as {name}.png.")
+            left_out.append(f"{title}: too large for this page; it stands beside it as {name}.png.")
             continue
         total += len(data)
-        found.append(
-            {
-                "title": WHAT.get(name, name),
-                "notes": " ".join(picture.notes),
-                "source": f"data:image/png;base64,{base64.b64encode(data).decode()}",
-            }
-        )
+        source = f"data:image/png;base64,{base64.b64encode(data).decode()}"
+        found.append({"title": title, "notes": " ".join(picture.notes), "source": source})
     return found, left_out
 
 
 def small_png(picture: Picture, drawn: Path | None) -> bytes:
-    """The drawing as PNG with few colours, a third of its usual size."""
+    """The drawing as PNG with few colours, a third of its usual size; `drawn` is the file of it, where there is one."""
     from PIL import Image
 
-    out = io.BytesIO()
+    out, source = io.BytesIO(), io.BytesIO()
     if drawn is None:
-        source = io.BytesIO()
         picture.figure.savefig(source, format="png", metadata={"Software": None})
     else:
-        source = io.BytesIO((drawn / f"{picture.name}.png").read_bytes())
+        source = io.BytesIO(drawn.read_bytes())
     Image.open(source).convert("RGB").quantize(_COLOURS).save(out, format="png", optimize=True)
     return out.getvalue()

@@ -39,10 +39,18 @@ def may_show(name: str, outcomes: Outcomes) -> bool:
     >>> [may_show(name, table) for name in ("aime", "gpqa", "GPQA_diamond", "my own", "my exam")]
     [True, False, False, True, False]
     """
-    if name in outcomes.source.get("not_shown", ()) or (name in dataset_names() and not dataset(name).shown):
+    if name in outcomes.source.get("not_shown", ()) or not _shown(name):
         return False
     words = re.split(r"[^a-z0-9]+", name.casefold())
     return not _masked_names().intersection(words)
+
+
+def _shown(name: str) -> bool:
+    """What the dataset of a name says; no where it is a plug-in that is broken."""
+    try:
+        return name not in dataset_names() or dataset(name).shown
+    except ImportError:
+        return False
 
 
 @cache

@@ -1,7 +1,8 @@
 """Numbers and texts made small: codes of a byte or two, columns behind one another, gzip, base64.
 
 A packed table is what `explorer.js` reads: four bytes with the length of a JSON header, the header, then the columns as
-little-endian whole numbers, each at a multiple of four bytes. The header says where each column starts.
+little-endian whole numbers, each at a multiple of four bytes. The header says where each column starts, and what its
+codes mean.
 """
 
 from __future__ import annotations
@@ -15,16 +16,20 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from llmrouterbench.studies.hardness import SOLVED
 from llmrouterbench.table import FloatArray
 
 SCORES = 250
 """Steps of a score: 0, 1/2 and 1 stay exact, any other score moves by less than 0.004."""
-RIGHT = 0.5
-"""Score from which a reply counts as right, as in `hardness`."""
 UNKNOWN_SCORE = 255
 CHEAPEST, DECADES, STEPS = -9, 14, 65_533
 """Costs from 1e-9 to 1e5 USD in equal ratios; a cost moves by less than 0.03 %."""
 UNKNOWN_COST = 65_535
+CODES = {
+    "scores": SCORES, "unknown_score": UNKNOWN_SCORE, "cheapest": CHEAPEST, "decades": DECADES, "steps": STEPS,
+    "unknown_cost": UNKNOWN_COST, "solved": SOLVED,
+}  # fmt: skip
+"""What the page reads codes by; it stands in the header of every packed table."""
 Codes = NDArray[np.uint8] | NDArray[np.uint16]
 
 
@@ -35,7 +40,7 @@ def score_codes(score: FloatArray) -> NDArray[np.uint8]:
     [0, 125, 250, 255]
     """
     codes = np.rint(SCORES * np.nan_to_num(score))
-    codes = np.where(score < RIGHT, np.minimum(codes, RIGHT * SCORES - 1), codes)  # a wrong reply stays a wrong one
+    codes = np.where(score < SOLVED, np.minimum(codes, SOLVED * SCORES - 1), codes)  # a wrong reply stays a wrong one
     return np.where(np.isfinite(score), codes, UNKNOWN_SCORE).astype(np.uint8)
 
 
@@ -68,7 +73,7 @@ def pack(header: Mapping[str, Any], columns: Mapping[str, Codes]) -> bytes:
         places[name] = {"at": at, "length": column.size, "bytes": column.itemsize}
         body.append(data + bytes(-len(data) % 4))
         at += len(body[-1])
-    head = orjson.dumps({**header, "columns": places})
+    head = orjson.dumps({**header, "codes": CODES, "columns": places})
     head += b" " * (-len(head) % 4)
     return _gzip(len(head).to_bytes(4, "little") + head + b"".join(body))
 

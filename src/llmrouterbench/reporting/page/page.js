@@ -26,11 +26,18 @@ function draw(name, attributes = {}, ...children) {
 const named = (name) => make("bdi", {}, name);
 const isolated = (name) => `\u2068${name}\u2069`;
 
+// Numbers as `numerals.py` writes them: no exponent, commas in thousands, "unknown" where there is none.
+const UNKNOWN = "unknown";
+
+function number(value, digits) {
+  if (!Number.isFinite(value)) return UNKNOWN;
+  return (Number(value.toFixed(digits)) + 0).toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+}
+
 function usd(value) {
-  if (!Number.isFinite(value)) return "unknown";
-  if (value === 0) return "0";
-  if (value >= 100) return value.toFixed(0);
-  return value >= 1 ? value.toFixed(2) : String(Number(value.toPrecision(3)));
+  if (!Number.isFinite(value) || value === 0 || Math.abs(value) >= 0.9995) return number(value, 2);
+  const power = Number(value.toExponential(2).split("e")[1]);
+  return number(value, 2 - power);
 }
 
 // Packed bytes of a script element: base64, then gzip.

@@ -1,0 +1,167 @@
+"""Advice in words: the recommendation, the numbers that decide, and what else the study found."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from llmrouterbench.files import write_bytes, write_json
+from llmrouterbench.naming import markdown_safe
+from llmrouterbench.numerals import count, interval, percent, points
+from llmrouterbench.stats import Interval
+from llmrouterbench.studies.advise import BY_TASK, WORTH_GAIN, WORTH_SAVING, Advice, Candidate
+from llmrouterbench.studies.headroom import Needless
+from llmrouterbench.studies.learning import Learning
+
+
+def recommendation(advice: Advice) -> str:
+    """The recommendation in plain words."""
+    return {
+        "do not route": f"Do not route: serve {advice.headroom.best} to everyone.",
+        "route by task": "Route by task: where you know the task of a query, serve the model that is best on it.",
+        "route for quality": f"Route with {advice.router}, for quality.",
+        "route to save": f"Route with {advice.router}, to save cost at equal quality.",
+    }[advice.action]
+
+
+def reasons(advice: Advice) -> list[str]:
+    """The numbers that decide, in sentences."""
+    room = advice.headroom
+    return [
+        f"{room.best} alone has an AvgAcc of {_percent(room.single)}; an oracle would have {_percent(room.oracle)}.",
+        *map(_gain, (advice.by_task, *advice.candidates)),
+        *(_saving(one) for one in advice.candidates if one.saving),
+        *_decision(advice),
+    ]
+
+
+def _gain(one: Candidate) -> str:
+    who = "A table by task" if one.router == BY_TASK else one.router
+    return f"{who} gains {_points(one.gain)} over the best single model of train."
+
+
+def _saving(one: Candidate) -> str:
+    loss = interval(one.saving_loss, points, " points")
+    return f"{one.router}: at equal quality on validation the saving is {_percent(one.saving)}; AvgAcc moves by {loss}."
+
+
+def _decision(advice: Advice) -> list[str]:
+    if advice.action == "route by task":
+        return ["The table by task gains certainly, and no router here does better."]
+    if advice.action == "route for quality":
+        return [f"{advice.router} gains certainly on unseen queries."]
+    if advice.action == "route to save":
+        return [f"{advice.router} saves certainly, at equal quality."]
+    bar = f"a certain gain of {percent(WORTH_GAIN)} points or a certain saving of {percent(WORTH_SAVING, unit=' %')}"
+    said = [f"No way to route shows {bar} with no more than a point of quality lost."]
+    best = max(advice.candidates, key=lambda one: one.gain.value if math.isfinite(one.gain.value) else -math.inf)
+    needed = best.queries_to_be_sure(advice.queries)
+    if needed > advice.queries:
+        said.append(
+            f"{best.router} may still gain {_points(best.gain)}; it would take about {count(_rounded_up(needed))}"
+            f" labelled queries instead of {count(advice.queries)} to make a gain of this size certain."
+        )
+    return said
+
+
+def _rounded_up(number: float) -> int:
+    """Up to two digits.
+
+    >>> _rounded_up(1234.5)
+    1300
+    """
+    unit: int = 10 ** max(0, len(str(int(number))) - 2)
+    return int(-(-number // unit)) * unit
+
+
+def advice_lines(advice: Advice) -> list[str]:
+    """The advice as plain lines, the recommendation first."""
+    mark = "SIMULATED data. " if advice.simulated else ""
+    studied = "on test splits that no choice has seen; in brackets 95 % intervals."
+    return [
+        f"{mark}{recommendation(advice)}",
+        "",
+        f"Studied {count(advice.queries)} queries, {studied}",
+        *(f"- {reason}" for reason in reasons(advice)),
+        "",
+        *_headroom(advice),
+        "",
+        *_needless(advice.needless),
+        "",
+        *map(_learning, advice.learning),
+    ]
+
+
+def _headroom(advice: Advice) -> list[str]:
+    room = advice.headroom
+    alone = "there is one dataset: no types to tell apart"
+    task = _percent(room.task_share) if math.isfinite(room.task_share.value) else alone
+    repeated = f"not measurable ({count(room.repeats)} prompts answered twice)"
+    return [
+        f"The gap from the best single model to the oracle is {percent(room.gap.value)} points of AvgAcc.",
+        f"Share of it that task type explains: {task}",
+        f"Share of it that is label noise: {_percent(room.noise_share) if room.noise_share else repeated}",
+    ]
+
+
+def _needless(found: tuple[Needless, ...]) -> list[str]:
+    redundant = [f"{one.model} ({_lost(one)})" for one in found if one.redundant]
+    dominated = [f"{one.model} by {one.dominated_by} ({_lost(one)})" for one in found if not one.redundant]
+    lines = [f"Models nobody needs: {'; '.join(redundant) or 'none for certain'}"]
+    if dominated:
+        lines.append(f"Dominated, no choice alone, though a router may use them: {'; '.join(dominated)}")
+    return lines
+
+
+def _lost(one: Needless) -> str:
+    return f"the oracle loses {percent(one.dropped.value, 2)} points without it"
+
+
+def _learning(curve: Learning) -> str:
+    steps = ", ".join(f"{count(size)} {points(gain.value)}" for size, gain in zip(curve.size, curve.gain, strict=True))
+    need = f"{count(curve.enough)} labelled queries are enough" if curve.enough else "no size gains certainly"
+    return f"{curve.router}: {need} (queries and points gained: {steps})"
+
+
+def _percent(one: Interval | None) -> str:
+    return interval(one, percent, " %")
+
+
+def _points(one: Interval) -> str:
+    return interval(one, points, " points")
+
+
+def advice_dict(advice: Advice) -> dict[str, Any]:
+    """Numbers and sentences as plain values, ready for JSON."""
+    return {"recommendation": recommendation(advice), "because": reasons(advice), **asdict(advice)}
+
+
+def write_advice(advice: Advice, folder: Path) -> str:
+    """advice.md, advice.json and, where there is a learning curve, learning.svg, .png and .csv.
+
+    Returns what could not be drawn and the remedy, "" where all was.
+    """
+    lines = "\n".join(map(markdown_safe, advice_lines(advice)))
+    write_bytes(folder / "advice.md", f"{lines}\n".encode())
+    write_json(folder / "advice.json", advice_dict(advice))
+    if not advice.learning:
+        return ""
+    if find_spec("matplotlib") is None:
+        return "the figure of the learning curve needs matplotlib; pip install 'llmrouterbench[report]'"
+    from llmrouterbench.reporting.figures.curves import Curve
+    from llmrouterbench.reporting.figures.learning import learning_picture
+    from llmrouterbench.reporting.figures.picture import save_picture
+
+    picture = learning_picture(
+        advice.learning[0].size,
+        {curve.router: Curve.of(curve.gain) for curve in advice.learning},
+        levels={"no gain": 0.0},
+        label="points of AvgAcc over the best single model",
+        title=f"gain over {advice.headroom.best}",
+        simulated=advice.simulated,
+    )
+    save_picture(picture, folder, "learning")
+    return ""
