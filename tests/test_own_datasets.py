@@ -11,7 +11,9 @@ import pytest
 
 from llmrouterbench.checks.dataset import check_dataset, plain_instruments
 from llmrouterbench.datasets import Dataset, Instruments, identity, load
+from llmrouterbench.datasets._own_scorers import close_number
 from llmrouterbench.datasets.own import own_dataset, parse_own, scorer_version
+from llmrouterbench.replies import Item
 from llmrouterbench.scoring.folder import scorer_of
 
 CAPITALS = "question,city\nCapital of Tinland?,Port Quill\nCapital of Marsh?,Reed\n"
@@ -244,3 +246,8 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "own.yaml").write_text(YAML)
     with pytest.raises(FileNotFoundError, match=r"file must name the data beside it, got 'capitals.csv'"):
         own_dataset(tmp_path / "own.yaml")
+
+
+def test_a_number_that_no_float_holds_is_a_wrong_number() -> None:
+    score = close_number(Item("1", "?", 5), "Answer: " + "9" * 400, plain_instruments())
+    assert (score.value, score.answer) == (0.0, "a number beyond 1e308")

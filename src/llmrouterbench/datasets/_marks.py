@@ -164,7 +164,7 @@ def _alone(text: str, start: int, end: int) -> bool:
 
 
 _AFTER = re.compile(
-    rf"(?i)[*_`#\"“”'’\])】」』]*{words.GAP}(?:[*_`\"“”]*)\s*{words.LINK}[\s:*_`#\"“”]*(?:(?<=\n)>\s*)?"
+    rf"(?i)[*_`#\"“”'’\])】」』]{{0,9}}{words.GAP}[*_`\"“”]{{0,9}}\s*{words.LINK}[\s:*_`#\"“”]*(?:(?<=\n)>\s*)?"
 )
 _HEADING = re.compile(r"[*_`#\"“”:\])】」』 \t]*\n\s*(?:>\s*)?[*_`#\"“”\s]*")
 _STOP = re.compile(

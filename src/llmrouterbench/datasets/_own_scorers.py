@@ -75,7 +75,14 @@ def close_number(item: Item, reply: str, instruments: Instruments) -> Score:
     wanted = Fraction(item.target)
     values = {said.value, said.written, *((-said.value, -said.written) if said.bracketed else ())}
     right = any(abs(each - wanted) <= _CLOSE * (abs(wanted) or 1) for each in values)
-    return Score(float(right), str(float(said.value)), differing(text, is_number, _same_number))
+    return Score(float(right), _written(said.value), differing(text, is_number, _same_number))
+
+
+def _written(value: Fraction) -> str:
+    try:
+        return str(float(value))
+    except OverflowError:
+        return "a number beyond 1e308"
 
 
 def _same_number(one: str, other: str) -> bool:
