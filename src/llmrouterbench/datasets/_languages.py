@@ -10,7 +10,9 @@ import re
 
 VALUE = ("answer", "ans", "solution", "result")
 """English nouns that a value follows."""
-OPTION = ("answer", "ans", "option", "choice")
+OPTION = (
+    "answer", "ans", "option", "choice", "response", "selection", "pick", "correct statement", "true statement",
+)  # fmt: skip
 """English nouns that an option follows."""
 FOREIGN = (
     "答案", "答", "回答", "解答", "解", "结果", "結果", "结论", "結論", "正解", "答え",
@@ -24,7 +26,8 @@ FOREIGN = (
 """Nouns of other languages that an answer follows."""
 CHOICE = (
     "letter", "选项", "選項", "选择", "選擇", "選択肢", "선택지", "보기", "opción", "letra",
-    "antwortmöglichkeit", "opção", "вариант", "буква", "الخيار", "الاختيار", "विकल्प", "phương án", "lựa chọn",
+    "antwortmöglichkeit", "opção", "alternativa",
+    "вариант", "буква", "الخيار", "الاختيار", "विकल्प", "phương án", "lựa chọn",
     "seçenek", "şık",
 )  # fmt: skip
 """Nouns of other languages for one of several options."""
@@ -33,7 +36,7 @@ _BE = (
     r"(?:is|are|was|were|be|equals|becomes?|remains?|reads|comes? (?:out )?to(?: be)?|(?:works?|turns?) out to be"
     r"|(?:seems?|appears?|proves?|has|have|ought|happens?) to be|looks like|evaluates to|simplifies to|reduces to"
     r"|es|son|sería|seria|será|sera|fue|est|sont|serait|c['’]est|ist|sind|lautet|lauten|wäre|war|beträgt|é|são|foi|è"
-    r"|sono|sarebbe|sarà|là|adalah|ialah|jest|brzmi|это|является|будет|будут|равен|равна|равно|هي|هو|يكون|تكون|है|हैं)\b"
+    r"|sono|sarebbe|sarà|là|adalah|ialah|jest|brzmi|это|является|будет|будут|равен|равна|равно|هي|هو|يكون|تكون|है|हैं)(?!\w)"
 )
 _UNSPACED_BE = (
     r"(?:应该?|應該?|当然|當然|就|只能|便|即)?(?:是|为|為|选择?|選擇?|等于|等於)|即|は、?|が|은|는|이(?=\s)|가(?=\s)"
@@ -66,7 +69,8 @@ GAP = (
 FILLER = (
     r"most likely|likely|clearly|therefore|thus|then|still|simply|probably|also|indeed|in fact|correct|right|best|true"
     r"|final|is|as|the one|labell?ed|number|marked|given by|given in|with|in|under|by|the|la|el|lo|le|il|die|der|das"
-    r"|den|o|l['’]|para|mit|bei|opcion|alternativa|inciso|choix|lettre|proposition|opcao|opzione|lettera|optie|opcja|pilihan"
+    r"|den|o|a(?= (?:alternativa|letra|op[cç]))|(?:first|second|third|fourth|fifth|last) (?:option|choice|one),?"
+    r"|l['’]|para|mit|bei|opcion|alternativa|inciso|choix|lettre|proposition|opcao|opzione|lettera|optie|opcja|pilihan"
     r"|opsi|под|буквой|هو|هي|也|还|应该是?|應該是|即|是|为|為"
 )
 """What may stand between the verb and a letter."""
@@ -91,7 +95,7 @@ DOUBTED = re.compile(
     r"(?i)(?:\b(?:not|never|doubt|deny|denies|denied|wrong(?:ly)?|false(?:ly)?|incorrect(?:ly)?|mistaken(?:ly)?|unlikely"
     r"|impossible|if|whether|suppose|supposing|assumes?|assuming|imagine|unless|were|had|pretend|claims|claimed|argues"
     r"|argued|believes|believed|thinks|thought|says|said|si|wenn|falls|se|если"
-    r"|(?:might|may|could|would|some|people|students?|many|others|they|someone|somebody) (?:\w+ )?"
+    r"|(?:might|may|could|(?<!\bi )(?<!\bwe )would|some|people|students?|many|others|they|someone|somebody) (?:\w+ )?"
     r"(?:claim|argue|think|say|believe|answer))\b|n['’]t\b|不是说|如果|假设|もし|만약|إذا)"
     rf"(?:(?!{_SO})[^.;:!?\n,，。]){{0,60}}$"
 )
@@ -126,16 +130,20 @@ COMMENT = re.compile(
 CORRECT = (
     r"(?:is|seems|appears|must be|would be|should be|looks)(?: to be)?(?: (?:therefore|thus|clearly|indeed|definitely"
     r"|then|also))*\s+(?:correct|right|true|best|the (?:one|best|correct|right|most|only|true|appropriate|answer)\b)"
+    r"|(?:alone |only )?(?:remains|is left|fits|works)\b"
     r"|(?:es|est|ist|é|è)\s+(?:la |le |il |el |die |a )?(?:correct[aeo]?|bonne|juste|richtige?|korrekt|correta|corretta"
     r"|giusta|respuesta|réponse|antwort|resposta|risposta)"
     r"|(?:项|項|选项|選項)?\s*(?:是|为|為)?最?(?:正确|正確|对的|對的|合适)|[がは]\s*(?:正解|正しい|答え|適切)|を選"
     r"|번?(?:이|가)?\s*(?:정답|답|맞|옳|올바)|번?[을를]?\s*(?:선택|고르)|(?:—|-|является|это)?\s*(?:правильн|верн)"
-    r"|(?:هي|هو)?\s*(?:الإجابة الصحيحة|الصحيح|صحيح)|सही|(?:là\s*)?(?:đáp án đúng|đúng)|şıkkı|seçeneği|doğru"
+    r"|(?:هي|هو)?\s*(?:الإجابة الصحيحة|الصحيح|صحيح)|सही|(?:là\s*)?(?:đáp án đúng|đúng)|şıkkı"
+    r"|seçeneği|doğru"
 )
 """What says of the letter before it that it is right."""
 CHOOSE = (
     r"\b(?:(?:i|we)(?:['’]d|['’]ll| would| will| shall| must)?(?: (?:therefore|thus|then|also))? )?(?:pick|choose"
-    r"|select|selected|chosen|choosing|picking|selecting|go with|going with|go for|opt for|vote for|settle on)\b"
+    r"|leans? towards?|select|selected|chosen|choosing|picking|selecting|go with|going with|go for|opt for|vote for"
+    r"|settle on)\b"
+    r"|\b(?:i|we)(?: would|['’]d) say\b|\b(?:richtig|korrekt) ist\b|\b(?:correcta|certa) (?:es|é)\b"
     r"|\b(?:elijo|escojo|selecciono|je choisis|ich wähle|escolho|scelgo|chọn|kies|wybieram|pilih|seçiyorum|выбираю"
     r"|верно|правильно)\b|أختار|نختار"
     r"|(?:因此|所以|故|应该?|應該?|综上|最终|于是|则|那么|我)?,?\s*(?:选择?|選擇?|選ぶ|选项是)"
@@ -143,7 +151,9 @@ CHOOSE = (
 """What chooses the letter after it."""
 THEREFORE = (
     r"\b(?:therefore|thus|hence|so|consequently|in conclusion|ergo|por lo tanto|entonces|donc|daher|portanto|quindi"
-    r"|значит|итак)\b[\s,:]+(?:it(?:['’]s| is| must be| has to be)\s+)?|\bit(?:['’]s| is| must be| has to be)\s+|∴\s*"
+    r"|значит|итак)\b[\s,:]+(?:it(?:['’]s| is| must be| has to be)\s+)?"
+    r"|\b(?:(?:that|this|which|it) leaves|leaving)\b(?: only| us with(?: only)?)?\s+"
+    r"|\bit(?:['’]s| is| must be| has to be)\s+|∴\s*"
     r"|因此|所以|よって|따라서"
 )
 """What a letter that ends its line is concluded with."""

@@ -37,8 +37,8 @@ _CYRILLIC = re.compile(r"(?<![\u0400-\u04ff])[АВСЕНКМОРТХІЈ](?![\u0
 _LATIN = dict(zip("АВСЕНКМОРТХІЈ", "ABCEHKMOPTXIJ", strict=True))
 _SHAPES = (
     (re.compile(r"~~[^~\n]{1,80}~~"), " "),
-    (re.compile(rf"\\{FONTS}\s*\{{?|[（【「『〖《〈«<\[{{]|\\[\[(]"), "("),
-    (re.compile(r"[）】」』〗》〉»>\]}]|\\[\])]"), ")"),
+    (re.compile(rf"\\{FONTS}\s*\{{?|[（【「『〖《〈⟨«<\[{{]|\\[\[(]"), "("),
+    (re.compile(r"[）】」』〗》〉⟩»>\]}]|\\[\])]"), ")"),
     (re.compile(r"[*_`\"“”„$~]|\\[,;:! ]|\\(?:left|right|quad|qquad)(?![a-zA-Z])"), "|"),
 )
 
@@ -56,7 +56,7 @@ def shaped(text: str) -> str:
 
 _FILLER = rf"(?:(?:{_NOUN}|{words.FILLER})(?:\s+|(?<=['’])|(?<=[\u2e80-\uffef])|\s*:\s*))*"
 _FILLED = re.compile(rf"(?i)[\s(|:,'‘>•-]*{_FILLER}(?:a\s+(?=[(|]*[A-Z]\b))?")
-_ENDED = r"(?![^\W\u2e80-\uffef]|[+#]|['’&%‐‑-][^\W\u2e80-\uffef])"
+_ENDED = r"(?![^\W\u2e80-\uffef]|[+#]|(?!['’]d[iıuü]r\b)['’&%‐‑-][^\W\u2e80-\uffef])"
 """After a letter: it is no part of a word, a name or a sign, as in "B-cell", "C#" or "A's"."""
 _BRACKETED = re.compile(r"\([\s|'‘]*([A-Za-z])['’|\s]*[.:]?\s*\)")
 _CAPITAL = re.compile(rf"['‘]?([A-Z]){_ENDED}(?!\s?[=<>≈]|/\w\w)")
@@ -187,6 +187,7 @@ _BEGUN = re.compile(
     rf"(?i)(?:^|[.;:,!?\n。，；：]|\b(?:so|thus|hence|therefore|then|that|because|only|and|but|think|believe|{_NOUN})|[\u2e80-\uffef])[\s(|'‘]*$"
 )
 _CORRECT = re.compile(rf"(?i)[)|'’\s]*(?:{words.CORRECT})")
+_AS_ANSWER = re.compile(r"(?i)[)|'’\s]*as (?:the|my|our) (?:final |correct |best |right )?(?:answer|choice|option)\b")
 _CHOSEN = re.compile(
     rf"(?i)(?:{words.CHOOSE}|{words.THEREFORE}|\b(?:{_NOUN})[ \t]|[\u2e80-\uffef](?={_NOUN})(?:{_NOUN}))"
     rf"[\s:]*{_FILLER}[\s(|'‘:]*$"
@@ -259,7 +260,7 @@ def _in_a_sentence(text: str, options: Mapping[str, str]) -> str:
             continue
         before = shape[max(0, found.start() - _BEFORE) : found.start()]
         after = shape[end : end + _NEAR].split("\n", 1)[0]
-        right = _CORRECT.match(after) and _BEGUN.search(before)
+        right = _AS_ANSWER.match(after) or (_CORRECT.match(after) and _BEGUN.search(before))
         if not right and not (_ends(after, shaped(options[letter])) and _CHOSEN.search(before)):
             continue
         lead = re.split(r"[.!?\n]", before)[-1]

@@ -128,7 +128,8 @@ def _spoken(text: str) -> str:
 
 _CLAUSE = re.compile(
     r"(?i)\s*(?:[.;:(—]|,(?!\d|\s*but\b)|-\s)\s*[^\d\s]"
-    r"|\s(?:which|because|since|as|that is|is|are|was|were|with|and (?:it|they|not)|i\.e\.|for|so)\b"
+    r"|\s(?:which|because|since|as|that is|with|and (?:it|they|not)|i\.e\.|for|so)\b"
+    r"|\s(?:is|are|was|were)\b(?!\s+(?:not|never|no|wrong|incorrect|false)\b)"
 )
 
 
