@@ -21,7 +21,7 @@ _TRIES = 200
 _BEFORE = 160
 """Characters before a noun that say whose answer is meant."""
 
-_BOX = re.compile(r"\\(?:f?box(?:ed)?|framebox|fcolorbox\{\w+\}\{\w+\})\s{0,3}\{|\\boxed\s{1,3}(?=[^\s{])")
+_BOX = re.compile(r"\\(?:f?box(?:ed)?|framebox|fcolorbox\{\w+\}\{\w+\})\s{0,3}\{|\\boxed(?:\s{1,3}(?=[^\s{])|(?=\d))")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _TAG = re.compile(r"<(?i:(?:final[_ -]?)?(?:answer|ans)>|\|(?:begin_of_)?(?:answer|solution)\|>)|####(?!#)")
 _TAG_END = re.compile(r"(?i)</(?:final[_ -]?)?(?:answer|ans)>|<\|(?:end_of_)?(?:answer|solution)\|>")
@@ -170,6 +170,7 @@ _HEADING = re.compile(r"[*_`#\"“”:\])】」』 \t]*\n\s*(?:>\s*)?[*_`#\"“�
 _STOP = re.compile(
     r"\n|(?i:</(?:final[_ -]?)?(?:answer|ans)>)|<\||</s>|[。?？؟]|[；;](?=\s)|\.(?=[\"”’)*]*(?:\s|$))"
     r"|\"(?=\s*[,}\]])|[，、,](?=\s?[\u2e80-\u9fff\uac00-\ud7af])|[!！](?=\s)"
+    r"|,\s*(?:(?:and|but)\s)?not\s|\s(?:and|but)\snot\s"
     r"|(?:,|\s)\s*\(?(?:because|since|which|where|as|so|I hope|as required|as requested|respectively)\b"
 )
 _INLINE_MATH = re.compile(r"\s*(?:\$\$?([^$\n]{1,2000})\$\$?|\\\(([^\n]{1,2000}?)\\\)|\\\[\s*([^\n]{1,2000}?)\s*\\\])")

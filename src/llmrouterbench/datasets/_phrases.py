@@ -16,7 +16,9 @@ from llmrouterbench.datasets._numbers import LONGEST
 _SIGNS = str.maketrans(
     {"−": "-", "–": "-", "—": "-", "‒": "-", "‐": "-", "‑": "-", "﹣": "-", "’": "'", "‘": "'", "\u00a0": " "}
 )
-_TOKEN = re.compile(r"\d+(?:[.,]\d+)*|\.\d+|[^\W\d_]+|[^\s\w.,;:!?\"“”'()\[\]{}*`]|(?<=\w)\*(?=\w)")
+_TOKEN = re.compile(
+    r"(?<!\S)\.(?=[A-Za-z])|\d+(?:[.,]\d+)*|\.\d+|[^\W\d_]+|[^\s\w.,;:!?\"“”'()\[\]{}*`]|(?<=\w)\*(?=\w)"
+)
 _MARKUP = re.compile(r"\$|\\[()\[\],;:! ]|\\(?:left|right|big|Big|bigg|Bigg|displaystyle)(?![a-zA-Z])")
 _DATE = re.compile(
     r"(?i)\b(january|february|march|april|may|june|july|august|september|october|november|december)\s+(\d{1,2})(?:st|nd|rd|th)?,?\s+(\d{4})\b"

@@ -12,7 +12,7 @@ from functools import lru_cache
 from llmrouterbench.datasets._characters import folded, without_fonts
 from llmrouterbench.datasets._numbers import VULGAR, number_words
 from llmrouterbench.datasets._rational import exact, without_repeats
-from llmrouterbench.datasets._units import Unit, split_unit
+from llmrouterbench.datasets._units import Unit, split_unit, unit_of
 
 _GREEK = (
     "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu", "xi",
@@ -70,6 +70,10 @@ def _scientific(found: re.Match[str]) -> str:
     return rf"{mantissa}\cdot 10^{{{exponent.removeprefix('+')}}}"
 
 
+def _unit_in_brackets(found: re.Match[str]) -> str:
+    return f" {found[1]}" if unit_of(found[1]) else found[0]
+
+
 def _joined(found: re.Match[str]) -> str:
     return re.sub(r"[, ]", "", found[0])
 
@@ -78,7 +82,7 @@ _TEXT = re.compile(r"\\(?:text[a-z]*|mathrm|mbox|hbox)\s?\{|\\(?:rm|bf)(?![a-zA-
 _BEFORE_FONTS: list[tuple[re.Pattern[str], str]] = [
     (re.compile(r"\\([$%#])|\{(,)\}"), r"\1\2"),
     (re.compile(r"\\(?:left|right|middle|[bB]igg?[lr]?|displaystyle|textstyle|limits)(?![a-zA-Z])\.?|\\!"), ""),
-    (re.compile(r"(?<!\\)\\(?:[,;:>/ ]|quad|qquad|hspace\{[^{}]*\}|thinspace)(?![a-zA-Z])|~"), " "),
+    (re.compile(r"(?<!\\)\\(?:[,;:>/ ]|(?:quad|qquad|thinspace)(?![a-zA-Z])|hspace\{[^{}]*\})|~"), " "),
 ]
 _AROUND: list[tuple[re.Pattern[str], str]] = [
     (re.compile(r"\\[()]|^\s*\\\[|\\\]\s*$"), ""),
@@ -91,6 +95,9 @@ _AROUND: list[tuple[re.Pattern[str], str]] = [
         ),
         "",
     ),
+    (re.compile(r"^[A-Za-z][A-Za-z ]{2,40}:\s*(?=[-+]?[\d\\(])"), ""),
+    (re.compile(r"(?i)^(?:the )?(?:empty|null) set$"), r"\\emptyset"),
+    (re.compile(r"(?<=\d)\s?(?:\^\s?\{?\s?)?(?:st|nd|rd|th)\}?$"), ""),
 ]
 _INSIDE: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     (re.compile(r"\\[dtc]frac(?![a-zA-Z])"), r"\\frac"),
@@ -102,7 +109,9 @@ _INSIDE: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
     (re.compile(r"\\frac\s?([0-9a-z])\s?\{"), r"\\frac{\1}{"),
     (re.compile(r"(?<![\\a-zA-Z])sqrt\s?(?=[({\d])"), r"\\sqrt"),
     (re.compile(r"\\sqrt\s?\(([^()]*)\)"), r"\\sqrt{\1}"),
-    (re.compile(r"\\sqrt\s?([0-9a-z])"), r"\\sqrt{\1}"),
+    (re.compile(r"\\sqrt(\[\d+\])?\s?([0-9a-z])"), r"\\sqrt\1{\2}"),
+    (re.compile(r"(?<![\\a-zA-Z])pi(?![a-zA-Z])"), r"\\pi"),
+    (re.compile(r"(?<=[\d}])\s+\(([a-zA-Z][a-zA-Z/^0-9 ]{0,30})\)$"), _unit_in_brackets),
     (re.compile(r"(?:\d+\.\d+[eE][-+]?\d{1,3}|\d[eE][-+]?\d{2,3}|\d[eE]\+?\d)(?![\d.a-zA-Z])"), _scientific),
     (
         re.compile(
@@ -178,6 +187,7 @@ _NAME = re.compile(
     r"(?:\([^()=]{1,20}\))?)\s?(?:=|\\in(?![a-zA-Z]))(?=[^=]+$)"
 )
 _BASES = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "ten": 10, "sixteen": 16}
+_PREFIXES = {"b": 2, "o": 8, "x": 16}
 _BASE_NAME = rf"\d{{1,2}}|{'|'.join(_BASES)}"
 _BASE = re.compile(
     rf"\(?(?P<digits>-?[0-9A-Za-z.]+)\)?\s?"
@@ -196,6 +206,8 @@ def spelled(answer: str) -> Spelled:
     named = _NAME.match(text)
     name = normal(named[1]) if named else ""
     text = text[named.end() :].strip() if named else text
+    coded = re.fullmatch(r"0([bBoOxX])([0-9a-fA-F]+)", text)
+    text = f"{coded[2]}_{{{_PREFIXES[coded[1].lower()]}}}" if coded else text
     based = _BASE.fullmatch(text)
     if based:
         base = _BASES.get(based["index"] or based["word"]) or int(based["index"] or based["word"])

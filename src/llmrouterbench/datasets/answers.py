@@ -118,12 +118,18 @@ def _best(text: str, fits: Callable[[str], bool] | None) -> Mark | None:
     return max(_marked(text), key=lambda mark: (_rank(mark, fits), mark.at), default=None)
 
 
-def _rank(mark: Mark, fits: Callable[[str], bool] | None) -> int:
-    """How much a mark is worth: 3 an answer of the right kind, down to 0 a comment on one."""
+def _rank(mark: Mark, fits: Callable[[str], bool] | None) -> float:
+    """How much a mark is worth: 3 an answer of the right kind, down to 0 a comment on one.
+
+    Prose that goes on in words ("the solution is 5 times larger") is worth less than a mark, unless it corrects one.
+    """
     comment = bool(words.COMMENT.match(mark.text)) and mark.kind not in ("box", "tag")
     if fits:
+        aside = mark.kind == "prose" and _PROSE.search(_FUNCTIONS.sub("", mark.text)) is not None
         return (
-            3
+            2.5
+            if fits(mark.text) and aside and not words.CORRECTED.search(mark.lead)
+            else 3
             if fits(mark.text)
             else 0
             if comment and mark.kind == "prose"

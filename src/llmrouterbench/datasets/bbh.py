@@ -102,7 +102,10 @@ def _answer(text: str, wanted: str) -> str:
         return _brackets_said(text) or final(text) or _only_line(text)
     if len(wanted.split()) > 1:
         block = " ".join(lines_after(text))
-        return block if block and _list(block) == wanted.casefold().split() else final(text) or _only_line(text)
+        if block and _is_list(block, wanted):
+            return block
+        last = re.split(r"\n\s*\n", re.sub(r"(?m)^\s*```.*$", "", text[-_TAIL:]).strip())[-1]
+        return final(text) or (last if _is_list(last, wanted) else _only_line(text).rpartition(": ")[2])
     if _is_number(wanted):
         found = final(text, is_number) or _only_line(text) or _last_line(text)
         return found if number(without_fonts(found)) or last_number(found) else ""
@@ -128,7 +131,7 @@ def _wanted(target: str, options: Mapping[str, str]) -> str:
 def _only_line(text: str) -> str:
     """A reply that is one short line is an answer without "Answer:"."""
     line = text[:1000].strip()
-    return line.strip(" .*`") if "\n" not in line and len(text) < 500 else ""
+    return line.replace("**", "").strip(" .*`") if "\n" not in line and len(text) < 500 else ""
 
 
 def _last_line(text: str) -> str:
@@ -152,7 +155,7 @@ def _same(wanted: str, said: str) -> bool:
         found = number(plain) or last_number(aside) or last_number(plain)
         return found is not None and found.value == int(wanted)
     if len(wanted.split()) > 1:
-        return _list(plain) == wanted.casefold().split()
+        return _is_list(plain, wanted)
     pair = next((pair for pair in _PAIRS if wanted.casefold() in pair), ())
     return _of_pair(plain, pair) == wanted.casefold() if pair else same_words(plain, wanted)
 
@@ -165,6 +168,8 @@ def _is_number(wanted: str) -> bool:
     return re.fullmatch(r"-?\d+", wanted) is not None
 
 
+_TAIL = 5_000
+"""Characters at the end of a reply in which a list without a mark is looked for."""
 _PAIRS = (("yes", "no"), ("true", "false"), ("valid", "invalid"))
 """Answers of which a question of BBH has one."""
 _MEANS = {"plausible": "yes", "implausible": "no", "correct": "true", "incorrect": "false"}
@@ -182,6 +187,12 @@ def _of_pair(said: str, pair: tuple[str, ...]) -> str:
     if not found or "or" in words:
         return ""
     return found[0] if words[0] in pair or len(set(found)) == 1 else ""
+
+
+def _is_list(said: str, wanted: str) -> bool:
+    """Whether a list has the wanted words in their order; "and" may stand before the last."""
+    words, right = _list(said), wanted.casefold().split()
+    return words == right or ("and" not in right and words == [*right[:-1], "and", right[-1]])
 
 
 def _list(said: str) -> list[str]:

@@ -25,7 +25,7 @@ import orjson
 
 from llmrouterbench.datasets._numbers import parts
 from llmrouterbench.datasets._rational import exact
-from llmrouterbench.datasets._spelling import Spelled, spelled
+from llmrouterbench.datasets._spelling import Spelled, normal, spelled
 from llmrouterbench.datasets._units import Unit, unit_of
 
 _LONGEST = 1_500
@@ -51,18 +51,39 @@ def decided(left: str, right: str) -> bool | None:
         return False
     if _is_equation(one, other):
         return True if _equation(one) == _equation(other) else None
+    if ("=" in one.core) != ("=" in other.core):
+        total = _TOTAL.fullmatch(one.core) or _TOTAL.fullmatch(other.core)
+        value = other.core if "=" in one.core else one.core
+        if total and not one.name and not other.name and None not in (exact(total[1]), exact(value)):
+            return exact(total[1]) == exact(value)
     if ("=" in one.core) != ("=" in other.core) and not re.search(r"[\\,]", one.core + other.core):
         return False
     if one.base or other.base:
         return one.core == other.core and (not one.base or not other.base or one.base == other.base)
     if one.name and other.name and not _same_name(one.name, other.name):
         return None if re.search(r"(?<!\\)[a-zA-Z]", re.sub(r"\\[a-zA-Z]+", "", one.core + other.core)) else False
+    if (one.unit is None) != (other.unit is None) and _unspaced(left) == _unspaced(right):
+        return True
+    if any(_PAIR.fullmatch(each.core) for each in (one, other)) and any(
+        each.core.startswith("\\{") for each in (one, other)
+    ):
+        return False
     factor = _factor(one.unit, other.unit)
     if factor is None:
         return False
     if one.core == other.core and factor == 1:
         return True
     return _decided_values(one, other, factor)
+
+
+_TOTAL = re.compile(r"[a-zA-Z](?:[-+*]?[a-zA-Z])+=([^=]+)")
+"""A sum or product of letters and what it is, as in "m+n=204"."""
+_PAIR = re.compile(r"\([^()]*,[^()]*\)")
+"""One tuple or open interval, which no set is."""
+
+
+def _unspaced(text: str) -> str:
+    return "".join(normal(text).split())
 
 
 def _decided_values(one: Spelled, other: Spelled, factor: Fraction) -> bool | None:

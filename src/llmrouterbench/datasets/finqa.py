@@ -69,7 +69,8 @@ def score(item: Item, reply: str, instruments: Instruments) -> Score:
         return (
             Score(float(_same_choice(said, wanted["exact"])), said[:500]) if said else Score(0.0, "", "no answer found")
         )
-    said = final(text, is_number) or answer_in(text)
+    bare = text.strip()
+    said = final(text, is_number) or answer_in(text) or (bare if "\n" not in bare and is_number(bare[:200]) else "")
     if not said:
         return Score(0.0, "", "no answer found")
     value = number(without_fonts(said)) or last_number(said)
