@@ -23,6 +23,8 @@ settings.register_profile("untimed", deadline=None, suppress_health_check=[Healt
 settings.register_profile("prove", parent=settings.get_profile("untimed"), max_examples=1_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "untimed"))
 
+collect_ignore = ["old/make.py"]
+"""Runs on the version that it made a folder of, and never here."""
 SECONDS = Path(__file__).with_name("seconds.csv")
 SLOW, PROVE = 0.05, 10.0
 """Seconds from which a test is slow, and from which it is left to `make prove`."""

@@ -1,10 +1,7 @@
 """The bench: decisions on disk, resumed, and nothing of the test part in them."""
 
-import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,17 +13,18 @@ import pytest
 
 from llmrouterbench.benching.bench import bench, router_entries
 from llmrouterbench.benching.deciding import decide
-from llmrouterbench.benching.folder import Decisions, Runs, load_runs, meter
+from llmrouterbench.benching.folder import Decisions, Made, Runs, load_runs, meter
 from llmrouterbench.benching.policies import run
+from llmrouterbench.contracts import Ask
 from llmrouterbench.files import read_json, write_json
 from llmrouterbench.importers import import_outcomes
 from llmrouterbench.reporting.leaderboard import leaderboard
-from llmrouterbench.routers import make_router
+from llmrouterbench.routers import REGISTRY, make_router
 from llmrouterbench.simulation.simulate import simulate
-from llmrouterbench.splits import make_split
+from llmrouterbench.splits import load_split, make_split
 from llmrouterbench.store import read_replies, write_outcomes
 from llmrouterbench.studies.peaks import peaks_on_test
-from llmrouterbench.table import Ask, Estimate, FloatArray, IntArray, Outcomes, Queries
+from llmrouterbench.table import Estimate, FloatArray, IntArray, Outcomes, Queries
 
 
 @pytest.fixture(scope="module")
@@ -67,14 +65,63 @@ def test_other_data_or_protocol_in_the_folder_is_refused(tmp_path: Path, outcome
         bench(outcomes.take(np.arange(100)), tmp_path / "r", routers=["best_single"], seeds=[42], jobs=1)
 
 
+TRAINED = ("mlp", "gbm", "irt", "svm", "cascade_routing", "equirouter")
+"""Routers that need no extra, and seconds to be fitted."""
+
+
 def test_parallel_and_sequential_runs_decide_alike(tmp_path: Path, outcomes: Outcomes) -> None:
-    one, two = (
-        bench(outcomes, tmp_path / str(jobs), routers=["avengers:k=8", "knn"], seeds=[1, 2], jobs=jobs)
-        for jobs in (1, 2)
+    routers = [name for name, entry in REGISTRY.items() if not entry.needs and name not in TRAINED]
+    assert len(routers) >= 15
+    one, two = (bench(outcomes, tmp_path / str(jobs), routers=routers, seeds=[1], jobs=jobs) for jobs in (1, 2))
+    assert sorted(one.decisions) == sorted(two.decisions) == [(name, 1) for name in sorted(routers)]
+    for pair, decided in one.decisions.items():
+        other = two.decisions[pair]
+        assert (decided.weights.tolist(), decided.facts["key"]) == (other.weights.tolist(), other.facts["key"])
+        for part, served in decided.parts.items():
+            for name, values in vars(served).items():
+                np.testing.assert_array_equal(values, getattr(other.parts[part], name), err_msg=f"{pair} {part}")
+
+
+def test_a_split_from_a_file_is_the_same_for_every_seed(tmp_path: Path, outcomes: Outcomes) -> None:
+    """`split` writes it, `bench --split` and `export --split` read it; seeds vary the validation part alone."""
+    write_outcomes(outcomes, tmp_path / "data")
+
+    def command(*words: str) -> None:
+        subprocess.run([sys.executable, "-m", "llmrouterbench", *words], cwd=tmp_path, check=True, capture_output=True)
+
+    command("split", "data", "--to", "mine.json", "--seed", "5", "--ratio", "0.5")
+    command("export", "data", "--for", "avengers", "--to", "files", "--split", "mine.json")
+    options = ["--routers", "best_single,knn:k=5", "--seeds", "1,2", "--jobs", "1"]
+    command("bench", "data", "--out", "r", "--split", "mine.json", *options)
+    runs, split = load_runs(tmp_path / "r"), load_split(tmp_path / "mine.json", outcomes)
+    assert {one.hash for one in runs.splits.values()} == {split.hash}
+    assert read_json(tmp_path / "files" / "export.json")["split"]["hash"] == split.hash
+    assert (runs.rules.split_kind, runs.rules.split, runs.made.split) == ("file", "mine.json", split.hash)
+    checked = [set(runs.decisions["knn:k=5", seed].parts["validation"].rows.tolist()) for seed in (1, 2)]
+    assert checked[0] != checked[1]
+    assert checked[0] | checked[1] <= set(split.train.tolist())
+    single = [runs.decisions["best_single", seed].parts["test"].model.tolist() for seed in (1, 2)]
+    assert single[0] == single[1], "it has no dial to choose on validation"
+    said = "".join((tmp_path / "r" / "report" / "leaderboard.md").read_text())
+    assert "Split: mine.json; seeds 1, 2" in said
+    assert "seeds vary the validation part alone, so the intervals do not cover the choice of the split" in said
+
+    ids = outcomes.queries.id
+    parts = [(ids[row], part) for part in ("train", "test") for row in getattr(split, part)]
+    (tmp_path / "same.csv").write_text("\n".join(["id,part", *(f"{id},{part}" for id, part in parts)]))
+    before = load_runs(tmp_path / "r").decisions["best_single", 1].facts
+    again = bench(
+        outcomes, tmp_path / "r", split=str(tmp_path / "same.csv"), routers=["best_single"], seeds=[1, 3], jobs=1
     )
-    for key, decided in one.decisions.items():
-        for part in ("validation", "test"):
-            np.testing.assert_array_equal(decided.parts[part].model, two.decisions[key].parts[part].model)
+    assert (again.decisions["best_single", 1].facts, again.seeds) == (before, [1, 2]), "the same by another name"
+    assert again.decisions["best_single", 3].parts["test"].model.tolist() == single[0]
+    (tmp_path / "less.csv").write_text("\n".join(["id,part", *(f"{id},{part}" for id, part in parts[1:])]))
+    with pytest.raises(ValueError, match="must hold runs of the same split file, got '.*' there and '.*' here"):
+        bench(outcomes, tmp_path / "r", split=str(tmp_path / "less.csv"), routers=["best_single"], seeds=[1], jobs=1)
+    with pytest.raises(ValueError, match="must hold runs of the same split, got"):
+        bench(outcomes, tmp_path / "r", routers=["best_single"], seeds=[1], jobs=1)
+    less = bench(outcomes, tmp_path / "l", split=str(tmp_path / "less.csv"), routers=["best_single"], seeds=[1], jobs=1)
+    assert any("1 queries are in neither part" in note for note in leaderboard(less, samples=10).notes)
 
 
 class Peeping:
@@ -158,7 +205,7 @@ def test_the_papers_protocol_adds_the_peak_on_test_and_changes_nothing_else(
     options |= {"seeds": [42, 7], "jobs": 1, "split": "paper"}
     safe = bench(four_models, tmp_path / "safe", **options)
     paper = bench(four_models, tmp_path / "paper", protocol="paper", **options)
-    assert paper.facts["split"]["kind"] == paper.facts["protocol"] == "paper"
+    assert paper.rules.split_kind == paper.rules.protocol == "paper"
     for key, decided in paper.decisions.items():
         assert ("checkpoints" in decided.parts) == (key[0] == "drifting")
         for part in ("validation", "test"):
@@ -186,8 +233,7 @@ def test_forged_test_scores_change_the_peak_and_no_choice(four_models: Outcomes)
     assert list(one.parts) == ["validation", "test", "checkpoints"]
     for part in one.parts:
         np.testing.assert_array_equal(one.parts[part].model, other.parts[part].model)
-    facts = {"routers": [{"label": "drifting"}], "seeds": [42]}
-    runs = Runs(four_models, {42: split}, {("drifting", 42): one}, facts)
+    runs = Runs(four_models, {42: split}, {("drifting", 42): one}, Made.of(["drifting"], [42]))
     peaks = [peaks_on_test(runs, table)["drifting"] for table in (four_models, forged)]
     assert peaks == pytest.approx(
         [max(_avg_acc(table, split.test, m) for m in range(4)) for table in (four_models, forged)]
@@ -211,7 +257,7 @@ def test_a_folder_keeps_its_protocol_and_older_ones_are_safe(tmp_path: Path, fou
     file, path = tmp_path / "r" / "decisions" / "best_single" / "42.parquet", tmp_path / "r" / "runs.json"
     before = file.stat().st_mtime_ns
     write_json(path, {name: value for name, value in read_json(path).items() if name != "protocol"})
-    assert bench(four_models, tmp_path / "r", **options).facts["protocol"] == "safe"
+    assert bench(four_models, tmp_path / "r", **options).rules.protocol == "safe"
     assert file.stat().st_mtime_ns == before
     with pytest.raises(ValueError, match="must hold runs of the same protocol, got 'safe' there and 'paper' here"):
         bench(four_models, tmp_path / "r", protocol="paper", **options)
@@ -297,37 +343,74 @@ def test_bad_requests(tmp_path: Path, outcomes: Outcomes) -> None:
         router_entries(["knm"])
     with pytest.raises(ValueError, match="at least one router to fit"):
         router_entries(["random", "oracle"])
-    with pytest.raises(FileNotFoundError, match="must hold a runs.json, got none"):
+    with pytest.raises(FileNotFoundError, match="must be a folder of runs, got"):
         load_runs(tmp_path)
 
 
-_BENCH = """
-import sys
+_KILLED = """
+import os, shutil, signal, sys
 from pathlib import Path
-from llmrouterbench import bench, simulate
-bench(simulate("performance-cost", scale=0.1), sys.argv[1], seeds=[1, 2, 3], jobs=1, cache=Path(sys.argv[2]))
+import sklearn.decomposition, sklearn.feature_extraction.text
+from llmrouterbench.benching.bench import bench
+
+place, empty = Path(sys.argv[1]), sys.argv[2] == "empty"
+options = {"routers": ["best_single", "knn:k=3"], "seeds": [1, 2], "jobs": 1}
+
+def in_a_child(work):  # this process itself starts no threads, which a fork would not survive
+    child = os.fork()
+    if child == 0:
+        work()
+        os._exit(0)
+    return os.waitpid(child, 0)[1]
+
+def killed(at):
+    def watch(event, arguments, left=[at]):
+        changes = event in ("os.rename", "os.mkdir", "os.remove", "os.rmdir") or (
+            event == "open" and set(str(arguments[1])) & set("wxa+"))
+        if changes and any(isinstance(one, (str, Path)) and str(one).startswith(str(place)) for one in arguments):
+            left[0] -= 1
+            if not left[0]:
+                os.kill(os.getpid(), signal.SIGKILL)
+    sys.addaudithook(watch)
+    bench(sys.argv[3], place / "r", **options)
+
+def goes_on():
+    undecided = not list(place.glob("r/decisions/*/*.parquet"))
+    if undecided:
+        shutil.copytree(place, place.with_name("other"))
+        bench(sys.argv[3], place.with_name("other") / "r", **{**options, "seeds": [7]}, validation=0.3)
+        shutil.rmtree(place.with_name("other"))
+    runs = bench(sys.argv[3], place / "r", **options)
+    left = [*place.glob(".*"), *place.rglob(".*.partial-*"), *place.rglob(".*.old-*")]
+    assert not left, left
+    keys = sorted((*pair, decided.facts["key"]) for pair, decided in runs.decisions.items())
+    print(undecided, runs.seeds, keys, flush=True)
+
+at = 1
+while True:
+    shutil.rmtree(place, ignore_errors=True)
+    (place / "r" if empty else place).mkdir(parents=True)
+    if in_a_child(lambda: killed(at)) == 0:
+        break
+    assert in_a_child(goes_on) == 0, f"killed at change {at}"
+    at += 1
 """
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment_and_resumed_it_ends_the_same(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", _BENCH]
-    whole = subprocess.run([*command, str(tmp_path / "whole"), str(tmp_path / "cache")], check=True)
-    assert whole.returncode == 0
-    rng = np.random.default_rng(0)
-    for _ in range(6):
-        process = subprocess.Popen([*command, str(tmp_path / "cut"), str(tmp_path / "cache")])
-        time.sleep(1.0 + 3.0 * rng.random())
-        if process.poll() is None:
-            os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-    subprocess.run([*command, str(tmp_path / "cut"), str(tmp_path / "cache")], check=True)
-    one, other = load_runs(tmp_path / "whole"), load_runs(tmp_path / "cut")
-    assert sorted(one.decisions) == sorted(other.decisions)
-    assert len(one.decisions) == 12
-    for key, decided in one.decisions.items():
-        np.testing.assert_array_equal(decided.parts["test"].model, other.decisions[key].parts["test"].model)
-    assert read_json(tmp_path / "cut" / "runs.json")["seeds"] == [1, 2, 3]
+@pytest.mark.parametrize("before", ["nothing", "empty"])
+def test_killed_at_any_change_of_the_folder_it_goes_on_and_ends_the_same(
+    before: str, tmp_path: Path, outcomes: Outcomes
+) -> None:
+    """`kill -9` before the first, the second, ... file that is opened, renamed or removed, until it ends by itself."""
+    write_outcomes(outcomes.take(np.arange(0, len(outcomes), 5)), tmp_path / "data")
+    command = [sys.executable, "-c", _KILLED, str(tmp_path / "place"), before, str(tmp_path / "data")]
+    done = subprocess.run(command, capture_output=True, check=False, text=True)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) > 15
+    assert len({line.partition(" ")[2] for line in lines}) == 1
+    assert {line.partition(" ")[0] for line in lines} == {"True", "False"}
 
 
 def test_a_router_outside_is_replayed_and_never_chosen(tmp_path: Path) -> None:

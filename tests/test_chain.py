@@ -231,7 +231,6 @@ def test_a_changed_reply_redoes_the_rest(providers: tuple[Provider, Provider], t
         ("bench", None, "add bench: {out: FOLDER}"),
         ("outcomes", ".", "outcomes must be a new folder or one that `score` made"),
         ("bench.routers", ["kn"], "no router named 'kn'; did you mean 'knn'?"),
-        ("bench.protocol", "papper", "no protocol named 'papper'; did you mean 'paper'?"),
         ("bench.setting", "performence", "no setting named 'performence'; did you mean 'performance'?"),
         ("bench.embedder", "tfdif", "tfdif"),
     ],

@@ -17,9 +17,9 @@ from llmrouterbench.checks.router import (
     check_router,
     planted_table,
 )
+from llmrouterbench.contracts import Router
 from llmrouterbench.persist import load_router, save_router
 from llmrouterbench.routers import make_router, registry, router_names
-from llmrouterbench.table import Router
 
 # Routers with an encoder to train run the same contract, with tiny encoders, in test_routers_finetuned.py.
 QUICK = [name for name in router_names() if "finetune" not in registry()[name].needs]
@@ -70,7 +70,7 @@ def test_an_attribute_without_a_plain_form_is_named(tmp_path: Path) -> None:
 
 
 def test_a_damaged_or_foreign_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="must hold a router.json"):
+    with pytest.raises(FileNotFoundError, match="must be a saved router"):
         load_router(tmp_path)
     save_router(make_router("avengers", k=4).fit(planted_table(50)), tmp_path / "r")
     text = (tmp_path / "r" / "router.json").read_text()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from llmrouterbench.benching.folder import Decisions, Runs, Served
+from llmrouterbench.benching.folder import Decisions, Made, Runs, Served
 from llmrouterbench.splits import Split
 from llmrouterbench.studies.collapse import oracle_shares, routing_collapse
 from llmrouterbench.table import Outcomes
@@ -20,8 +20,7 @@ def runs_of(score: np.ndarray, cost: np.ndarray | None, choices: dict[str, list[
         )
         for label, choice in choices.items()
     }
-    facts = {"routers": [{"label": label} for label in choices], "seeds": [1], "reference": None}
-    return Runs(outcomes, {1: Split(nothing, everything)}, decisions, facts)
+    return Runs(outcomes, {1: Split(nothing, everything)}, decisions, Made.of(choices, [1]))
 
 
 SCORE = np.array([[1, 1], [1, 1], [0, 1], [1, 1]], dtype=float)

@@ -66,7 +66,9 @@ def test_the_defaults_are_the_papers_preset() -> None:
         ("bench", {"routers": ["knn"]}, "config: bench.out is missing"),
         ("bench", {"out": "r", "routers": []}, "bench.routers"),
         ("bench", {"out": "r", "seeds": ["paper"]}, "bench.seeds[0]"),
-        ("bench", {"out": "r", "ratio": 1.0}, "bench.ratio"),
+        ("bench", {"out": "r", "ratio": 1.0}, "bench.ratio: must be between 0 and 1, both excluded, got 1.0"),
+        ("bench", {"out": "r", "protocol": "papper"}, "no protocol named 'papper'; did you mean 'paper'?"),
+        ("bench", {"out": "r", "split": "papre"}, "bench: no split named 'papre'; did you mean 'paper'?"),
         ("report", {"sample": 3}, "config: report: unknown key 'sample'; did you mean 'samples'?"),
     ],
 )  # fmt: skip

@@ -16,7 +16,7 @@ import pytest
 pytest.importorskip("matplotlib", reason="figures need matplotlib")
 
 from llmrouterbench.benching.bench import bench
-from llmrouterbench.benching.folder import Decisions, Runs, Served, load_runs
+from llmrouterbench.benching.folder import Decisions, Made, Runs, Served, load_runs
 from llmrouterbench.reporting import exhibits as package
 from llmrouterbench.reporting.catalogue import markdown, write_exhibits
 from llmrouterbench.reporting.exhibits import Exhibit, Exhibits, all_exhibits, exhibits
@@ -232,13 +232,7 @@ def runs_of(outcomes: Outcomes, choices: dict[str, np.ndarray]) -> Runs:
         )
         for label, choice in choices.items()
     }  # fmt: skip
-    facts = {
-        "routers": [{"label": one} for one in choices], "seeds": [1], "reference": None, "simulated": False,
-        "setting": None, "split": {"kind": "safe", "ratio": 0.7, "held_out": []},
-        "validation_share": 0.2, "embedder": None,
-        "data_hash": "h", "versions": {},
-    }  # fmt: skip
-    return Runs(outcomes, {1: Split(nothing, everything)}, decisions, facts)
+    return Runs(outcomes, {1: Split(nothing, everything)}, decisions, Made.of(choices, [1]))
 
 
 def whole(found: Exhibits) -> None:

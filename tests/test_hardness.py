@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from llmrouterbench.benching.folder import Decisions, Runs, Served
+from llmrouterbench.benching.folder import Decisions, Made, Runs, Served
 from llmrouterbench.simulation.simulate import simulate
 from llmrouterbench.splits import Split
 from llmrouterbench.studies.hardness import hardness, missed_queries, recall_failures, solvers
@@ -34,8 +34,7 @@ def runs_of(score: np.ndarray, choices: dict[str, list[int]]) -> Runs:
         )
         for label, choice in choices.items()
     }
-    facts = {"routers": [{"label": label} for label in choices], "seeds": [1], "reference": None}
-    return Runs(outcomes, {1: Split(nothing, everything)}, decisions, facts)
+    return Runs(outcomes, {1: Split(nothing, everything)}, decisions, Made.of(choices, [1]))
 
 
 def test_bins_hold_the_queries_by_how_many_models_solve_them() -> None:

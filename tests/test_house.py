@@ -44,11 +44,12 @@ THROUGH = {
     "test_importers_official": "importers/_release_files importers/_release_records importers/_release_table",
     "test_cli": "naming",
     "test_fitting": "production/learned production/serving_dial",
-    "test_exhibits": "reporting/describe reporting/exhibits/_measured reporting/exhibits/collapse "
-    "reporting/exhibits/recall_failures reporting/frames",
+    "test_exhibits": "reporting/describe reporting/exhibits/_measured reporting/exhibits/collapse reporting/frames "
+    "reporting/exhibits/recall_failures",
     "test_paper_figures": "reporting/figures/bars",
     "test_figures": "reporting/figures/labels",
     "test_page": "reporting/page/layout reporting/page/plot",
+    "test_routers": "routers/_settings",
     "test_routers_tasks": "routers/_clusters",
     "test_routers_strong": "routers/_neighbours routers/_replies",
     "test_routers_finetuned": "routers/_descriptions routers/_heads",

@@ -1,5 +1,7 @@
-"""Seconds from tokens, the three-objective frontier, the latency weight, and the paper's tau2 example."""
+"""Seconds from tokens, the three-objective frontier, and the paper's tau2 example."""
 
+import csv
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -7,19 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmrouterbench.benching.policies import run
 from llmrouterbench.studies.latency import (
-    LatencyPolicy,
-    choose,
     end_to_end,
-    expected_seconds,
     frontier,
     latency_points,
     load_serving,
-    paper_tau2,
     with_seconds,
 )
-from llmrouterbench.table import Estimate, Outcomes, Queries
+from llmrouterbench.table import Outcomes
 
 TABLE = """
 [[models]]
@@ -74,17 +71,22 @@ def test_no_statistic_is_shipped_without_a_source() -> None:
     assert all(one.date == "2026-01-05" and "2601.07206" in one.source for one in table.reported)
 
 
+def printed(what: str) -> dict[str, float]:
+    """Tables 5 and 6 of the paper: accuracy in percent, or USD, on tau2 by model."""
+    text = (resources.files("llmrouterbench") / "data" / f"paper_performance-cost_{what}.csv").read_text()
+    rows = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
+    return {row["model"]: float(row["tau2"]) for row in rows if row["tau2"]}
+
+
 def test_the_papers_tau2_example() -> None:
     # section 4.2.2: "Qwen3-Thinking and GLM-4.6 have similar performance and cost but differ notably in latency
     # (262.1s vs. 32.4s)"
-    points = {point.model: point for point in paper_tau2()}
-    thinking, glm = points["qwen3-235b-a22b-thinking-2507"], points["glm-4.6"]
-    assert (thinking.seconds, glm.seconds) == (262.1, 32.4)
-    assert abs(thinking.score - glm.score) < 0.01
-    assert abs(thinking.cost - glm.cost) < 1.0
-    assert "gpt-5-chat" not in points  # no tool calls, no score
-    on = frontier(*([getattr(one, name) for one in (thinking, glm)] for name in ("score", "cost", "seconds")))
-    assert on.tolist() == [False, True]
+    seconds = {one.id: one.seconds for one in load_serving().reported}
+    accuracy, cost = printed("accuracy"), printed("cost")
+    names = ["qwen3-235b-a22b-thinking-2507", "glm-4.6"]
+    score, usd, late = ([table[name] for name in names] for table in (accuracy, cost, seconds))
+    assert (late, abs(score[0] - score[1]) < 1.0, abs(usd[0] - usd[1]) < 1.0) == ([262.1, 32.4], True, True)
+    assert frontier(score, usd, late).tolist() == [False, True]
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 3)] * 3), min_size=1, max_size=12))
@@ -98,38 +100,6 @@ def test_the_frontier_is_what_brute_force_finds(points: list[tuple[int, int, int
 
 def test_unknown_coordinates_are_on_no_frontier() -> None:
     assert frontier([1.0, 0.5], [1.0, 1.0], [np.nan, 2.0]).tolist() == [False, True]
-
-
-class Fixed:
-    """A router that knows the answer."""
-
-    def __init__(self, estimate: Estimate) -> None:
-        self.estimate = estimate
-
-    def fit(self, train: Outcomes) -> "Fixed":
-        return self
-
-    def predict(self, queries: Queries) -> Estimate:
-        return self.estimate
-
-
-def test_a_weight_on_seconds_trades_score_for_time() -> None:
-    outcomes = Outcomes.of(["q"], ["good", "fast"], [[0.9, 0.8]], cost=[[1, 1]], seconds=[[100.0, 10.0]])
-    router = Fixed(Estimate(outcomes.models, outcomes.score, outcomes.cost))
-    seconds = expected_seconds(outcomes)
-    patient = run(LatencyPolicy(router, seconds), outcomes)
-    hurried = run(LatencyPolicy(router, seconds, seconds_weight=0.002), outcomes)
-    assert (patient.score.tolist(), patient.seconds.tolist()) == ([0.9], [100.0])
-    assert (hurried.score.tolist(), hurried.seconds.tolist()) == ([0.8], [10.0])  # 0.9 - 0.2 against 0.8 - 0.02
-
-
-def test_unknown_seconds_count_as_the_slowest() -> None:
-    estimate = Estimate(("a", "b", "c"), np.array([[0.9, 0.8, 0.9]]), np.ones((1, 3)))
-    assert choose(estimate, np.array([np.nan, 1.0, 50.0]), 0.0, 0.01).tolist() == [1]
-    with pytest.raises(ValueError, match="needs seconds of at least one model"):
-        choose(estimate, np.full(3, np.nan), 0.0, 0.01)
-    with pytest.raises(ValueError, match="at least 0"):
-        LatencyPolicy(Fixed(estimate), np.ones(3), seconds_weight=-1.0)
 
 
 def test_points_of_models_are_means_over_datasets() -> None:

@@ -525,12 +525,24 @@ def test_terminal_tables_fit_eighty_characters(mixed: Path) -> None:
 
 
 def test_board_without_a_complete_router_still_has_its_references(worked: Path) -> None:
-    for path in worked.glob("decisions/*/2.parquet"):
+    for path in worked.glob("decisions/*/*.parquet"):
         path.unlink()
     board = board_of(worked)
     assert {row.kind for row in board.rows} == {"reference", "model"}
     assert "## References" in markdown(board)
     assert len(render(board)) == 1
+
+
+def test_board_of_a_bench_that_was_stopped_has_what_is_there(worked: Path) -> None:
+    """One router of two is done with the second seed: both stand on the first, and the second is named."""
+    whole = board_of(worked)
+    (worked / "decisions" / "dial" / "2.parquet").unlink()
+    assert {row.name for row in board_of(worked).of_kind("router")} == {"best_single"}, "two decisions are as many"
+    (worked / "decisions" / "best_single" / "2.parquet").unlink()
+    board = board_of(worked)
+    assert {row.name for row in board.of_kind("router")} == {row.name for row in whole.of_kind("router")}
+    assert (board.facts["seeds"], board.facts["seeds_left_out"], board.facts["missing"]) == ([1], [2], [])
+    assert "Left out, for want of decisions: seed 2; run the same bench to have them." in board.notes
 
 
 def test_report_without_matplotlib_says_what_to_install(worked: Path, monkeypatch: pytest.MonkeyPatch) -> None:

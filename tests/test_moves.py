@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from llmrouterbench.benching.bench import bench
-from llmrouterbench.benching.folder import Decisions, Runs, Served, load_runs
+from llmrouterbench.benching.folder import Decisions, Made, Runs, Served, load_runs
+from llmrouterbench.benching.rules import Rules
 from llmrouterbench.reporting.comparison import markdown
 from llmrouterbench.simulation.simulate import simulate
 from llmrouterbench.splits import Split
@@ -33,8 +34,7 @@ def runs_of(choices: dict[str, np.ndarray], outcomes: Outcomes | None = None, se
         )
         for label, choice in choices.items()
     }
-    facts = {"routers": [{"label": one} for one in choices], "seeds": [seed], "reference": None, "simulated": False}
-    return Runs(outcomes, {seed: Split(nothing, everything)}, decisions, facts)
+    return Runs(outcomes, {seed: Split(nothing, everything)}, decisions, Made.of(choices, [seed]))
 
 
 WEAK, STRONG = np.zeros(N, dtype=np.int64), np.ones(N, dtype=np.int64)
@@ -63,14 +63,14 @@ def test_what_moved_comes_first_with_its_interval() -> None:
 def test_the_summary_is_markdown_that_no_name_can_break() -> None:
     name = "a|b<script>"
     old, new = runs_of({name: WEAK, "same": HALF}), runs_of({name: STRONG, "same": HALF})
-    new = replace(new, facts={**new.facts, "embedder": {"name": "minilm"}})
+    new = replace(new, rules=Rules(embedder="minilm"))
     text = markdown(compare_runs(old, new))
     assert "Moved beyond noise: a\\|b&lt;script&gt; better by" in text
     assert "The other 1 did not." in text
     assert "<script>" not in text
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert {line.replace("\\|", "").count("|") for line in rows} == {7}
-    assert "- embedder: None -> {'name': 'minilm'}" in text
+    assert "- embedder: tfidf -> minilm" in text
 
 
 def test_nothing_moved_is_said() -> None:

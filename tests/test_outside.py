@@ -164,7 +164,7 @@ def test_seeds_can_come_one_by_one_and_are_not_replaced_unasked(tmp_path: Path, 
     assert ("bees", 2) in judge_choices(first, folder, "bees").missing
     judged = judge_choices(second, folder, "bees")
     assert judged.missing == []
-    assert judged.facts["routers"][-1]["settings"] == {"outside_choices": ["1.csv", "2.csv"]}
+    assert judged.made.routers[-1]["settings"] == {"outside_choices": ["1.csv", "2.csv"]}
     changed = write(tmp_path / "changed.csv", picks(runs, "ant", (2,)))
     with pytest.raises(FileExistsError, match="must have no decisions for seed 2 yet"):
         judge_choices(changed, folder, "bees")
@@ -316,7 +316,7 @@ def test_a_test_choice_about_a_training_query_is_refused(tmp_path: Path, folder:
     train = str(runs.outcomes.queries.id[runs.splits[1].train[0]])
     records[4] = {**records[4], "query": train}
     with pytest.raises(
-        ValueError, match=f"test choice must be about a query of the test part of seed 1, got '{train}' of its train"
+        ValueError, match=f"test choice must be about a query of the test part of seed 1, got '{train}' in"
     ):
         judge_choices(write(tmp_path / "p.jsonl", records), folder, "peeking")
 
@@ -330,7 +330,7 @@ def test_bad_files_and_names(tmp_path: Path, folder: Path) -> None:
         judge_choices(path, folder, " ")
     with pytest.raises(FileNotFoundError, match="got nothing at"):
         judge_choices(tmp_path / "no.csv", folder, "x")
-    with pytest.raises(FileNotFoundError, match="must hold a runs.json"):
+    with pytest.raises(FileNotFoundError, match="must be a folder of runs"):
         judge_choices(path, tmp_path, "x")
     (tmp_path / "p.txt").write_text("query,model\n")
     with pytest.raises(ValueError, match="must be a .csv, .jsonl, .ndjson or .parquet file"):

@@ -17,8 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmrouterbench.benching.bench import bench
-from llmrouterbench.benching.folder import Decisions, Runs, Served, load_runs
+from llmrouterbench.benching.folder import Decisions, Made, Runs, Served, load_runs
 from llmrouterbench.benching.replay import replay
+from llmrouterbench.benching.rules import Rules
 from llmrouterbench.reporting.leaderboard import leaderboard
 from llmrouterbench.reporting.page import NAME, write_page
 from llmrouterbench.reporting.page.explorer import Explorer, explorer
@@ -49,12 +50,8 @@ def runs_of(outcomes: Outcomes, tests: dict[int, list[int]], decided: dict[str, 
         seed: Split(rows_of(*(row for row in range(len(outcomes)) if row not in test)), rows_of(*test), {})
         for seed, test in tests.items()
     }
-    facts: dict[str, Any] = {
-        "seeds": list(tests), "routers": [{"label": label, "settings": {}} for label in decided], "reference": None,
-        "setting": None, "split": {"kind": "paper", "ratio": 0.7, "held_out": []}, "validation_share": 0.2,
-        "simulated": False, "versions": {}, "embedder": {}, "data_hash": outcomes.content_hash,
-    }  # fmt: skip
-    return Runs(outcomes, splits, decisions, facts)
+    made = Made(tuple({"label": label, "settings": {}} for label in decided), tuple(tests))
+    return Runs(outcomes, splits, decisions, made, Rules(split="paper"))
 
 
 @dataclass(frozen=True)
@@ -204,7 +201,7 @@ def test_no_text_leaves_every_text_out(stored: Path, tmp_path: Path) -> None:
 def test_texts_are_found_where_the_bench_read_them(stored: Path, tmp_path: Path) -> None:
     shutil.copytree(stored, tmp_path / "moved")
     runs = load_runs(tmp_path / "moved/runs")
-    assert runs.facts["data"] == "../data"
+    assert runs.made.data == "../data"
     found = texts_of(runs, tmp_path / "moved/runs")
     assert list(found.of or ()) == list(Outcomes.load(stored / "data").queries.text)
     write_outcomes(simulate("performance-cost", 1, scale=0.02), tmp_path / "moved/data", overwrite=True)

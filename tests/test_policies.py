@@ -1,19 +1,11 @@
-"""The harness pays for what a policy calls, and knows what was not measured."""
+"""The harness pays for what a cascade calls, and knows what was not measured."""
 
 import numpy as np
 import pytest
 
-from llmrouterbench.benching.policies import (
-    DatasetOracle,
-    Oracle,
-    Random,
-    RouterPolicy,
-    best_utility,
-    default_weights,
-    run,
-)
-from llmrouterbench.routers import make_router
-from llmrouterbench.table import Ask, Estimate, IntArray, Outcomes, Queries
+from llmrouterbench.benching.policies import best_utility, default_weights, run
+from llmrouterbench.contracts import Ask
+from llmrouterbench.table import Estimate, IntArray, Outcomes, Queries
 
 
 def table() -> Outcomes:
@@ -49,24 +41,6 @@ def test_a_reply_that_is_not_stored_is_named() -> None:
         run(Cascade(), table())
 
 
-def test_random_is_the_exact_expectation() -> None:
-    paid = run(Random(2), table())
-    assert paid.score[:2].tolist() == [1.0, 0.5]
-    assert paid.cost[:2].tolist() == [5.5, 11.0]
-
-
-def test_oracles_know_the_test_table() -> None:
-    test = table()
-    assert run(Oracle(test), test).choice.tolist() == [0, 1, 1]
-    assert run(DatasetOracle(test), test).choice.tolist() == [1, 1, 1]
-
-
-def test_a_router_becomes_a_policy() -> None:
-    test = table()
-    fitted = make_router("best_single").fit(test)
-    assert run(RouterPolicy(fitted), test).choice.tolist() == [1, 1, 1]
-
-
 class Wrong:
     def __init__(self, said: object) -> None:
         self.said = said
@@ -77,7 +51,7 @@ class Wrong:
 
 @pytest.mark.parametrize("said", [[0, 1, 2], [-1, 0, 0], [[0.5, 0.4]] * 3, [[2.0, -1.0]] * 3, [0, 1]])
 def test_impossible_decisions_are_refused(said: object) -> None:
-    with pytest.raises(ValueError, match="a policy must"):
+    with pytest.raises(ValueError, match="a cascade must"):
         run(Wrong(said), table())
 
 

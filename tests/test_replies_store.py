@@ -275,7 +275,7 @@ def test_what_is_no_folder_of_replies_is_said(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="must be a folder of replies"):
         read_replies_manifest(tmp_path)
     (tmp_path / "manifest.json").write_text('{"format": "llmrouterbench/outcomes"}')
-    with pytest.raises(ValueError, match="another kind of file"):
+    with pytest.raises(ValueError, match="got a folder of outcomes, for bench, advise or fit"):
         read_replies_manifest(tmp_path)
     (tmp_path / "manifest.json").write_text('{"format": "llmrouterbench/replies", "schema": 99}')
     with pytest.raises(ValueError, match="must have schema 1, got 99"):

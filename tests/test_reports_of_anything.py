@@ -12,7 +12,7 @@ from rich.console import Console
 
 pytest.importorskip("matplotlib", reason="exhibits need matplotlib")
 
-from llmrouterbench.benching.folder import Decisions, Runs, Served
+from llmrouterbench.benching.folder import Decisions, Made, Runs, Served
 from llmrouterbench.benching.replay import replay
 from llmrouterbench.reporting.columns import COLUMNS, Row
 from llmrouterbench.reporting.curation import curation_lines
@@ -65,12 +65,7 @@ def runs_of(outcomes: Outcomes, seed: int) -> Runs:
                 "test": Served.single(split.test, choice[:, split.test]),
             }
             decisions[label, one] = Decisions(label, one, np.arange(float(points)), parts)
-    facts = {
-        "routers": [{"label": one} for one in dials], "seeds": [0, 1], "reference": None, "simulated": False,
-        "setting": None, "split": {"kind": "safe", "ratio": 0.7, "held_out": []}, "validation_share": 0.2,
-        "embedder": None, "data_hash": outcomes.content_hash, "versions": {},
-    }  # fmt: skip
-    return Runs(outcomes, splits, decisions, facts)
+    return Runs(outcomes, splits, decisions, Made.of(dials, [0, 1], data_hash=outcomes.content_hash))
 
 
 def said_of(outcomes: Outcomes, runs: Runs) -> tuple[str, str]:

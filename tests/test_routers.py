@@ -2,13 +2,16 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
 
 from llmrouterbench.benching.policies import decide_sweep, weights_of
-from llmrouterbench.routers import make_router, parse_router, registry, router_names
-from llmrouterbench.table import FloatArray, Outcomes, Queries, TradeOffRouter
+from llmrouterbench.contracts import TradeOffRouter
+from llmrouterbench.persist import constructor_settings
+from llmrouterbench.routers import REGISTRY, make_router, parse_router, registry, router_names
+from llmrouterbench.table import FloatArray, Outcomes, Queries
 from official_avengers import official_picks
 
 # Routers with an encoder to train have their tests in test_routers_finetuned.py.
@@ -138,6 +141,43 @@ def test_unmeasured_cells_and_unpriced_models_do_not_break_a_router(name: str) -
         assert (picks != 3).all()  # a model that was never measured is never chosen, however cheap it might be
     assert (picks[-1 if name == "avengers_pro" else 0] != 3).all()
     assert np.isfinite(router.predict(planted(30, 14).queries).score).all()
+
+
+@pytest.mark.parametrize(
+    ("spec", "sentence"),
+    [
+        ("knn:k=abc", "router 'knn': k must be a whole number, got 'abc'; leave it out for 100"),
+        ("knn:k=1.5", "router 'knn': k must be a whole number, got 1.5"),
+        ("knn:k=true", "router 'knn': k must be a whole number, got True"),
+        ("knn:k=none", "router 'knn': k must be a whole number, got None"),
+        ("multiclass:penalty=x", "router 'multiclass': penalty must be a number, got 'x'; leave it out for 1.0"),
+        ("svm:gamma=x", "router 'svm': gamma must be a number or none, got 'x'; leave it out for None"),
+        ("linear:kind=lasso", "router 'linear': kind must be 'ridge' or 'logistic', got 'lasso'"),
+        ("gated:router=7", "router 'gated': router must be a text, got 7; leave it out for 'knn'"),
+        ("task_soft:gate=0", "router 'task_soft': gate must be true or false, got 0; leave it out for True"),
+    ],
+)
+def test_a_setting_is_what_the_constructor_says(spec: str, sentence: str) -> None:
+    name, settings = parse_router(spec)
+    with pytest.raises(ValueError) as caught:
+        make_router(name, **settings)
+    assert str(caught.value).startswith(sentence)
+
+
+def test_settings_that_fit_are_taken() -> None:
+    fit: list[tuple[str, Any]] = [
+        ("knn:k=7", 7), ("svm:gamma=none", None), ("svm:gamma=1", 1), ("linear:penalty=2", 2),
+        ("task_soft:gate=false", False),
+    ]  # fmt: skip
+    for spec, value in fit:
+        name, settings = parse_router(spec)
+        (setting,) = settings
+        assert vars(make_router(name, **settings))[setting] == value
+    assert vars(make_router("knn", k=np.int64(7)))["k"] == 7
+    assert vars(make_router("knn_tuned", ks=[5, 10]))["ks"] == [5, 10], "only plain values are held"
+    for name, entry in REGISTRY.items():
+        if not entry.needs:
+            make_router(name, **constructor_settings(make_router(name)))
 
 
 def test_names_and_settings_get_suggestions() -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from llmrouterbench.benching.policies import decide_sweep, run
 from llmrouterbench.checks.router import _FILLER, ROUTER_CHECKS, TOPICS, planted_table
+from llmrouterbench.contracts import Router
 from llmrouterbench.persist import load_router, save_router
 from llmrouterbench.routers import REGISTRY, _finetuned, _training, make_router
 from llmrouterbench.routers._cascades import search
@@ -25,7 +26,7 @@ from llmrouterbench.routers._training import train_network
 from llmrouterbench.routers.hybridllm import labels
 from llmrouterbench.routers.model_sat import _answer_ids
 from llmrouterbench.routers.routerdc import model_loss, query_loss
-from llmrouterbench.table import IntArray, Outcomes, Queries, Router
+from llmrouterbench.table import IntArray, Outcomes, Queries
 
 torch = pytest.importorskip("torch", reason="needs the extra 'finetune'")
 pytest.importorskip("transformers", reason="needs the extra 'finetune'")
@@ -495,7 +496,7 @@ def test_frugalgpt_says_what_it_needs(encoder: str) -> None:
     with pytest.raises(ValueError, match="needs replies to be fitted"):
         reader.fit(planted_table(50))
     reader.fit(planted_table(50), replies_to(planted_table(50)))
-    with pytest.raises(ValueError, match="run it as a policy with policies.run"):
+    with pytest.raises(ValueError, match="run it as a cascade with policies.run"):
         reader.predict(planted_table(5, 1).queries)
 
 

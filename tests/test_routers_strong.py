@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeRegressor
 
-from llmrouterbench.benching.policies import RouterPolicy, decide_sweep, default_weights, run
+from llmrouterbench.benching.policies import decide_sweep, default_weights, run
 from llmrouterbench.checks.router import planted_table
 from llmrouterbench.persist import load_router, save_router
 from llmrouterbench.routers import make_router
@@ -365,7 +365,7 @@ def test_without_replies_cascade_routing_routes_and_asks_nothing() -> None:
     train, test = planted_table(300), planted_table(100, 1)
     for weight in default_weights(train)[[0, 15, 30]].tolist():
         router = CascadeRouting(weight=weight).fit(train)
-        linear = RouterPolicy(make_router("linear").fit(train), weight).decide(test.queries, ask_nothing)
+        linear = decide_sweep(make_router("linear").fit(train), test.queries, np.array([weight]))[0]
         assert (router.decide(test.queries, ask_nothing) == linear).all()
 
 
@@ -375,8 +375,9 @@ def test_replies_that_tell_right_from_wrong_make_the_cascade_better_than_routing
     fitted = CascadeRouting(mode="reply", weight=weight).fit(train, honest_replies(train))
     assert (fitted.surprise_ > 0.3).all()
     cascade = run(fitted, test, honest_replies(test, 1))
-    routed = run(RouterPolicy(make_router("linear").fit(train), weight), test)
-    worth, base = (float((one.score - weight * one.cost).mean()) for one in (cascade, routed))
+    choice = decide_sweep(make_router("linear").fit(train), test.queries, np.array([weight]))[0]
+    routed = test.score[np.arange(len(test)), choice], test.cost[np.arange(len(test)), choice]
+    worth, base = (float((score - weight * cost).mean()) for score, cost in ((cascade.score, cascade.cost), routed))
     assert worth > base + 0.1
     calls = cascade.called.sum(axis=1)
     assert calls.max() == 2

@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 from llmrouterbench.benching.policies import best_utility, decide_sweep, default_weights
 from llmrouterbench.checks.router import planted_table
+from llmrouterbench.contracts import Router, TradeOffRouter
 from llmrouterbench.embedders import make_embedder
 from llmrouterbench.embedders.vectors import embed_queries
 from llmrouterbench.metrics import avg_acc, best_single, dataset_means
@@ -21,7 +22,7 @@ from llmrouterbench.routers.knn import KNN
 from llmrouterbench.routers.task_lookup import TaskLookup
 from llmrouterbench.routers.task_soft import TaskSoft
 from llmrouterbench.splits import make_split
-from llmrouterbench.table import Outcomes, Router, TradeOffRouter
+from llmrouterbench.table import Outcomes
 from llmrouterbench.worth import capped, folds_of, out_of_fold_gain
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

@@ -1,26 +1,23 @@
 """Serving policies: their words, and the orders they give, worked by hand."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmrouterbench.benching.policies import best_utility
-from llmrouterbench.production.serving_policy import (
-    FORMS,
-    Belief,
-    ServingPolicy,
-    best_first,
-    budget_weight,
-    cheapest_order,
-    in_time_first,
-    strong_margin,
-    strong_order,
-    strong_threshold,
-    utility,
-)
+from llmrouterbench.benching.policies import best_utility, decide_sweep, default_weights
+from llmrouterbench.benching.policies.best import Best, budget_weight
+from llmrouterbench.benching.policies.cheapest import Cheapest, cheapest_order
+from llmrouterbench.benching.policies.orders import best_first, in_time_first
+from llmrouterbench.benching.policies.policy import Belief, Policy, Slice, forms, kinds
+from llmrouterbench.benching.policies.strong_share import StrongShare, strong_margin, strong_order, strong_threshold
+from llmrouterbench.benching.policies.weight import Weight
+from llmrouterbench.checks.router import planted_table
+from llmrouterbench.routers import make_router
 from llmrouterbench.table import Estimate
 
 shares = st.floats(0.0, 1.0)
@@ -28,27 +25,30 @@ amounts = st.floats(1e-6, 1e6)
 optional = st.none() | amounts
 explored = shares
 policies = st.one_of(
-    st.builds(ServingPolicy, st.just("best"), budget=optional, max_seconds=optional, explore=explored),
-    st.builds(ServingPolicy, st.just("cheapest"), min_quality=shares, max_seconds=optional, explore=explored),
-    st.builds(ServingPolicy, st.just("weight"), st.floats(0.0, 1e9), max_seconds=optional, explore=explored),
-    st.builds(ServingPolicy, st.just("strong-share"), shares, strong=st.none() | st.text("ab /-'\"", min_size=1)),
+    st.builds(Best, budget=optional, max_seconds=optional, explore=explored),
+    st.builds(Cheapest, min_quality=shares, max_seconds=optional, explore=explored),
+    st.builds(
+        Weight, value=st.floats(0.0, 1e9), seconds_weight=st.floats(0.0, 1e3), max_seconds=optional, explore=explored
+    ),
+    st.builds(StrongShare, value=shares, strong=st.none() | st.text("ab /-'\"", min_size=1), max_seconds=optional),
 )
 
 
 @given(policies)
-def test_words_and_policy_say_the_same(policy: ServingPolicy) -> None:
-    assert ServingPolicy.parse(str(policy)) == policy
+def test_words_and_policy_say_the_same(policy: Policy) -> None:
+    assert Policy.parse(str(policy)) == policy
 
 
-@pytest.mark.parametrize("words", FORMS)
+@pytest.mark.parametrize("words", forms())
 def test_the_forms_that_errors_show_are_policies(words: str) -> None:
-    assert str(ServingPolicy.parse(words)) == words
+    assert str(Policy.parse(words)) == words
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("", "must be one of 'best'"),
+        ("", "must be one of 'best', .* got ''"),
+        ('best "', "must be one of 'best', .* got 'best \"'"),
         ("cheepest --min-quality 0.8", "no policy named 'cheepest'; did you mean 'cheapest'?"),
         ("cheapest", "write 'cheapest --min-quality 0.8'"),
         ("cheapest --min-qualty 0.8", "has no option '--min-qualty'; did you mean '--min-quality'?"),
@@ -60,22 +60,24 @@ def test_the_forms_that_errors_show_are_policies(words: str) -> None:
         ("best --max-seconds -1", "--max-seconds must be above 0, got -1"),
         ("best --max-seconds nan", "--max-seconds must be a number, got 'nan'"),
         ("best --min-quality 0.8", "has no option '--min-quality'"),
-        ("weight", "must have a number behind it, such as 'weight 250'"),
+        ("weight", "must have a number behind it, got none; write 'weight 250'"),
         ("weight -1", "weight must be 0 or more"),
         ("weight inf", "weight must be 0 or more"),
+        ("weight 2 --seconds-weight -1", "--seconds-weight must be 0 or more, in score per second, got -1"),
+        ("strong-share 0.5 --strong", "--strong must have a value behind it"),
         ("strong-share 1.5", "strong-share must be between 0 and 1, got 1.5"),
     ],
 )
 def test_bad_words_get_one_clear_sentence(words: str, said: str) -> None:
     with pytest.raises(ValueError, match=said.replace("?", r"\?")) as caught:
-        ServingPolicy.parse(words)
+        Policy.parse(words)
     assert "\n" not in str(caught.value)
 
 
 def belief(score: list[list[float]], usd: list[list[float]], seconds: list[float] | None = None) -> Belief:
     s, c = np.array(score), np.array(usd)
     t = np.full(s.shape, np.nan) if seconds is None else np.broadcast_to(np.array(seconds), s.shape)
-    return Belief(np.arange(s.shape[1]), s, c, s, c, t)
+    return Belief(tuple("abcdef"[: s.shape[1]]), np.arange(s.shape[1]), 0, s, c, s, c, t)
 
 
 matrices = st.integers(1, 6).flatmap(
@@ -92,7 +94,7 @@ def test_the_first_of_the_order_is_the_choice_of_the_bench(score: list[list[floa
     cost = np.where(rng.random(s.shape) < 0.2, np.nan, rng.random(s.shape))
     models = tuple(rng.permutation(list("abcdef")[: s.shape[1]]).tolist())
     name = np.argsort(np.argsort(np.array(models)))
-    order = best_first(utility(Belief(name, s, cost, s, cost, s), weight), name)
+    order = best_first(Belief(models, name, 0, s, cost, s, cost, s).value(weight), name)
     assert (order[:, 0] == best_utility(Estimate(models, s, cost), np.array([weight]))[0]).all()
     assert (np.sort(order, axis=1) == np.arange(s.shape[1])).all()
 
@@ -145,3 +147,58 @@ def test_a_budget_keeps_half_a_standard_error() -> None:
     assert budget_weight(usd, weights, 2.5) == 5.0
     assert budget_weight(usd, weights, 0.9) is None
     assert budget_weight(np.full((2, 3), math.nan), weights, 1.0) is None
+
+
+def test_a_weight_on_seconds_trades_score_for_time_and_unknown_is_the_slowest() -> None:
+    timed = belief([[0.9, 0.8, 0.9]], [[1, 1, 1]], [100.0, 10.0, math.nan])
+    assert Weight(value=0.0).order(timed, 0.0)[0].tolist() == [[0, 2, 1]]
+    assert Weight(value=0.0, seconds_weight=0.002).order(timed, 0.0)[0].tolist() == [[1, 0, 2]]  # 0.7 against 0.78
+    with pytest.raises(ValueError, match="needs reply times, and the outcomes held none"):
+        Weight(value=0.0, seconds_weight=0.002).solved(piece(belief([[0.9, 0.8]], [[1, 1]])))
+
+
+def piece(of: Belief, settings: Sequence[float] = (0.0, 1.0)) -> Slice:
+    return Slice(of, np.full(of.score.shape, np.nan), np.array(settings))
+
+
+def test_a_dial_of_the_routers_own_decides_and_bounds_its_weight() -> None:
+    own = replace(belief([[0.9, 0.8]], [[2, 1]]), dial=lambda setting: np.array([1 if setting >= 1 else 0]))
+    assert [Weight(value=value).decide(own, piece(own)).tolist() for value in (0.0, 1.0)] == [[0], [1]]
+    with pytest.raises(ValueError, match="weight must be from 0 to 1 on this router's own dial, got 2"):
+        Weight(value=2.0).decide(own, piece(own))
+    with pytest.raises(ValueError, match="--seconds-weight must be 0 for a router with a dial of its own"):
+        Weight(value=0.0, seconds_weight=1.0).solve(piece(own))
+
+
+@pytest.mark.parametrize(
+    "words", ["best", "cheapest --min-quality 0.6", "best --budget 0.06", "weight 2", "strong-share 0.4 --strong bravo"]
+)
+def test_what_serves_is_decided_in_a_bench_too(words: str) -> None:
+    """A policy solved on a part of train and followed on test, without anything of production."""
+    table = planted_table(600)
+    fit, rest, test = np.arange(300), np.arange(300, 450), np.arange(450, 600)
+    router = make_router("knn", k=20).fit(table.take(fit))
+    names = np.argsort(np.argsort(np.array(table.models)))
+    beliefs = []
+    for rows in (rest, test):
+        said = router.predict(table.queries.take(rows))
+        quality, seconds = np.clip(said.score, 0.0, 1.0), np.full(said.score.shape, np.nan)
+        beliefs.append(Belief(table.models, names, 0, said.score, said.cost, quality, said.cost, seconds))
+    solved_on = Slice(beliefs[0], table.cost[rest], default_weights(table.take(fit)))
+    policy = Policy.parse(words)
+    choice = policy.decide(beliefs[1], solved_on)
+    part = table.take(test)
+    score, cost = (plane[np.arange(len(part)), choice].mean() for plane in (part.score, part.cost))
+    assert score > part.score.mean(), "better than a model at random"
+    if isinstance(policy, Best) and policy.budget is not None:
+        assert cost < 1.15 * policy.budget
+    if isinstance(policy, StrongShare):
+        assert (choice == table.models.index("bravo")).mean() < 0.5
+    if words == "weight 2":
+        assert (choice == decide_sweep(router, part.queries, np.array([2.0]))[0]).all()
+
+
+def test_every_kind_is_found_and_has_the_forms_of_its_own_words() -> None:
+    assert {cls.kind: [Policy.parse(form).kind for form in cls.forms] for cls in kinds().values()} == {
+        kind: [kind] * len(cls.forms) for kind, cls in kinds().items()
+    }

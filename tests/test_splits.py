@@ -2,6 +2,7 @@
 
 import random
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -145,6 +146,63 @@ def test_a_saved_split_is_reused(tmp_path: Path) -> None:
     assert (back.hash, back.settings) == (split.hash, split.settings)
     with pytest.raises(ValueError, match="which these outcomes lack"):
         load_split(tmp_path / "s.json", table({"a": 5}))
+
+
+def ids(outcomes: Outcomes, rows: Iterable[int]) -> list[str]:
+    return [str(outcomes.queries.id[row]) for row in rows]
+
+
+@pytest.mark.parametrize("name", ["s.json", "s.csv", "s.jsonl", "S.JSONL"])
+def test_a_split_that_somebody_else_made_is_read(name: str, tmp_path: Path) -> None:
+    outcomes = table({"a": 9})
+    train, test = ids(outcomes, [7, 0, 3]), ids(outcomes, [8, 1])
+    pairs = [(id, "train") for id in train] + [(id, "test") for id in test]
+    written = {
+        "json": orjson.dumps({"train": [int(id) for id in train], "test": test}),
+        "csv": "\n".join(["query_id,note,part", *(f"{id},x,{part}" for id, part in pairs)]).encode(),
+        "jsonl": b"\n".join(orjson.dumps({"id": id, "part": part}) for id, part in pairs),
+    }
+    (tmp_path / name).write_bytes(written[name.lower().partition(".")[2]])
+    split = load_split(tmp_path / name, outcomes)
+    assert (split.train.tolist(), split.test.tolist()) == ([0, 3, 7], [1, 8])
+    save_split(split, outcomes, tmp_path / "again.json")
+    assert load_split(tmp_path / "again.json", outcomes).hash == split.hash
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("s.json", '{"train": ["0", "x"], "test": ["1"]}', "names query 'x' for train, which these outcomes lack"),
+        ("s.json", '{"train": ["0", "2", "0"], "test": ["1"]}', "must name a query once, got '0' twice for train"),
+        ("s.json", '{"train": ["0", "1"], "test": ["1"]}', "must keep train and test apart, got query '1' in both"),
+        ("s.json", '{"train": ["0", "1"], "test": []}', "must have queries in both parts, got none for test; add some"),
+        ("s.json", '{"train": ["0"]}', "must have a list 'test' of query ids, got none"),
+        ("s.json", '{"train": ["0"], "test": "1"}', "must have a list 'test' of query ids, got 1; write them as texts"),
+        ("s.json", '{"train": ["0"], "test": [1.5]}', r"must have a list 'test' of query ids, got \[1.5\]"),
+        ("s.json", '{"format": "llmrouterbench/runs", "train": ["0"], "test": ["1"]}', "must be a split of schema 1"),
+        ("s.json", "[]", "must be a split of schema 1, got something else"),
+        ("s.json", "{", "must be JSON, got an unreadable file"),
+        ("s.csv", "id,part\n0,train\n1,dev\n", "part must be 'train' or 'test', got 'dev' in .*s.csv record 2"),
+        ("s.csv", "id\n0\n", "part must be 'train' or 'test', got None in .*s.csv record 1"),
+        ("s.csv", "name,part\n0,train\n", "a query of a split must have an id, got none in .*s.csv record 1"),
+        ("s.csv", "", "must hold a table, got an empty file"),
+        ("s.csv", "id,part\n0,train\n1,train\n", "must have queries in both parts, got none for test"),
+        ("s.jsonl", '{"id": [0], "part": "train"}', r"a query of a split must have an id, got \[0\] in .*line 1"),
+        ("s.jsonl", '{"id": "0", "part": "train"', "line 1 must be JSON, got a broken line"),
+        ("s.txt", "", "a split must be a .json, .csv, .jsonl file, got .*s.txt; rename it"),
+    ],
+)
+def test_a_split_that_breaks_a_rule_gets_one_sentence(name: str, content: str, sentence: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ValueError, match=sentence) as caught:
+        load_split(tmp_path / name, table({"a": 9}))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_split_that_is_not_there_says_how_to_make_one(tmp_path: Path) -> None:
+    for path in (tmp_path / "gone.json", tmp_path):
+        with pytest.raises(FileNotFoundError, match="a split must be in a file, got none at .*; write one with"):
+            load_split(path, table({"a": 9}))
 
 
 @pytest.mark.parametrize("change", [{"format": "another"}, {"schema": 2}])

@@ -80,9 +80,12 @@ def test_without_texts_says_where_they_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "sentence"),
     [
-        (lambda d: (d / "manifest.json").unlink(), "must hold a manifest.json, got none"),
+        (
+            lambda d: (d / "manifest.json").unlink(),
+            "must be a folder of outcomes, got a folder without a manifest.json",
+        ),
         (lambda d: (d / "manifest.json").write_bytes(b"{"), "must be JSON"),
-        (lambda d: (d / "manifest.json").write_bytes(b"[]"), "must say format"),
+        (lambda d: (d / "manifest.json").write_bytes(b"[]"), "got a folder without a manifest.json that says so"),
         (lambda d: (d / "outcomes.parquet").unlink(), "must have .* bytes, got none"),
         (lambda d: (d / "outcomes.parquet").write_bytes(b"x"), "must have .* bytes, got 1"),
         (lambda d: _flip(d / "queries.parquet"), "sha256"),

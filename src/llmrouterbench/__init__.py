@@ -15,9 +15,9 @@ _PUBLIC = {
     "Estimate": "table",
     "FittedRouter": "production.fitted",
     "Outcomes": "table",
-    "Policy": "table",
+    "Policy": "benching.policies.policy",
     "Queries": "table",
-    "Router": "table",
+    "Router": "contracts",
     "add_model": "api",
     "advise": "api",
     "bench": "benching.bench",
@@ -55,7 +55,7 @@ _PUBLIC = {
     "simulate": "simulation.simulate",
 }
 """Public name -> the module that has it, which is imported when the name is used."""
-_RETIRED = {"Run": "table"}
+_RETIRED = {"Run": "contracts"}
 """Names that no public function makes or takes any more; they are still found, with a warning."""
 
 if TYPE_CHECKING:
@@ -82,8 +82,10 @@ if TYPE_CHECKING:
     )
     from llmrouterbench.benching.bench import bench
     from llmrouterbench.benching.outside import judge_choices
+    from llmrouterbench.benching.policies.policy import Policy
     from llmrouterbench.checks.dataset import check_dataset
     from llmrouterbench.checks.router import check_router
+    from llmrouterbench.contracts import Router
     from llmrouterbench.importers import import_outcomes
     from llmrouterbench.persist import load_router, save_router
     from llmrouterbench.production.fitted import FittedRouter
@@ -92,7 +94,7 @@ if TYPE_CHECKING:
     from llmrouterbench.settings import load_outcomes, load_setting
     from llmrouterbench.simulation.simulate import simulate
     from llmrouterbench.splits import load_split, make_split, save_split
-    from llmrouterbench.table import Estimate, Outcomes, Policy, Queries, Router
+    from llmrouterbench.table import Estimate, Outcomes, Queries
 
 __all__ = [
     "Estimate",

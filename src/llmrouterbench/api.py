@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from llmrouterbench.collecting.collect import Progress as ModelProgress
     from llmrouterbench.collecting.collect import Summary
     from llmrouterbench.collecting.config import CollectConfig
+    from llmrouterbench.contracts import Router
     from llmrouterbench.embedders import Embedder
     from llmrouterbench.findings import ImportReport
     from llmrouterbench.production.adding import Joining
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from llmrouterbench.studies.curation import Curation
     from llmrouterbench.studies.moves import Diff
     from llmrouterbench.studies.stress import Stress
-    from llmrouterbench.table import Router
 
 Progress = Callable[[str, int, int | None], None]
 """Called with what is being done, how many are done, and how many there are (None: not known)."""
@@ -199,7 +199,7 @@ def export(
 ) -> Facts:
     """Write the files that a method's official code reads into the new folder `to`; returns what export.json says.
 
-    split  "paper", "safe", a file of `save_split`, or a `Split`
+    split  "paper", "safe", a file that `load_split` reads, or a `Split`
     pair   strong and weak model, for the methods of two models; models: some models, for the others
 
     Raises ValueError for an unknown method, split, embedder or model, FileExistsError where the folder is taken.
@@ -208,13 +208,13 @@ def export(
     from llmrouterbench.embedders.vectors import embed_queries
     from llmrouterbench.exporters import check_method, export_inputs
     from llmrouterbench.files import cache_folder
-    from llmrouterbench.splits import Split, load_split, make_split
+    from llmrouterbench.splits import FILES, Split, load_split, make_split
 
     needs = check_method(method).embedding
     tool = make_embedder(embedder) if isinstance(embedder, str) else embedder
     table = load_outcomes(outcomes, setting)
     if not isinstance(split, Split):
-        file = isinstance(split, Path) or split.endswith(".json")
+        file = isinstance(split, Path) or split.lower().endswith(FILES)
         split = load_split(Path(split), table) if file else make_split(table, seed, kind=str(split))
     vectors = embed_queries(table, tool, split.train, cache=cache_folder())[0] if needs else None
     facts = export_inputs(
@@ -267,27 +267,13 @@ def score(
     No model is called but the judges, through their cache. Raises FileNotFoundError or ValueError for a folder without
     replies, FileExistsError where `to` was made otherwise, RuntimeError where code must run and nothing protects.
     """
-    from llmrouterbench.scoring.config import open_judges, resolver
-    from llmrouterbench.scoring.folder import needed_judges, score_folder
-    from llmrouterbench.scoring.scores import Bench
+    from llmrouterbench.scoring.folder import score_collected
 
-    chosen = _config(replies if config is None else config)
-    resolve = resolver(chosen)
-    failed: Literal["zero", "masked"] = "zero" if protocol == "paper" else "masked"
-    with (
-        open_judges(chosen, needed_judges(Path(replies), resolve)) as judges,
-        Bench(unsafe_exec, workers, judges) as bench,
-    ):
-        return score_folder(
-            Path(replies),
-            Path(to),
-            resolve,
-            bench,
-            compat=compat,
-            failed=failed,
-            overwrite=overwrite,
-            progress=progress,
-        )
+    report, _ = score_collected(
+        _config(replies if config is None else config), Path(replies), Path(to), unsafe=unsafe_exec, workers=workers,
+        compat=compat, failed="zero" if protocol == "paper" else "masked", overwrite=overwrite, progress=progress,
+    )  # fmt: skip
+    return report
 
 
 @dataclass(frozen=True, repr=False)

@@ -10,6 +10,7 @@ always `bench.out`/report.
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 StageName = Literal["collect", "score", "bench", "report"]
 Progress = Callable[[str, int, int | None], None]
 
-_EXTENDS = ("out", "routers", "seeds")
-"""Settings of a bench that one folder of runs may have several of."""
-
 
 _RUNS = ("runs.json", "outcomes/*", "splits/*", "decisions/*/*")
 """Files of a folder of runs."""
@@ -49,7 +47,7 @@ class Stage:
 
 def check_chain(config: CollectConfig) -> None:
     """Raise ValueError for what a later stage would refuse, before anything is paid for."""
-    from llmrouterbench.benching.bench import DEFAULT_ROUTERS, router_entries, split_of
+    from llmrouterbench.benching.bench import DEFAULT_ROUTERS, router_entries
     from llmrouterbench.embedders import make_embedder
     from llmrouterbench.settings import load_setting
 
@@ -60,8 +58,9 @@ def check_chain(config: CollectConfig) -> None:
     if outcomes.exists() and any(outcomes.iterdir()) and not (outcomes / "scores.parquet").is_file():
         raise ValueError(f"outcomes must be a new folder or one that `score` made, got {outcomes}; choose another")
     router_entries(config.bench.routers or DEFAULT_ROUTERS)
-    split_of(config.bench.protocol, config.bench.split)
     make_embedder(config.bench.embedder)
+    if config.bench.split_file and not config.bench.split_file.is_file():
+        raise FileNotFoundError(f"bench.split must be a file, got none at {config.bench.split_file}; check the path")
     if config.bench.setting is not None:
         load_setting(config.bench.setting)
 
@@ -164,9 +163,8 @@ def _is(path: Path, sha256: str) -> bool:
 
 
 def _score(config: CollectConfig, stamps: _Stamps, unsafe: bool, workers: int | None, tell: Progress) -> Stage:
-    from llmrouterbench.scoring.config import judge_settings, open_judges, resolver
-    from llmrouterbench.scoring.folder import needed_judges, score_folder, scorer_of
-    from llmrouterbench.scoring.scores import Bench
+    from llmrouterbench.scoring.config import judge_settings, resolver
+    from llmrouterbench.scoring.folder import score_collected, scorer_of
 
     replies, outcomes = Path(config.out), Path(config.outcomes)
     resolve, judged = resolver(config), judge_settings(config)
@@ -176,8 +174,9 @@ def _score(config: CollectConfig, stamps: _Stamps, unsafe: bool, workers: int | 
     inputs = [_files(replies, "owner", "items/*", *answers), pool, scorers, config.failed_calls]
     if stamps.same("score", inputs, outcomes) and not _unscored(outcomes):
         return Stage("score", True, outcomes)
-    with open_judges(config, needed_judges(replies, resolve)) as asked, Bench(unsafe, workers, asked) as bench:
-        score_folder(replies, outcomes, resolve, bench, failed=config.failed_calls, judged=judged, progress=tell)
+    score_collected(
+        config, replies, outcomes, unsafe=unsafe, workers=workers, failed=config.failed_calls, progress=tell
+    )
     stamps.keep("score", inputs, _files(outcomes, "**/*"))
     return Stage("score", False, outcomes)
 
@@ -198,9 +197,10 @@ def _bench(config: BenchConfig, outcomes: Path, stamps: _Stamps, jobs: int, tell
 
     manifest = read_manifest(outcomes)
     setting = None if config.setting is None else asdict(load_setting(config.setting))
+    split = {"split": sha256_of(config.split_file)} if config.split_file else {}
     vectors = content_of(config.embedder)
     named = {"setting": config.setting if config.setting in BUILT_IN else None, "embedder": vectors or config.embedder}
-    rules = [manifest["content_hash"], setting, config.model_copy(update=named).model_dump(exclude=set(_EXTENDS))]
+    rules = [manifest["content_hash"], setting, config.rules.model_copy(update={**named, **split}).model_dump()]
     runs = Path(config.out) / _hash(rules)[:12]
     said = [manifest["source"], manifest["files"]["texts.parquet"], replies_hash(outcomes)]
     inputs = [rules, said, config.routers, _sources(config.routers), config.seeds]
@@ -209,10 +209,12 @@ def _bench(config: BenchConfig, outcomes: Path, stamps: _Stamps, jobs: int, tell
     if spoilt := stamps.spoilt("bench", runs):
         for name in (*spoilt, "runs.json"):  # without it the folder is opened as a new one that has decisions
             (runs / name).unlink(missing_ok=True)
-    asked = config.model_dump(exclude={"out"}, exclude_none=True)
+        if not any(runs.glob("decisions/*/*")):
+            shutil.rmtree(runs, ignore_errors=True)
+    asked = config.model_dump(include={"routers", "seeds"}, exclude_none=True)
     if vectors:  # known by their content, wherever they lie
         asked["embedder"] = make_embedder(config.embedder)
-    bench(outcomes, runs, jobs=jobs, progress=tell, **asked)
+    bench(outcomes, runs, config.rules, jobs=jobs, progress=tell, **asked)
     select_runs(runs, config.routers or DEFAULT_ROUTERS, config.seeds or PAPER_SEEDS)
     stamps.keep("bench", inputs, _files(runs, *_RUNS))
     return Stage("bench", False, runs)

@@ -7,6 +7,7 @@ from pkgutil import iter_modules
 
 from llmrouterbench import commands
 from llmrouterbench.commands.app import app, say
+from llmrouterbench.files import say_plainly
 
 CTRL_C = 130
 """Exit code after Ctrl-C, as in a shell."""
@@ -25,7 +26,7 @@ def main() -> None:
         raise
     except (ValueError, KeyError, OSError, ImportError) as error:
         text = error.args[0] if isinstance(error, KeyError) and error.args else error
-        say(f"error: {text}")
+        say(f"error: {say_plainly(error) if isinstance(error, OSError) else text}")
         raise SystemExit(1) from None
 
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 import platformdirs
@@ -57,11 +57,92 @@ def read_json(path: Path) -> Any:
         raise ValueError(f"{path} must be JSON, got an unreadable file ({error}); write it again") from error
 
 
+class Kind(NamedTuple):
+    """What the users of a folder call it, the file that marks it, the command that makes it and those that take it."""
+
+    noun: str
+    file: str
+    made: str
+    taken: str
+
+
+KINDS = {
+    "llmrouterbench/outcomes": Kind("a folder of outcomes", "manifest.json", "import", "bench, advise or fit"),
+    "llmrouterbench/replies": Kind("a folder of replies", "manifest.json", "collect", "score"),
+    "llmrouterbench/runs": Kind("a folder of runs", "runs.json", "bench", "report"),
+    "llmrouterbench/fitted-router": Kind("a fitted router", "manifest.json", "fit", "route, policies or serve"),
+    "llmrouterbench/router": Kind("a saved router", "router.json", "", "load_router"),
+}
+"""The folders that are read again, by the format that their marking file says."""
+
+
+def read_marked(folder: Path, form: str, schema: int) -> dict[str, Any]:
+    """What the marking file of a folder says. `form` is one of `KINDS`.
+
+    Raises FileNotFoundError where no such folder is, ValueError where it is of another kind or schema; each says what
+    lies there and which command takes that, or makes the right one.
+    """
+    kind = KINDS[form]
+    found = _found(folder)
+    if found != form:
+        known = KINDS.get(found)
+        got = f"{known.noun}, for {known.taken}" if known else found
+        if not known and folder.is_dir():
+            got = f"a folder without a {kind.file} that says so, or one that was never finished"
+        remedy = f"make one with `llmrouterbench {kind.made}`" if kind.made else "make one with save_router"
+        missing = ValueError if known or (folder / kind.file).is_file() else FileNotFoundError
+        raise missing(f"{folder} must be {kind.noun}, got {got}; {remedy}")
+    marked: dict[str, Any] = read_json(folder / kind.file)
+    if marked.get("schema") != schema:
+        raise ValueError(
+            f"{folder} must have schema {schema}, got {marked.get('schema')!r}; use the llmrouterbench that wrote it"
+        )
+    return marked
+
+
+def _found(folder: Path) -> str:
+    """The format of a folder, or what lies there instead, in words."""
+    if not folder.is_dir():
+        return "a file" if folder.exists() else "a link to nothing" if folder.is_symlink() else "nothing there"
+    for name in sorted({kind.file for kind in KINDS.values()}):
+        if (folder / name).is_file():
+            marked = read_json(folder / name)
+            return str(marked.get("format", "")) if isinstance(marked, dict) else ""
+    return ""
+
+
 def say_disk_full(error: OSError, path: Path) -> OSError:
     """Turn a full disk into a sentence; other errors pass unchanged."""
     if error.errno not in (errno.ENOSPC, errno.EDQUOT):
         return error
     return OSError(error.errno, f"the disk is full; nothing was changed, free some space and run again: {path}")
+
+
+def say_plainly(error: OSError) -> str:
+    """An error of the operating system as one sentence with a remedy; one that is a sentence already stays.
+
+    >>> say_plainly(PermissionError(errno.EACCES, "Permission denied", "runs"))
+    'runs must be open to this user, got "Permission denied"; change its rights or choose another place'
+    """
+    if error.errno is None or error.filename is None:
+        return str(error.args[1] if len(error.args) > 1 else error)
+    remedy = {
+        errno.ENOSPC: "have space left; free some and run again, what was finished is kept",
+        errno.EDQUOT: "have space left; free some and run again, what was finished is kept",
+        errno.EFBIG: "have space left; free some and run again, what was finished is kept",
+        errno.EROFS: "lie on a disk that can be written; choose another place",
+        errno.EACCES: "be open to this user; change its rights or choose another place",
+        errno.EPERM: "be open to this user; change its rights or choose another place",
+        errno.EEXIST: "be a folder; choose another place",
+        errno.ENOTDIR: "lie in a folder; choose another place",
+        errno.EISDIR: "be a file; name the file in it",
+        errno.ENOENT: "be there; give the path of what exists",
+        errno.ENAMETOOLONG: "be shorter; choose a shorter name",
+    }.get(error.errno)
+    if remedy is None:
+        return str(error)
+    must, _, instead = remedy.partition("; ")
+    return f'{error.filename} must {must}, got "{error.strerror}"; {instead}'
 
 
 def write_parquet(frame: DataFrame, path: Path, metadata: dict[str, str] | None = None) -> None:
@@ -108,8 +189,7 @@ def new_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
     A folder that is already at `path` stays untouched until then. Raises FileExistsError when it may not be replaced.
     A process that dies leaves only a hidden `.NAME.partial-PID`, which the next call removes.
     """
-    if path.exists() and not overwrite and (not path.is_dir() or any(path.iterdir())):
-        raise FileExistsError(f"{path} must not exist yet, got a file or folder there; choose another or --overwrite")
+    check_free(path, overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_abandoned(path)
     partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
@@ -121,6 +201,19 @@ def new_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
         raise say_disk_full(error, path) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def check_free(path: Path, overwrite: bool = False) -> None:
+    """Refuse, before any work is done, a place where `new_folder` could not put its folder: FileExistsError."""
+    if path.is_symlink():
+        raise FileExistsError(f"{path} must be no link, got one to {os.readlink(path)!r}; name the folder itself")
+    if path.is_file():
+        raise FileExistsError(f"{path} must be a folder or not exist yet, got a file there; choose another place")
+    if path.is_dir() and not overwrite and any(path.iterdir()):
+        raise FileExistsError(f"{path} must not exist yet, got a folder there; choose another or --overwrite")
+    over = next((above for above in path.parents if above.exists()), path)
+    if not over.is_dir():
+        raise FileExistsError(f"{path} must lie in a folder, got a file at {over}; choose another place")
 
 
 def _swap(partial: Path, path: Path) -> None:

@@ -18,9 +18,9 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from llmrouterbench.files import new_folder, read_json, sha256_of, write_json
+from llmrouterbench.contracts import Router
+from llmrouterbench.files import new_folder, read_marked, sha256_of, write_json
 from llmrouterbench.moved import todays
-from llmrouterbench.table import Router
 
 FORMAT = "llmrouterbench/router"
 SCHEMA = 1
@@ -62,12 +62,7 @@ def load_router(folder: str | Path) -> Router:
     Raises FileNotFoundError or ValueError where the folder is not one, is damaged, or was written by a newer version.
     """
     folder = Path(folder)
-    path = folder / "router.json"
-    if not path.is_file():
-        raise FileNotFoundError(f"{folder} must hold a router.json, got none; save a fitted router there first")
-    saved = read_json(path)
-    if not isinstance(saved, dict) or saved.get("format") != FORMAT or saved.get("schema") != SCHEMA:
-        raise ValueError(f"{path} must be of format {FORMAT!r}, schema {SCHEMA}; use the llmrouterbench that wrote it")
+    saved = read_marked(folder, FORMAT, SCHEMA)
     for name, digest in saved["files"].items():
         if not (folder / name).is_file() or sha256_of(folder / name) != digest:
             raise ValueError(

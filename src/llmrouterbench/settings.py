@@ -15,7 +15,7 @@ import numpy as np
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.shown import Shown
 from llmrouterbench.store import read_outcomes
-from llmrouterbench.table import Outcomes
+from llmrouterbench.table import BoolArray, Outcomes
 
 BUILT_IN = ("performance", "performance-cost")
 PAPER_SEEDS = (42, 999, 2024, 2025, 3407)
@@ -140,22 +140,8 @@ def apply_setting(outcomes: Outcomes, setting: Setting | str | Path) -> Outcomes
     """
     if not isinstance(setting, Setting):
         setting = load_setting(setting)
-    absent: list[str] = []
     models = [entry.id for entry in setting.models] or list(outcomes.models)
-    absent += [f"model {model}" for model in models if model not in outcomes.models]
-    keep = np.ones(len(outcomes), dtype=np.bool_)
-    if setting.datasets:
-        keep[:] = False
-        for entry in setting.datasets:
-            mine = outcomes.dataset == entry.id
-            have = sorted(set(outcomes.subset[mine].tolist()))
-            chosen = _subset(entry, have)
-            if chosen is None:
-                absent.append(
-                    f"dataset {entry.id}" + (f" (wants {_or(entry.subsets)}, has {_or(have)})" if have else "")
-                )
-            else:
-                keep |= mine & np.isin(outcomes.subset, np.array(chosen, dtype=np.str_))
+    keep, lacking = _rows_of(outcomes, setting.datasets)
     outside = tuple(model for model in setting.outside if model in outcomes.models)
     present = [model for model in models if model in outcomes.models and model not in outside]
     if not present or not keep.any():
@@ -163,8 +149,25 @@ def apply_setting(outcomes: Outcomes, setting: Setting | str | Path) -> Outcomes
             f"setting {setting.name!r} must name models and datasets that the outcomes hold, got none of its"
             f" {'models' if not present else 'datasets'}; `llmrouterbench info` shows what is there"
         )
+    absent = [*(f"model {model}" for model in models if model not in outcomes.models), *lacking]
     part = outcomes.select([*present, *outside]).take(np.flatnonzero(keep))
     return replace(part, outside=outside, source={**outcomes.source, "setting": setting.name, "absent": absent})
+
+
+def _rows_of(outcomes: Outcomes, datasets: tuple[DatasetEntry, ...]) -> tuple[BoolArray, list[str]]:
+    """Which rows (n,) belong to some datasets, all where none is named; and what the outcomes lack of them."""
+    keep = np.full(len(outcomes), not datasets)
+    lacking = []
+    for entry in datasets:
+        mine = outcomes.dataset == entry.id
+        have = sorted(set(outcomes.subset[mine].tolist()))
+        chosen = _subset(entry, have)
+        if chosen is None:
+            got = f" (wants {_or(entry.subsets)}, has {_or(have)})" if have else ""
+            lacking.append(f"dataset {entry.id}{got}")
+        else:
+            keep |= mine & np.isin(outcomes.subset, np.array(chosen, dtype=np.str_))
+    return keep, lacking
 
 
 def _subset(entry: DatasetEntry, have: list[str]) -> list[str] | None:

@@ -4,7 +4,8 @@
 `safe`      the same shares, but copies and near-copies of a query stay on one side, across datasets too
 held out    whole datasets moved to the test part ("out of distribution")
 
-A validation part is cut from train only. Saved splits carry a hash and the hash of their data; others can reuse them.
+A validation part is cut from train only. Saved splits carry a hash and the hash of their data; others can reuse them,
+and a split that others made is read from a file.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from __future__ import annotations
 import hashlib
 import random
 import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,10 +23,14 @@ import numpy as np
 
 from llmrouterbench.files import read_json, write_json
 from llmrouterbench.naming import did_you_mean
+from llmrouterbench.records import read_csv, read_lines
 from llmrouterbench.table import IntArray, Outcomes
 
 FORMAT = "llmrouterbench/split"
 KINDS = ("paper", "safe")
+FILES = (".json", ".csv", ".jsonl")
+"""Files that hold a split, by how their names end."""
+PARTS = ("train", "test")
 
 
 @dataclass(frozen=True)
@@ -225,17 +232,81 @@ def save_split(split: Split, outcomes: Outcomes, path: str | Path) -> None:
 
 
 def load_split(path: str | Path, outcomes: Outcomes) -> Split:
-    """Read a split for these outcomes. Raises ValueError when it names other queries or overlaps itself."""
-    raw: Any = read_json(Path(path))
-    if not isinstance(raw, dict) or raw.get("format") != FORMAT or raw.get("schema") != 1:
+    """Read the split of these outcomes that `save_split` wrote, or one that somebody else made.
+
+    .json          {"train": [query ids], "test": [query ids]}; `save_split` writes more beside them
+    .csv, .jsonl   a record a query: `id` (or query, query_id), and `part`, "train" or "test"
+
+    Queries that are in neither part are left out. Raises FileNotFoundError without the file, ValueError for a query
+    that the outcomes lack or that is named twice, and for a part without any.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"a split must be in a file, got none at {path}; write one with `llmrouterbench split`")
+    parts, settings = _read_parts(path)
+    row = {id: i for i, id in enumerate(outcomes.queries.id.tolist())}
+    home: dict[str, str] = {}
+    for part, ids in parts.items():
+        if not ids:
+            raise ValueError(f"{path} must have queries in both parts, got none for {part}; add some")
+        for id in ids:
+            if id not in row:
+                raise ValueError(
+                    f"{path} names query {id!r} for {part}, which these outcomes lack; use the split of the same data"
+                )
+            if home.setdefault(id, part) != part:
+                raise ValueError(f"{path} must keep train and test apart, got query {id!r} in both; remove it from one")
+        if len(set(ids)) < len(ids):
+            twice = next(id for id, count in Counter(ids).items() if count > 1)
+            raise ValueError(f"{path} must name a query once, got {twice!r} twice for {part}; remove one")
+    train, test = (np.array(sorted(row[id] for id in parts[part]), dtype=np.int64) for part in PARTS)
+    return Split(train, test, settings)
+
+
+def _read_parts(path: Path) -> tuple[dict[str, list[str]], dict[str, Any]]:
+    """Query ids of each part in a file, and the settings that it says it was made with."""
+    kind = path.suffix.lower()
+    if kind == ".json":
+        return _read_lists(path)
+    if kind == ".csv":
+        frame = read_csv(path)
+        records = zip(range(1, frame.height + 1), frame.iter_rows(named=True), strict=True)
+        return _parts_of(records, path, "record"), {}
+    if kind == ".jsonl":
+        return _parts_of(read_lines(path), path, "line"), {}
+    raise ValueError(f"a split must be a {', '.join(FILES)} file, got {path}; rename it")
+
+
+def _read_lists(path: Path) -> tuple[dict[str, list[str]], dict[str, Any]]:
+    raw: Any = read_json(path)
+    lists: list[Any] = [raw.get(part) for part in PARTS] if isinstance(raw, dict) else []
+    if not lists or (raw.get("format", FORMAT), raw.get("schema", 1)) != (FORMAT, 1):
         raise ValueError(
             f"{path} must be a split of schema 1, got something else; write one with `llmrouterbench split`"
         )
-    row = {id: i for i, id in enumerate(outcomes.queries.id.tolist())}
-    for id in [*raw["train"], *raw["test"]]:
-        if id not in row:
-            raise ValueError(f"{path} names query {id!r}, which these outcomes lack; use the split of the same data")
-    train, test = (np.array(sorted(row[id] for id in raw[side]), dtype=np.int64) for side in ("train", "test"))
-    if len(np.intersect1d(train, test)):
-        raise ValueError(f"{path} must keep train and test apart, got queries in both; make the split again")
-    return Split(train, test, dict(raw["settings"]))
+    for part, ids in zip(PARTS, lists, strict=True):
+        if not isinstance(ids, list) or not all(map(_is_id, ids)):
+            got = "none" if ids is None else f"{str(ids)[:60]}"
+            raise ValueError(f"{path} must have a list {part!r} of query ids, got {got}; write them as texts")
+    return {part: list(map(str, ids)) for part, ids in zip(PARTS, lists, strict=True)}, raw.get("settings") or {}
+
+
+def _parts_of(records: Iterable[tuple[int, Mapping[str, Any]]], path: Path, word: str) -> dict[str, list[str]]:
+    """Query ids of each part, from records with an id and a part each."""
+    parts: dict[str, list[str]] = {part: [] for part in PARTS}
+    for number, record in records:
+        id = next((record[name] for name in ("id", "query", "query_id") if record.get(name) is not None), None)
+        if not _is_id(id):
+            got = "none" if id is None else repr(id)[:60]
+            raise ValueError(f"a query of a split must have an id, got {got} in {path} {word} {number}; add it as 'id'")
+        if record.get("part") not in PARTS:
+            raise ValueError(
+                f"part must be 'train' or 'test', got {record.get('part')!r} in {path} {word} {number};"
+                " leave out a query that is in neither"
+            )
+        parts[record["part"]].append(str(id))
+    return parts
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, str | int) and not isinstance(value, bool)

@@ -23,7 +23,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from llmrouterbench.files import new_folder, read_json, sha256_of, write_json, write_parquet
+from llmrouterbench.files import new_folder, read_marked, sha256_of, write_json, write_parquet
 from llmrouterbench.table import PLANES, FloatArray, Outcomes, Queries, Text
 
 FORMAT = "llmrouterbench/outcomes"
@@ -125,24 +125,7 @@ def read_manifest(folder: Path, verify: bool = False) -> dict[str, Any]:
     Raises FileNotFoundError where there is no store, ValueError where a file is missing, cut or of a schema that this
     version does not know. `verify` also checks the sha256 of every file.
     """
-    path = folder / "manifest.json"
-    if not folder.is_dir():
-        raise FileNotFoundError(
-            f"{folder} must be a folder of outcomes, got nothing there; make one with `llmrouterbench import`"
-        )
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{folder} must hold a manifest.json, got none: not a folder of outcomes, or one that was never finished;"
-            " make one with `llmrouterbench import`"
-        )
-    manifest: Any = read_json(path)
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise ValueError(f"{path} must say format {FORMAT!r}, got another kind of file; give a folder of outcomes")
-    if manifest.get("schema") != SCHEMA:
-        raise ValueError(
-            f"{folder} must have schema {SCHEMA}, got {manifest.get('schema')!r};"
-            " install the llmrouterbench that wrote it"
-        )
+    manifest = read_marked(folder, FORMAT, SCHEMA)
     for name, facts in manifest["files"].items():
         file = folder / name
         if not file.is_file() or file.stat().st_size != facts["bytes"]:

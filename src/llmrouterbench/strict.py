@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_type_hints
@@ -32,7 +32,20 @@ Name = Annotated[str, Field(min_length=1)]
 Kind = TypeVar("Kind")
 
 
-class Strict(BaseModel):
+class _Outspoken(type(BaseModel)):  # type: ignore[misc]
+    """A constructor that says in one sentence what is wrong."""
+
+    def __call__(cls, *args: Any, **values: Any) -> Any:
+        try:
+            return super().__call__(*args, **values)
+        except ValidationError as error:
+            raise ValueError(_sentence(error, cls, values)) from None
+
+
+_OUTSPOKEN: Any = _Outspoken
+
+
+class Strict(BaseModel, metaclass=_OUTSPOKEN):  # type: ignore[metaclass]
     """A group of keys: no other key, no value of another type, nothing that changes later."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -148,7 +161,7 @@ def parse_plain(kind: type[Kind], raw: Any, where: str) -> Kind:
             return adapter.validate_json(to_json([raw], inf_nan_mode="constants"))[0]
         return adapter.validate_python((raw,))[0]
     except ValidationError as error:
-        raise ValueError(f"{where}: {_sentence(error, kind, raw)}") from None
+        raise ValueError(f"{where}: {_sentence(error, kind, raw, 1)}") from None
 
 
 def each_once(what: str, names: list[str]) -> None:
@@ -172,9 +185,9 @@ def _refuse_secrets(value: Any, where: str) -> None:
         raise ValueError(f"{where} looks like a key, which must not be written in a file; use key_env: NAME")
 
 
-def _sentence(error: ValidationError, kind: type[Any], raw: Any) -> str:
-    """The first thing that is wrong, unknown keys before the rest."""
-    found = [(one, _steps(one, raw)) for one in error.errors(include_url=False)]
+def _sentence(error: ValidationError, kind: type[Any], raw: Any, above: int = 0) -> str:
+    """The first thing that is wrong, unknown keys before the rest; `above` steps of a place lie outside of `raw`."""
+    found = [(one, _steps(one, one["loc"][above:], raw)) for one in error.errors(include_url=False)]
     one, steps = min(found, key=lambda each: each[0]["type"] not in _UNKNOWN)
     # Where a value may be of several kinds there is an error of each: the one that got farthest tells most.
     one, steps = max([each for each in found if each[1][: len(steps)] == steps], key=lambda each: len(each[1]))
@@ -219,15 +232,15 @@ def _rule(one: Mapping[str, Any]) -> str:
     return _RULES.get(one["type"], rule if rule != message else f"right: {message}")
 
 
-def _steps(one: Mapping[str, Any], raw: Any) -> list[int | str]:
+def _steps(one: Mapping[str, Any], loc: Sequence[int | str], raw: Any) -> list[int | str]:
     """The way to a place of the file, without the names that pydantic gives to the kinds a value may be of."""
     way: list[int | str] = []
-    for step in one["loc"][1:]:
+    for step in loc:
         listed = isinstance(raw, list) and isinstance(step, int)
         if listed or (isinstance(raw, Mapping) and step in raw):
             raw = raw[step]
             way.append(step)
-    return [*way, one["loc"][-1]] if one["type"] == "missing" else way
+    return [*way, loc[-1]] if one["type"] == "missing" else way
 
 
 def _place(loc: Iterable[int | str]) -> str:

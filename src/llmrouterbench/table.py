@@ -1,4 +1,4 @@
-"""The nouns: queries, outcomes, estimates and runs, as arrays with axes (query, model).
+"""The nouns: queries, outcomes and estimates, as arrays with axes (query, model).
 
 A value that exists is valid: the constructors check shapes and ranges once, so that code behind them can trust
 what it holds. NaN means "not measured" everywhere; zero is a measurement.
@@ -7,11 +7,13 @@ what it holds. NaN means "not measured" everywhere; zero is a measurement.
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self, get_args, overload, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -358,88 +360,16 @@ class Estimate:
         return f"Estimate({len(self.score):,} queries, {len(self.models)} models, {costs})"
 
 
-@runtime_checkable
-class Router(Protocol):
-    """Estimates the outcome of every model on queries it has not seen. Settings go to the constructor."""
-
-    def fit(self, train: Outcomes) -> Self:
-        """Learn from outcomes; returns itself."""
-        ...
-
-    def predict(self, queries: Queries) -> Estimate:
-        """Expected outcomes (n, m) of new queries."""
-        ...
+_CONTRACTS = ("Ask", "ReplyReader", "Router", "Run", "TradeOffRouter")
 
 
-@runtime_checkable
-class TradeOffRouter(Router, Protocol):
-    """A router with its own trade-off dial, instead of the default `argmax(score - weight * cost)`."""
+if not TYPE_CHECKING:
 
-    @property
-    def weights(self) -> FloatArray:
-        """(w,) settings of the dial."""
-        ...
-
-    def decide_sweep(self, queries: Queries, weights: FloatArray) -> IntArray:
-        """(w, n) model index chosen at every setting of the dial."""
-        ...
-
-
-class Ask(Protocol):
-    """Pays for one reply of one model to one query: replayed offline, live when serving."""
-
-    def __call__(self, row: int, model: int) -> str:
-        """The reply's text."""
-        ...
-
-
-@runtime_checkable
-class Policy(Protocol):
-    """Decides which model serves each query."""
-
-    def decide(self, queries: Queries, ask: Ask) -> IntArray | FloatArray:
-        """(n,) index of the model served, or (n, m) probabilities of serving each model."""
-        ...
-
-
-@runtime_checkable
-class ReplyReader(Protocol):
-    """A router that may pay for replies and read them before it decides: a cascade."""
-
-    @property
-    def reads_replies(self) -> bool:
-        """Whether it does so with its settings; otherwise it is an ordinary router."""
-        ...
-
-    def fit(self, train: Outcomes, replies: Replies | None = None) -> Self:
-        """Learn from outcomes and the replies beside them; returns itself."""
-        ...
-
-    def at(self, weight: float) -> Policy:
-        """The fitted cascade at one setting of its dial."""
-        ...
-
-
-@dataclass(frozen=True)
-class Run:
-    """One policy on one table of test outcomes, as the harness metered it.
-
-    models   m model ids
-    served   (n, m) probability that the model's reply was served; one 1 per row for a deterministic policy
-    called   (n, m) expected number of calls paid for
-    score    (n,) score of what was served; NaN where that cell was not measured
-    cost     (n,) USD of every call made; NaN where any of them has no known cost
-    seconds  (n,) latency, calls in sequence; NaN where unknown
-    """
-
-    models: tuple[str, ...]
-    served: FloatArray
-    called: FloatArray
-    score: FloatArray
-    cost: FloatArray
-    seconds: FloatArray
-
-    @property
-    def choice(self) -> IntArray:
-        """(n,) index of the model served (the likeliest one for a randomised policy)."""
-        return np.asarray(self.served.argmax(axis=1), dtype=np.int64)
+    def __getattr__(name: str) -> Any:
+        """What routers promise stood here once; old imports still find it in `contracts`."""
+        if name not in _CONTRACTS:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        warnings.warn(
+            f"{name} is in llmrouterbench.contracts now; import it from there", DeprecationWarning, stacklevel=2
+        )
+        return getattr(import_module("llmrouterbench.contracts"), name)

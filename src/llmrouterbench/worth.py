@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from llmrouterbench.contracts import Router, TradeOffRouter
 from llmrouterbench.metrics import avg_acc, best_single, dataset_means
-from llmrouterbench.table import Estimate, FloatArray, IntArray, Outcomes, Queries, Router, TradeOffRouter
+from llmrouterbench.table import Estimate, FloatArray, IntArray, Outcomes, Queries
 
 MARGIN = 1e-6
 """How far below the best single model a model must lie that is not to be preferred to it."""

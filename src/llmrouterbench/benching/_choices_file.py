@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +26,7 @@ _BATCH = 50_000
 
 
 @dataclass(frozen=True)
-class Choices:
+class ChoicesFile:
     """A file of choices, checked by itself.
 
     frame    one row a record: #, query (row in the outcomes), seed (null for any), point (0..w-1), part (position in
@@ -60,7 +61,7 @@ class Choices:
         return self.frame[name].to_numpy()
 
 
-def read_choices(path: Path, runs: Runs) -> Choices:
+def read_choices(path: Path, runs: Runs) -> ChoicesFile:
     """Read a file of choices and check it by itself. Raises ValueError with the record that breaks a rule."""
     if not path.is_file():
         raise FileNotFoundError(f"choices must be in a file, got nothing at {path}; check the path")
@@ -70,7 +71,7 @@ def read_choices(path: Path, runs: Runs) -> Choices:
     point, weights = _points(raw, place)
     frame = pl.DataFrame([raw["#"], _queries(raw, runs, place), _seeds(raw, runs, place), point, _parts(raw, place)])
     shares = _models(raw, runs, place) if "model" in raw.columns else _probabilities(raw, runs, place)
-    table = Choices(frame, *shares, weights, place)
+    table = ChoicesFile(frame, *shares, weights, place)
     _check_once(table, runs)
     return table
 
@@ -113,20 +114,21 @@ def _json_column(key: str, values: Sequence[Any], place: Place) -> pl.Series:
 def _named(raw: pl.DataFrame, runs: Runs, path: Path) -> pl.DataFrame:
     """The columns that are read, under our names. Raises ValueError where one is missing or stands for nothing."""
     models = runs.outcomes.models
-    found = {name: name if name in models else _reserved(name) for name in raw.columns if name != "#"}
-    ours = [name for name in found.values() if name is not None]
-    twice = next((name for name in ours if ours.count(name) > 1), None)
-    got = ", ".join(map(repr, found)) or "none"
+    given = [name for name in raw.columns if name != "#"]
+    ours = {name: known for name in given if (known := name if name in models else _reserved(name))}
+    count = Counter(ours.values())
+    got = ", ".join(map(repr, given)) or "none"
+    twice = next((name for name in count if count[name] > 1), None)
     if twice:
         raise ValueError(f"{path} must have one column {twice!r}, got {got}; remove one")
-    probabilities = [name for name in ours if name in models]
-    if "query" not in ours or ("model" in ours) == bool(probabilities):
+    shares = count.keys() & set(models)
+    if "query" not in count or ("model" in count) == bool(shares):
         what = "and either a column 'model' or a column of probabilities for each model"
         raise ValueError(f"{path} must have a column 'query' {what}, got {got}; rename or remove columns")
-    unknown = next((name for name, known in found.items() if known is None), None)
-    if unknown is not None and probabilities:
-        raise ValueError(f"no model named {unknown!r} in these runs{did_you_mean(unknown, models)} (column of {path})")
-    return raw.select("#", *(pl.col(name).alias(known) for name, known in found.items() if known is not None))
+    strange = next((name for name in given if name not in ours), None)
+    if strange is not None and shares:
+        raise ValueError(f"no model named {strange!r} in these runs{did_you_mean(strange, models)} (column of {path})")
+    return raw.select("#", *(pl.col(name).alias(known) for name, known in ours.items()))
 
 
 def _reserved(name: str) -> str | None:
@@ -163,9 +165,9 @@ def _seeds(raw: pl.DataFrame, runs: Runs, place: Place) -> pl.Series:
     """Seed of every record; null where the file has none."""
     if "seed" not in raw.columns:
         return pl.Series("seed", [None] * raw.height, dtype=pl.Int64)
-    rule = f"a seed of these runs ({', '.join(map(str, runs.seeds))})"
+    rule = f"a seed of these runs ({', '.join(map(str, runs.splits))})"
     values = parse_numbers(raw["seed"], rule, place)
-    bad = np.flatnonzero(~np.isin(values, runs.seeds))
+    bad = np.flatnonzero(~np.isin(values, list(runs.splits)))
     if len(bad):
         got = "nothing" if np.isnan(values[bad[0]]) else f"{values[bad[0]]:g}"
         raise ValueError(f"seed must be {rule}, got {got} in {place.of(int(bad[0]))}; run the bench with that seed")
@@ -239,7 +241,7 @@ def _checked_probabilities(column: pl.Series, place: Place) -> FloatArray:
     return values
 
 
-def _check_once(table: Choices, runs: Runs) -> None:
+def _check_once(table: ChoicesFile, runs: Runs) -> None:
     """A query has one choice for each seed, part and operating point."""
     key = ["query", "seed", "point", "part"]
     again = table.frame.with_row_index("record").filter(~pl.struct(key).is_first_distinct())

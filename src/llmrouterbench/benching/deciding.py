@@ -11,10 +11,11 @@ import numpy as np
 
 from llmrouterbench.benching.folder import Decisions, Part, Served
 from llmrouterbench.benching.policies import decide_sweep, run, weights_of
-from llmrouterbench.benching.tuning import best_trial, variants
+from llmrouterbench.benching.tuning import best_variant, variants
+from llmrouterbench.contracts import ReplyReader, Router
 from llmrouterbench.files import source_of
 from llmrouterbench.splits import Split, validation_split
-from llmrouterbench.table import FloatArray, IntArray, Outcomes, Queries, Replies, ReplyReader, Router
+from llmrouterbench.table import FloatArray, IntArray, Outcomes, Queries, Replies
 
 
 @runtime_checkable
@@ -74,8 +75,8 @@ def decide(
     candidates = variants(router) if tune else [router]
     if len(weights) > 1 or len(candidates) > 1:
         fit_rows, validation_rows = validation_split(outcomes, split.train, seed, validation)
-        trial = best_trial(candidates, outcomes, fit_rows, validation_rows, weights)
-        router, checked = trial.router, Served.single(validation_rows, trial.choice)
+        router, choice = best_variant(candidates, outcomes, fit_rows, validation_rows, weights)
+        checked = Served.single(validation_rows, choice)
     started = time.perf_counter()
     queries = outcomes.queries.take(split.test)
     fitted, checkpoints = _fit(router, train, queries if watched else None)

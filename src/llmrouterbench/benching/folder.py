@@ -1,6 +1,6 @@
 """Runs on disk: every decision of every router, so that all numbers can be recomputed without fitting again.
 
-runs.json                     what was run: routers, seeds, setting, data hash, versions
+runs.json                     what was agreed (`Rules`) and what was made of it: routers, seeds, data hash, versions
 outcomes/                     the numbers that were routed on (no texts), a folder as in `store`
 splits/SEED.json              train and test queries of each seed
 decisions/ROUTER/SEED.parquet what one fitted router decided on validation and test, one file a (router, seed)
@@ -9,8 +9,10 @@ decisions/ROUTER/SEED.parquet what one fitted router decided on validation and t
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -18,12 +20,15 @@ from urllib.parse import quote
 import numpy as np
 import orjson
 import polars as pl
+from polars.exceptions import PolarsError
 
-from llmrouterbench.files import read_json, say_disk_full, write_json, write_parquet
+from llmrouterbench.benching.rules import Rules
+from llmrouterbench.files import read_json, read_marked, say_disk_full, write_json, write_parquet
 from llmrouterbench.splits import Split, load_split
 from llmrouterbench.store import read_outcomes
 from llmrouterbench.table import FloatArray, IntArray, Outcomes
 
+RECORD = "runs.json"
 FORMAT = "llmrouterbench/runs"
 SCHEMA = 1
 Part = Literal["validation", "test", "checkpoints"]
@@ -150,7 +155,10 @@ class Decisions:
     @classmethod
     def head(cls, path: Path) -> dict[str, Any]:
         """Everything but the decisions: router, seed, weights, rows, facts."""
-        head: dict[str, Any] = orjson.loads(pl.read_parquet_metadata(path)["llmrouterbench"])
+        try:
+            head: dict[str, Any] = orjson.loads(pl.read_parquet_metadata(path)["llmrouterbench"])
+        except (PolarsError, KeyError, ValueError) as error:
+            raise ValueError(f"{path} must hold decisions, got a damaged file; run the bench again") from error
         return head
 
     @classmethod
@@ -178,13 +186,103 @@ class Decisions:
 
 
 @dataclass(frozen=True)
+class Made:
+    """What a bench made of its rules; both together are what runs.json says.
+
+    routers    label, class and settings of every router that was asked for, in that order
+    seeds      every seed that was asked for, in that order
+    reference  the model that gains are measured against, where the setting names one that the outcomes hold
+    truncated  most texts that the embedder cut in a seed; None where nothing was embedded
+    vectors    sha256 of a file of vectors, where the embedder is one
+    split      hash of the split, where it was read from a file
+    data       where the outcomes with texts lie, relative to the folder
+    """
+
+    routers: tuple[dict[str, Any], ...]
+    seeds: tuple[int, ...]
+    reference: str | None = None
+    data_hash: str = ""
+    source: dict[str, Any] = field(default_factory=dict)
+    simulated: bool = False
+    versions: dict[str, str] = field(default_factory=dict)
+    truncated: int | None = None
+    vectors: str | None = None
+    split: str | None = None
+    data: str | None = None
+
+    @classmethod
+    def of(cls, labels: Iterable[str], seeds: Iterable[int], **more: Any) -> Made:
+        """Routers of which only the labels are known, such as those of runs that are never stored."""
+        return cls(tuple({"label": label} for label in labels), tuple(seeds), **more)
+
+
+def to_record(rules: Rules, made: Made) -> dict[str, Any]:
+    """The content of runs.json."""
+    stored = rules.stored()
+    if rules.split_file:
+        stored["split"] |= {"file": rules.split_file.name, "hash": made.split}
+    if made.truncated is not None:
+        stored["embedder"] |= {"truncated": made.truncated}
+    if made.vectors is not None:
+        stored["embedder"] |= {"sha256": made.vectors}
+    return {
+        "format": FORMAT,
+        "schema": SCHEMA,
+        "data_hash": made.data_hash,
+        "source": made.source,
+        "simulated": made.simulated,
+        "protocol": stored.pop("protocol"),
+        "setting": stored.pop("setting"),
+        "reference": made.reference,
+        **stored,
+        "routers": list(made.routers),
+        "seeds": list(made.seeds),
+        "versions": made.versions,
+        **({} if made.data is None else {"data": made.data}),
+    }
+
+
+def read_record(folder: Path) -> tuple[Rules, Made]:
+    """What the runs.json of a folder says.
+
+    Raises FileNotFoundError where there is none, ValueError where it is none or of another version.
+    """
+    record = read_marked(folder, FORMAT, SCHEMA)
+    try:
+        return Rules.from_stored(record), _made_from(record)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        said = f"no {error}" if isinstance(error, KeyError) else error
+        raise ValueError(
+            f"{folder / RECORD} must say what was benched, got {said}; bench into another folder"
+        ) from error
+
+
+def _made_from(record: dict[str, Any]) -> Made:
+    embedder = record.get("embedder") or {}
+    return Made(
+        routers=tuple(record["routers"]),
+        seeds=tuple(map(int, record["seeds"])),
+        reference=record.get("reference"),
+        data_hash=record["data_hash"],
+        source=record.get("source") or {},
+        simulated=bool(record.get("simulated")),
+        versions=record.get("versions") or {},
+        truncated=embedder.get("truncated"),
+        vectors=embedder.get("sha256"),
+        split=record["split"].get("hash"),
+        data=record.get("data"),
+    )
+
+
+@dataclass(frozen=True)
 class Runs:
-    """A folder of runs, loaded: outcomes, splits by seed, decisions by (router label, seed)."""
+    """A folder of runs, loaded: outcomes, splits by seed, decisions by (router label, seed), and what was agreed."""
 
     outcomes: Outcomes
     splits: dict[int, Split]
     decisions: dict[tuple[str, int], Decisions]
-    facts: dict[str, Any]
+    made: Made
+    rules: Rules = field(default_factory=Rules)
 
     def __repr__(self) -> str:
         missing = f", {len(self.missing)} without decisions yet" if self.missing else ""
@@ -193,18 +291,46 @@ class Runs:
     @property
     def routers(self) -> list[str]:
         """Labels in the order in which they were asked for."""
-        return [entry["label"] for entry in self.facts["routers"]]
+        return [entry["label"] for entry in self.made.routers]
 
-    @property
+    @cached_property
     def seeds(self) -> list[int]:
-        """Seeds in the order in which they were asked for."""
-        return [int(seed) for seed in self.facts["seeds"]]
+        """The seeds that are compared, in the order asked for.
+
+        Those on which the most decisions are complete for all routers that have them, so that a bench that was
+        interrupted, or is under way, has numbers for what is there. All that were asked for, once all is decided.
+        """
+        asked = self.made.seeds
+        done = {label: tuple(seed for seed in asked if (label, seed) in self.decisions) for label in self.routers}
+
+        def decisions(seeds: tuple[int, ...]) -> tuple[int, int]:
+            return len(seeds) * sum(set(seeds) <= set(mine) for mine in done.values()), len(seeds)
+
+        most = max([asked, *done.values()], key=decisions)
+        return list(most)
 
     @property
     def missing(self) -> list[tuple[str, int]]:
-        """(router, seed) pairs that were asked for and have no decisions yet."""
-        wanted = [(router, seed) for router in self.routers for seed in self.seeds]
-        return [pair for pair in wanted if pair not in self.decisions]
+        """(router, seed) pairs that were asked for, are compared and have no decisions yet."""
+        return [pair for pair in product(self.routers, self.seeds) if pair not in self.decisions]
+
+    @property
+    def seeds_left_out(self) -> list[int]:
+        """Seeds that were asked for and are not compared, for want of decisions."""
+        return [seed for seed in self.made.seeds if seed not in self.seeds]
+
+    def of_seeds(self, seeds: Sequence[int]) -> Runs:
+        """The runs of some seeds, with the routers that are complete on them."""
+        routers = tuple(
+            entry for entry in self.made.routers if all((entry["label"], seed) in self.decisions for seed in seeds)
+        )
+        made = replace(self.made, routers=routers, seeds=tuple(seeds))
+        return replace(self, made=made, splits={seed: self.splits[seed] for seed in seeds})
+
+
+def splits_path(folder: Path, seed: int) -> Path:
+    """The file of the split of one seed."""
+    return folder / "splits" / f"{seed}.json"
 
 
 def decisions_path(folder: Path, label: str, seed: int) -> Path:
@@ -237,22 +363,12 @@ def select_runs(folder: Path, routers: Sequence[str], seeds: Sequence[int]) -> N
 
 def load_runs(folder: Path) -> Runs:
     """Load a folder that `bench` wrote. Raises FileNotFoundError or ValueError with a sentence on anything else."""
-    path = folder / "runs.json"
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{folder} must hold a runs.json, got none; make a folder of runs with `llmrouterbench bench`"
-        )
-    facts: Any = read_json(path)
-    if not isinstance(facts, dict) or facts.get("format") != FORMAT or facts.get("schema") != SCHEMA:
-        raise ValueError(f"{path} must be of format {FORMAT!r}, schema {SCHEMA}; use the llmrouterbench that wrote it")
+    rules, made = read_record(folder)
     outcomes = read_outcomes(folder / "outcomes")
-    if outcomes.content_hash != facts["data_hash"]:
+    if outcomes.content_hash != made.data_hash:
         raise ValueError(f"{folder}/outcomes must be the data of the runs, got other data; run the bench again")
-    splits = {seed: load_split(folder / "splits" / f"{seed}.json", outcomes) for seed in map(int, facts["seeds"])}
-    decisions = {}
-    for entry in facts["routers"]:
-        for seed in splits:
-            file = decisions_path(folder, entry["label"], seed)
-            if file.is_file():
-                decisions[entry["label"], seed] = Decisions.load(file)
-    return Runs(outcomes, splits, decisions, facts)
+    splits = {seed: load_split(splits_path(folder, seed), outcomes) for seed in made.seeds}
+    pairs = product([entry["label"] for entry in made.routers], splits)
+    paths = {(label, seed): decisions_path(folder, label, seed) for label, seed in pairs}
+    decisions = {pair: Decisions.load(path) for pair, path in paths.items() if path.is_file()}
+    return Runs(outcomes, splits, decisions, made, rules)

@@ -11,13 +11,14 @@ part   "test" (where there is no such column) or "validation" (queries of the tr
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from llmrouterbench.benching._choices_file import PARTS, Choices, read_choices
-from llmrouterbench.benching.folder import Decisions, Runs, Served, decisions_path, load_runs
+from llmrouterbench.benching._choices_file import PARTS, ChoicesFile, read_choices
+from llmrouterbench.benching.folder import RECORD, Decisions, Runs, Served, decisions_path, load_runs, to_record
 from llmrouterbench.benching.replay import DATASET_ORACLE, DATASET_ORACLE_PAPER, ORACLE, RANDOM
 from llmrouterbench.files import sha256_of, write_json
 from llmrouterbench.routers import REFERENCES
@@ -56,15 +57,15 @@ def judge_choices(
     _check_present(decided, runs, name, overwrite)
     for one in decided:
         one.save(decisions_path(folder, name, one.seed))
-    entries = {entry["label"]: entry for entry in runs.facts["routers"]}
+    entries = {entry["label"]: entry for entry in runs.made.routers}
     entries[name] = _entry(name, entries.get(name), path.name)
-    write_json(folder / "runs.json", {**runs.facts, "routers": list(entries.values())})
+    write_json(folder / RECORD, to_record(runs.rules, replace(runs.made, routers=tuple(entries.values()))))
     return load_runs(folder)
 
 
 def check_name(name: str, runs: Runs) -> None:
     """Raise ValueError where an outside router cannot have this name in these runs."""
-    taken = [entry["label"] for entry in runs.facts["routers"] if entry.get("class") != CLASS]
+    taken = [entry["label"] for entry in runs.made.routers if entry.get("class") != CLASS]
     if not name.strip():
         raise ValueError("an outside router must have a name, got an empty one; give it one")
     if name in (*taken, *_TAKEN, *runs.outcomes.models):
@@ -77,7 +78,7 @@ def _entry(name: str, before: dict[str, Any] | None, file: str) -> dict[str, Any
     return {"label": name, "class": CLASS, "settings": {"outside_choices": sorted({*files, file})}}
 
 
-def _of(table: Choices, runs: Runs, seed: int, part: int) -> IntArray:
+def _of(table: ChoicesFile, runs: Runs, seed: int, part: int) -> IntArray:
     """Records (k,) with a choice for one seed and part; where the file says no seed, those the split has there."""
     mine = table.chosen & (table.column("part") == part)
     if table.seeded:
@@ -93,38 +94,37 @@ def _within(runs: Runs, seed: int, part: int) -> BoolArray:
     return allowed
 
 
-def _check_sides(table: Choices, runs: Runs) -> None:
+def _check_sides(table: ChoicesFile, runs: Runs) -> None:
     """Refuse a test choice about a training query, and a validation choice about a test query."""
     query = table.column("query")
-    for seed in runs.seeds:
-        for part, wants, got in ((1, "test", "train"), (0, "train", "test")):
+    for seed in runs.splits:
+        for part, wants in ((1, "test"), (0, "train")):
             mine = _of(table, runs, seed, part)
             strange = mine[~_within(runs, seed, part)[query[mine]]]
             if len(strange):
                 record = int(strange[0])
                 raise ValueError(
                     f"a {PARTS[part]} choice must be about a query of the {wants} part of seed {seed}, got"
-                    f" {str(runs.outcomes.queries.id[query[record]])!r} of its {got} part in {table.place.of(record)};"
+                    f" {str(runs.outcomes.queries.id[query[record]])!r} in {table.place.of(record)}, which is none;"
                     " remove it"
                 )
 
 
-def _seeds_of(table: Choices, runs: Runs, allow_missing: bool) -> list[int]:
-    """Seeds that the file is judged on. Raises ValueError where a test query has no choice."""
+def _seeds_of(table: ChoicesFile, runs: Runs, allow_missing: bool) -> list[int]:
+    """Seeds that the file is judged on: those it names, or those it covers. Raises ValueError where a choice lacks."""
     named = set(table.frame["seed"].drop_nulls().to_list())
-    asked = [seed for seed in runs.seeds if seed in named or not table.seeded]
+    asked = [seed for seed in runs.splits if seed in named or not table.seeded]
     missing = {seed: _missing(table, runs, seed) for seed in asked}
-    complete = [seed for seed in asked if not missing[seed].any()]
-    used = complete
-    if allow_missing and (table.seeded or len(asked) == 1):
-        used = [seed for seed in asked if not missing[seed].all()]
-    if not used or (table.seeded and len(used) < len(asked)):
-        nearest = min((seed for seed in asked if seed not in used), key=lambda seed: int(missing[seed].sum()))
+    known = table.seeded or len(asked) == 1  # whose choices these are, even where some are missing
+    used = [seed for seed in asked if not (missing[seed].all() if allow_missing and known else missing[seed].any())]
+    lacking = [seed for seed in asked if seed not in used]
+    if not used or (lacking and table.seeded):
+        nearest = min(lacking, key=lambda seed: int(missing[seed].sum()))
         _refuse_missing(table, runs, nearest, missing[nearest], allow_missing)
     return used
 
 
-def _missing(table: Choices, runs: Runs, seed: int) -> BoolArray:
+def _missing(table: ChoicesFile, runs: Runs, seed: int) -> BoolArray:
     """Whether a test query has no choice (w, n)."""
     mine = _of(table, runs, seed, 1)
     chosen = np.zeros((len(table.weights), len(runs.outcomes)), dtype=np.bool_)
@@ -132,7 +132,7 @@ def _missing(table: Choices, runs: Runs, seed: int) -> BoolArray:
     return np.asarray(~chosen[:, runs.splits[seed].test], dtype=np.bool_)
 
 
-def _refuse_missing(table: Choices, runs: Runs, seed: int, missing: BoolArray, allow_missing: bool) -> None:
+def _refuse_missing(table: ChoicesFile, runs: Runs, seed: int, missing: BoolArray, allow_missing: bool) -> None:
     point, query = (int(i) for i in np.argwhere(missing)[0])
     id = str(runs.outcomes.queries.id[runs.splits[seed].test[query]])
     at = f" at point {table.weights[point]:g}" if len(table.weights) > 1 else ""
@@ -143,7 +143,7 @@ def _refuse_missing(table: Choices, runs: Runs, seed: int, missing: BoolArray, a
     )
 
 
-def _decide(table: Choices, runs: Runs, seed: int, name: str, digest: str) -> Decisions:
+def _decide(table: ChoicesFile, runs: Runs, seed: int, name: str, digest: str) -> Decisions:
     """The decisions of one seed. Raises ValueError where several points have nothing to be chosen on."""
     validation = _validation_rows(table, runs, seed)
     if len(table.weights) > 1 and not len(validation):
@@ -161,7 +161,7 @@ def _decide(table: Choices, runs: Runs, seed: int, name: str, digest: str) -> De
     return Decisions(name, seed, table.weights, {"validation": checked, "test": test}, facts)
 
 
-def _validation_rows(table: Choices, runs: Runs, seed: int) -> IntArray:
+def _validation_rows(table: ChoicesFile, runs: Runs, seed: int) -> IntArray:
     """Rows (n,) with validation choices. Raises ValueError where one has not all operating points."""
     queries = table.column("query")[_of(table, runs, seed, 0)]
     rows, counts = np.unique(queries, return_counts=True)
@@ -175,7 +175,7 @@ def _validation_rows(table: Choices, runs: Runs, seed: int) -> IntArray:
     return np.asarray(rows, dtype=np.int64)
 
 
-def _served(table: Choices, runs: Runs, seed: int, part: int, rows: IntArray) -> Served:
+def _served(table: ChoicesFile, runs: Runs, seed: int, part: int, rows: IntArray) -> Served:
     """What the choices of one seed and part serve on `rows` (n,); a row without a choice has no entry."""
     mine = np.zeros(table.frame.height, dtype=np.bool_)
     mine[_of(table, runs, seed, part)] = True

@@ -120,7 +120,7 @@ def _sample(outcomes: Outcomes, rows: IntArray, columns: list[Column]) -> Sample
 
 def _base_model(runs: Runs, acc: FloatArray) -> int:
     """The reference of the setting where the outcomes hold it, else the best model in hindsight; `acc` (d, m)."""
-    reference = runs.facts["reference"]
+    reference = runs.made.reference
     pool = runs.outcomes.pool.models
     return pool.index(reference) if reference in pool else best_single(acc)
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from llmrouterbench.benching.policies import decide_sweep
+from llmrouterbench.contracts import Router
 from llmrouterbench.metrics import avg_acc, dataset_means
 from llmrouterbench.persist import constructor_settings
-from llmrouterbench.table import FloatArray, IntArray, Outcomes, Router
+from llmrouterbench.table import FloatArray, IntArray, Outcomes
 
 
 def grid_of(router: Router) -> Mapping[str, Sequence[Any]]:
@@ -38,34 +38,21 @@ def variants(router: Router) -> list[Router]:
     return found
 
 
-@dataclass(frozen=True)
-class Trial:
-    """A router with one choice of settings, and what it decided on validation without having seen it.
-
-    router   unfitted
-    choice   (w, n) models chosen on the validation rows
-    avg_acc  validation AvgAcc of the best operating point
-    """
-
-    router: Router
-    choice: IntArray
-    avg_acc: float
-
-
-def best_trial(
+def best_variant(
     candidates: Sequence[Router], outcomes: Outcomes, fit: IntArray, validation: IntArray, weights: FloatArray
-) -> Trial:
-    """Fit every candidate on the fit rows, decide on validation, and keep the one with the best AvgAcc there.
+) -> tuple[Router, IntArray]:
+    """The unfitted router with the best AvgAcc on validation, and the models (w, n) that it chose there unseen.
 
-    The first one wins a tie, so that defaults and small settings, listed first, are kept unless something is better.
+    Every candidate is fitted on the fit rows and counts at its best operating point. The first one wins a tie, so that
+    defaults and small settings, listed first, are kept unless something is better.
     """
     part = outcomes.take(validation)
-    trials = []
+    tried = []
     for router in candidates:
-        fitted = copy.deepcopy(router).fit(outcomes.take(fit))
-        choice = decide_sweep(fitted, part.queries, weights)
-        trials.append(Trial(router, choice, _best_avg_acc(part, choice)))
-    return max(trials, key=lambda trial: trial.avg_acc)
+        choice = decide_sweep(copy.deepcopy(router).fit(outcomes.take(fit)), part.queries, weights)
+        tried.append((_best_avg_acc(part, choice), router, choice))
+    _, router, choice = max(tried, key=lambda one: one[0])
+    return router, choice
 
 
 def _best_avg_acc(part: Outcomes, choice: IntArray) -> float:

@@ -19,8 +19,9 @@ import numpy as np
 
 from llmrouterbench.benching.policies import decide_sweep, weights_of
 from llmrouterbench.checks.contract import ContractError, require
+from llmrouterbench.contracts import Router, TradeOffRouter
 from llmrouterbench.persist import load_router, save_router
-from llmrouterbench.table import Estimate, FloatArray, IntArray, Outcomes, Queries, Router, TradeOffRouter
+from llmrouterbench.table import Estimate, FloatArray, IntArray, Outcomes, Queries
 
 TOPICS = ("algebra", "biology", "history")
 _FILLER = ("please", "tell", "me", "about", "this", "question", "today", "again")

@@ -9,7 +9,6 @@ a key is refused. The config is stored with the replies.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 import orjson
 from pydantic import Field, model_validator
 
+from llmrouterbench.benching.rules import Rules
 from llmrouterbench.calling.calls import Request
 from llmrouterbench.calling.config import ProviderConfig
 from llmrouterbench.calling.prices import PriceConfig
@@ -93,25 +93,20 @@ class DatasetConfig(Strict):
     limit: Count | None = None
 
 
-class BenchConfig(Strict):
-    """The bench of a chain; the keys mean what they mean to `evaluate.bench`, null is its default.
+class BenchConfig(Rules):
+    """The bench of a chain: its rules, routers and seeds (null: those that `benching.bench.bench` has).
 
     out  folder for the runs and the report
     """
 
     out: Name
     routers: Annotated[list[Name], Field(min_length=1)] | None = None
-    setting: Name | None = None
     seeds: Annotated[list[int], Field(min_length=1)] | None = None
-    protocol: Name = "safe"
-    split: Name | None = None
-    ratio: Annotated[float, Field(gt=0, lt=1)] = 0.7
-    held_out: list[Name] = Field(default_factory=list)
-    validation: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    embedder: Name = "tfidf"
-    text: Literal["prompt", "query"] = "prompt"
-    strip_shared: bool = False
-    tune: bool = False
+
+    @property
+    def rules(self) -> Rules:
+        """The rules alone."""
+        return Rules(**self.model_dump(include=set(Rules.model_fields)))
 
 
 class ReportConfig(Strict):
@@ -213,16 +208,7 @@ def _from_folder(config: CollectConfig, folder: Path) -> CollectConfig:
             "datasets": datasets,
             "cache": cache,
             "outcomes": absolute(config.outcomes) if config.outcomes else "",
-            "bench": _bench_from(config.bench, absolute) if config.bench else None,
+            "bench": config.bench
+            and config.bench.from_folder(folder).model_copy(update={"out": absolute(config.bench.out)}),
         }
     )
-
-
-def _bench_from(bench: BenchConfig, absolute: Callable[[str], str]) -> BenchConfig:
-    """The same bench with absolute paths."""
-    setting, embedder = bench.setting, bench.embedder
-    if setting is not None and setting.endswith(".toml"):
-        setting = absolute(setting)
-    if embedder.startswith("file:"):
-        embedder = f"file:{absolute(embedder.removeprefix('file:'))}"
-    return bench.model_copy(update={"out": absolute(bench.out), "setting": setting, "embedder": embedder})

@@ -29,7 +29,7 @@ import orjson
 import polars as pl
 
 from llmrouterbench.collecting._folder_lock import holder
-from llmrouterbench.files import read_json
+from llmrouterbench.files import read_marked
 from llmrouterbench.replies import Item, Reply
 
 FORMAT = "llmrouterbench/replies"
@@ -133,20 +133,7 @@ def replies_path(folder: Path, dataset: str, model: str) -> Path:
 
 def read_replies_manifest(folder: Path) -> dict[str, Any]:
     """The manifest. Raises FileNotFoundError where there is none, ValueError for another kind of folder or schema."""
-    path = folder / "manifest.json"
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{folder} must be a folder of replies, got none; make one with `llmrouterbench collect`"
-        )
-    manifest: Any = read_json(path)
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise ValueError(f"{path} must say format {FORMAT!r}, got another kind of file; give a folder of replies")
-    if manifest.get("schema") != SCHEMA:
-        raise ValueError(
-            f"{folder} must have schema {SCHEMA}, got {manifest.get('schema')!r};"
-            " install the llmrouterbench that wrote it"
-        )
-    return manifest
+    return read_marked(folder, FORMAT, SCHEMA)
 
 
 def pool_of(manifest: Mapping[str, Any]) -> tuple[str, ...]:

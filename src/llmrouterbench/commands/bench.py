@@ -64,7 +64,10 @@ def bench(
     protocol: Annotated[
         str, typer.Option("--protocol", help="safe; or paper: its split, and its peak on test in a column of its own.")
     ] = "safe",
-    split: Annotated[str | None, typer.Option("--split", help="safe or paper; the protocol's when not given.")] = None,
+    split: Annotated[
+        str | None,
+        typer.Option("--split", help="safe, paper, or a file of a split; the protocol's when not given."),
+    ] = None,
     ratio: Annotated[float, typer.Option("--ratio", help="Share of queries for training.")] = 0.7,
     hold_out: Annotated[str, typer.Option("--hold-out", help="Datasets to keep for the test part.")] = "",
     validation: Annotated[float, typer.Option("--validation", help="Share of train to choose trade-offs on.")] = 0.2,
@@ -84,37 +87,40 @@ def bench(
 ) -> None:
     """Fit routers on train, choose trade-offs on validation, measure on test; then write the report."""
     from llmrouterbench.benching.bench import bench as run_bench
-    from llmrouterbench.benching.bench import router_entries, split_of
-    from llmrouterbench.benching.executors import known_backend
+    from llmrouterbench.benching.bench import router_entries
+    from llmrouterbench.benching.executors import Workers
+    from llmrouterbench.benching.rules import Rules
     from llmrouterbench.embedders import make_embedder
 
-    specs = router_specs(routers)
+    specs, held_out = router_specs(routers), words(hold_out)
     usage(lambda: router_entries(specs))
     usage(lambda: make_embedder(embedder))
-    usage(lambda: known("split", split or "safe", ["safe", "paper"]))
-    usage(lambda: split_of(protocol, split))
-    usage(lambda: known("text", text, ["prompt", "query"]))
-    usage(lambda: known_backend(backend))
+    rules = usage(
+        lambda: Rules(
+            protocol=protocol,  # type: ignore[arg-type]
+            setting=setting,
+            split=split,
+            ratio=ratio,
+            held_out=held_out,
+            validation=validation,
+            embedder=embedder,
+            text=text,  # type: ignore[arg-type]
+            strip_shared=strip_shared,
+            tune=tune,
+        )
+    )
+    usage(lambda: Workers(jobs, backend, cluster))
     outcomes, chosen = load(folder, setting)
-    held_out = words(hold_out)
     for name in held_out:
         usage(lambda name=name: known("dataset", name, outcomes.datasets))  # type: ignore[misc]
     with progress_bar() as tell:
         run_bench(
             outcomes,
             out,
+            rules,
             routers=specs,
-            setting=chosen,
             seeds=seeds_of(seeds),
-            protocol=protocol,
-            split=split,
-            ratio=ratio,
-            held_out=held_out,
-            validation=validation,
-            embedder=embedder,
-            text=text,
-            strip_shared=strip_shared,
-            tune=tune,
+            setting=chosen,
             jobs=jobs,
             backend=backend,
             cluster=cluster,

@@ -30,7 +30,7 @@ def export(
     to: Annotated[Path, typer.Option("--to", help="Folder to make.")],
     setting: SettingName = None,
     seed: Annotated[int, typer.Option("--seed")] = 42,
-    split: Annotated[str, typer.Option("--split", help="paper, safe, or a file of `llmrouterbench split`.")] = "paper",
+    split: Annotated[str, typer.Option("--split", help="paper, safe, or a file of a split.")] = "paper",
     embedder: Annotated[str, typer.Option("--embedder", help="For methods that read embeddings.")] = "tfidf",
     pair: Annotated[str, typer.Option("--pair", help="STRONG,WEAK for methods of two models.")] = "",
     models: Annotated[str, typer.Option("--models", help="Some models, comma-separated.")] = "",
@@ -41,12 +41,12 @@ def export(
     from llmrouterbench.api import export as write
     from llmrouterbench.embedders import make_embedder
     from llmrouterbench.exporters import check_method
-    from llmrouterbench.splits import KINDS
+    from llmrouterbench.splits import FILES, KINDS
 
     usage(lambda: check_method(method))
     tool = usage(lambda: make_embedder(embedder))
     strong_weak = usage(lambda: _pair(pair))
-    if not split.endswith(".json"):
+    if not split.lower().endswith(FILES):
         usage(lambda: known("split", split, list(KINDS)))
     outcomes, _ = load(folder, setting)
     facts = write(

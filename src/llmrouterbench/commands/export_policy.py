@@ -31,11 +31,11 @@ def export_policy(
     import yaml
 
     from llmrouterbench.api import export_policy as express
+    from llmrouterbench.benching.policies.policy import Policy
     from llmrouterbench.files import write_bytes
-    from llmrouterbench.production.serving_policy import ServingPolicy
 
     usage(lambda: known("format", format, FORMATS))
-    chosen = str(usage(lambda: ServingPolicy.parse(policy))) if policy else None
+    chosen = str(usage(lambda: Policy.parse(policy))) if policy else None
     if to.exists() and not overwrite:
         raise FileExistsError(f"{to} must not exist yet, got a file there; choose another or --overwrite")
     table, _ = load(outcomes, setting)

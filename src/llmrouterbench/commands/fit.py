@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from llmrouterbench.table import Outcomes
 
 RouterDir = Annotated[Path, typer.Argument(help="A folder that `fit` made.")]
-Policy = Annotated[
+PolicyWords = Annotated[
     str | None,
     typer.Option("--policy", help='Such as "cheapest --min-quality 0.8", "best --budget 0.002/query", "weight 250".'),
 ]
@@ -34,7 +34,7 @@ def fit(
     router: Annotated[
         str, typer.Option("--router", help="A router with its settings, or auto: chosen inside train, with the reason.")
     ] = "auto",
-    policy: Policy = None,
+    policy: PolicyWords = None,
     setting: SettingName = None,
     embedder: Annotated[str, typer.Option("--embedder", help="tfidf, minilm, st:NAME, endpoint:URL#MODEL.")] = "tfidf",
     text: Annotated[
@@ -123,11 +123,11 @@ def policies(
     json: Json = False,
 ) -> None:
     """Quality, cost and saving that each policy may promise, measured on the calibration slice."""
+    from llmrouterbench.benching.policies.policy import Policy
     from llmrouterbench.production.fitted import FittedRouter
     from llmrouterbench.production.promises import promises, usual_policies
-    from llmrouterbench.production.serving_policy import ServingPolicy
 
-    wanted = [usage(lambda one=one: ServingPolicy.parse(one)) for one in policy or []]  # type: ignore[misc]
+    wanted = [usage(lambda one=one: Policy.parse(one)) for one in policy or []]  # type: ignore[misc]
     fitted = FittedRouter.load(router_dir)
     promised = promises(fitted, wanted or usual_policies(fitted))
     if json:
@@ -168,15 +168,15 @@ def promise_row(one: Promise) -> tuple[str, ...]:
 def route(
     router_dir: RouterDir,
     query: Annotated[str, typer.Argument(help="What a user asks.")],
-    policy: Policy = None,
+    policy: PolicyWords = None,
     allow: Annotated[list[str] | None, typer.Option("--allow", help="Only these models; may be repeated.")] = None,
     json: Json = False,
 ) -> None:
     """Say which model would serve a query, what is expected of it, and why."""
+    from llmrouterbench.benching.policies.policy import Policy
     from llmrouterbench.production.fitted import FittedRouter
-    from llmrouterbench.production.serving_policy import ServingPolicy
 
-    chosen = usage(lambda: ServingPolicy.parse(policy)) if policy else None
+    chosen = usage(lambda: Policy.parse(policy)) if policy else None
     fitted = FittedRouter.load(router_dir)
     decision = fitted.route(query, chosen, allowed=allow)
     if json:

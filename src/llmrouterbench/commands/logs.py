@@ -30,12 +30,12 @@ def evaluate_logs(
     json: Json = False,
 ) -> None:
     """Estimate how other policies would have done on the requests of a log: IPS, SNIPS and doubly robust."""
+    from llmrouterbench.benching.policies.policy import Policy
     from llmrouterbench.decision_log import read_decisions
     from llmrouterbench.production.fitted import FittedRouter
     from llmrouterbench.production.log_study import policy_values, study
-    from llmrouterbench.production.serving_policy import ServingPolicy
 
-    policies = usage(lambda: [str(ServingPolicy.parse(words)) for words in policy or []])
+    policies = usage(lambda: [str(Policy.parse(words)) for words in policy or []])
     studied = study(read_decisions(log))
     fitted = FittedRouter.load(router) if router else None
     if fitted is not None and not policies:

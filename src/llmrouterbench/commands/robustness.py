@@ -104,7 +104,7 @@ def _of_runs(folder: Path, samples: int, json: bool) -> None:
 
     runs = load_runs(folder)
     found = routing_collapse(runs, replicates=samples)
-    simulated = bool(runs.facts["simulated"])
+    simulated = runs.made.simulated
     if json:
         print_json({"simulated": simulated, "collapse": list(map(asdict, found))})
         return

@@ -37,24 +37,21 @@ def score(
     """Score stored replies; no model is called but the judges, through their cache. Run it again at any time."""
     from llmrouterbench.collecting.changes import changed_files
     from llmrouterbench.importers import report_lines
-    from llmrouterbench.scoring.config import judge_settings, open_judges, resolver, stored_config
-    from llmrouterbench.scoring.folder import needed_judges, score_folder
-    from llmrouterbench.scoring.scores import Bench
+    from llmrouterbench.scoring.config import stored_config
+    from llmrouterbench.scoring.folder import score_collected
 
     usage(lambda: known("compatibility", compat, ["ours", "official"]))
     usage(lambda: known("protocol", protocol, ["ours", "paper"]))
     chosen = stored_config(replies, config)
-    resolve = resolver(chosen)
-    judged = open_judges(chosen, needed_judges(replies, resolve))
-    with progress_bar() as tell, judged as judges, Bench(unsafe_exec, workers, judges) as bench:
-        report = score_folder(
+    with progress_bar() as tell:
+        report, judges = score_collected(
+            chosen,
             replies,
             to,
-            resolve,
-            bench,
+            unsafe=unsafe_exec,
+            workers=workers,
             compat="official" if compat == "official" else "ours",
             failed="zero" if protocol == "paper" else "masked",
-            judged=judge_settings(chosen),
             overwrite=overwrite,
             progress=tell,
         )

@@ -9,6 +9,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
+from llmrouterbench.contracts import Router
 from llmrouterbench.embedders.vectors import text_hash, unit_rows
 from llmrouterbench.metrics import known_mean
 from llmrouterbench.naming import did_you_mean
@@ -22,7 +23,7 @@ from llmrouterbench.production.calibration import (
 )
 from llmrouterbench.production.fitted import FittedRouter
 from llmrouterbench.production.learned import CalibrationSlice, Learned
-from llmrouterbench.table import Estimate, FloatArray, Outcomes, Queries, Router
+from llmrouterbench.table import Estimate, FloatArray, Outcomes, Queries
 from llmrouterbench.worth import folds_of
 
 CAN_ADD = ("uniroute", "hiershrink", "knn", "knn_tuned", "knn_guard")

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from llmrouterbench.benching.policies import decide_sweep, default_weights
+from llmrouterbench.contracts import Router, TradeOffRouter
 from llmrouterbench.metrics import known_mean
 from llmrouterbench.numerals import UNKNOWN, percent, points, usd
 from llmrouterbench.production.calibration import MARGIN, mean_and_error
 from llmrouterbench.routers import make_router, parse_router
-from llmrouterbench.table import FloatArray, IntArray, Outcomes, Router, TradeOffRouter
+from llmrouterbench.table import FloatArray, IntArray, Outcomes
 from llmrouterbench.worth import folds_of, train_best_single
 
 CANDIDATES = ("task_soft", "linear", "knn_tuned")

@@ -12,14 +12,15 @@ from typing import Any, Self
 
 import numpy as np
 
+from llmrouterbench.benching.policies.policy import Belief, Policy, as_policy
+from llmrouterbench.contracts import Router
 from llmrouterbench.embedders import Embedder
 from llmrouterbench.embedders.vectors import unit_rows
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.production.fitted_store import read_fitted, write_fitted
 from llmrouterbench.production.learned import Learned
 from llmrouterbench.production.serving_dial import Dial
-from llmrouterbench.production.serving_policy import Belief, ServingPolicy, as_policy
-from llmrouterbench.table import BoolArray, Estimate, IntArray, Queries, Router
+from llmrouterbench.table import BoolArray, Estimate, IntArray, Queries
 
 POLICY, NOVEL, UNMET, EXPLORED = "policy", "out of distribution", "nothing meets the policy", "exploration"
 REASONS = (POLICY, NOVEL, UNMET, EXPLORED)
@@ -61,7 +62,7 @@ class FittedRouter:
     def __init__(self, router: Router, embedder: Embedder, learned: Learned, facts: dict[str, Any]) -> None:
         self.router, self.embedder, self.learned, self.facts = router, embedder, learned, facts
         self.models = learned.serving
-        self.default_policy = ServingPolicy.parse(learned.policy)
+        self.default_policy = Policy.parse(learned.policy)
         self.counted: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
         self.random = random.Random()
         self.dial = Dial(router, learned)
@@ -83,7 +84,7 @@ class FittedRouter:
         write_fitted(Path(folder), self.router, self.embedder, self.learned, self.facts, overwrite=overwrite)
 
     def route(
-        self, query: str, policy: ServingPolicy | str | None = None, *, allowed: Collection[str] | None = None
+        self, query: str, policy: Policy | str | None = None, *, allowed: Collection[str] | None = None
     ) -> Decision:
         """Decide one query."""
         return self.route_many([query], policy, allowed=allowed)[0]
@@ -91,7 +92,7 @@ class FittedRouter:
     def route_many(
         self,
         queries: Sequence[str],
-        policy: ServingPolicy | str | None = None,
+        policy: Policy | str | None = None,
         *,
         allowed: Collection[str] | None = None,
     ) -> list[Decision]:
@@ -101,7 +102,7 @@ class FittedRouter:
     def route_and_estimate(
         self,
         queries: Sequence[str],
-        policy: ServingPolicy | str | None = None,
+        policy: Policy | str | None = None,
         *,
         allowed: Collection[str] | None = None,
     ) -> tuple[list[Decision], Estimate]:
@@ -109,8 +110,8 @@ class FittedRouter:
         chosen = self.default_policy if policy is None else as_policy(policy)
         columns = self._allowed(allowed)
         asked = self.embedded(queries)
-        belief = self.dial.believed(self.router.predict(asked))
-        order, met = self.dial.order(chosen, belief, asked)
+        belief = self.dial.believed(self.router.predict(asked), asked)
+        order, met = self.dial.order(chosen, belief)
         far = self.learned.novelty.far(asked.embedded("a fitted router"))
         decided = [
             self._decided(chosen, belief, row, order[row], met, bool(far[row]), columns) for row in range(len(asked))
@@ -121,7 +122,8 @@ class FittedRouter:
 
     def estimate(self, queries: Sequence[str]) -> Estimate:
         """Calibrated scores and costs (n, m) of the models that serve."""
-        return self._estimate(self.dial.believed(self.router.predict(self.embedded(queries))))
+        asked = self.embedded(queries)
+        return self._estimate(self.dial.believed(self.router.predict(asked), asked))
 
     def _estimate(self, belief: Belief) -> Estimate:
         columns = [self._column[model] for model in self.models]
@@ -133,7 +135,7 @@ class FittedRouter:
         rounded = unit_rows(self.embedder.embed(queries), who).astype(np.float32).astype(np.float64)
         return Queries.of(queries, embedding=unit_rows(rounded, who))
 
-    def check_policy(self, policy: ServingPolicy | str) -> None:
+    def check_policy(self, policy: Policy | str) -> None:
         """Raises ValueError where this router cannot follow the policy: no costs, no times, an unknown model."""
         self.dial.setting(as_policy(policy))
 
@@ -148,7 +150,7 @@ class FittedRouter:
 
     def _decided(
         self,
-        policy: ServingPolicy,
+        policy: Policy,
         belief: Belief,
         row: int,
         order: IntArray,

@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from llmrouterbench.contracts import Router
 from llmrouterbench.embedders import Embedder, make_embedder
 from llmrouterbench.embedders.tfidf import TfidfSvd
-from llmrouterbench.files import new_folder, read_json, sha256_of, write_bytes, write_json
+from llmrouterbench.files import new_folder, read_json, read_marked, sha256_of, write_bytes, write_json
 from llmrouterbench.persist import from_plain, load_router, save_router, to_plain
 from llmrouterbench.production.learned import Learned
-from llmrouterbench.table import Router
 
 FORMAT = "llmrouterbench/fitted-router"
 SCHEMA = 1
@@ -65,15 +65,10 @@ def read_fitted(folder: Path) -> tuple[Router, Embedder, Learned, dict[str, Any]
 
 def checked_manifest(folder: Path) -> dict[str, Any]:
     """The manifest, after checking the sha256 of every file it names."""
-    path = folder / "manifest.json"
-    if not path.is_file():
-        raise FileNotFoundError(f"{folder} must be a fitted router, got no manifest.json; {_REMEDY}")
-    checksum = folder / "manifest.sha256"
+    manifest = read_marked(folder, FORMAT, SCHEMA)
+    path, checksum = folder / "manifest.json", folder / "manifest.sha256"
     if not checksum.is_file() or checksum.read_bytes() != _checksum(path):
         raise ValueError(f"{path} must have the sha256 that manifest.sha256 says, got another; {_REMEDY}")
-    manifest: Any = read_json(path)
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT or manifest.get("schema") != SCHEMA:
-        raise ValueError(f"{path} must be of format {FORMAT!r}, schema {SCHEMA}; use the llmrouterbench that wrote it")
     for name, digest in manifest["files"].items():
         file = folder / name
         if not file.is_file() or sha256_of(file) != digest:

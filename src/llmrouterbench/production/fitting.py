@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from llmrouterbench.benching.deciding import reads_replies
+from llmrouterbench.benching.policies.policy import Policy
+from llmrouterbench.contracts import Router, TradeOffRouter
 from llmrouterbench.embedders import Embedder, make_embedder
 from llmrouterbench.embedders.vectors import embed_queries, text_hash
 from llmrouterbench.files import cache_folder
@@ -30,9 +32,8 @@ from llmrouterbench.production.fitted_store import check_embedder_serves
 from llmrouterbench.production.learned import CalibrationSlice, Learned
 from llmrouterbench.production.novelty import fit_novelty
 from llmrouterbench.production.promises import promises
-from llmrouterbench.production.serving_policy import ServingPolicy
 from llmrouterbench.splits import near_duplicate_groups, validation_split
-from llmrouterbench.table import PLANES, FloatArray, IntArray, Outcomes, Router, TradeOffRouter
+from llmrouterbench.table import PLANES, FloatArray, IntArray, Outcomes
 from llmrouterbench.version import __version__
 from llmrouterbench.worth import folds_of, train_best_single
 
@@ -69,7 +70,7 @@ class FitSettings:
                 f"a router that serves must decide before any reply, got {self.router!r}, which reads them"
             )
         if self.policy is not None:
-            ServingPolicy.parse(self.policy)
+            Policy.parse(self.policy)
         check_embedder_serves(self.embedder)
         if self.text not in ("prompt", "query"):
             raise ValueError(f"the text to embed must be 'prompt' or 'query', got {self.text!r}")

@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from llmrouterbench.benching.policies.best import Best
+from llmrouterbench.benching.policies.cheapest import Cheapest
+from llmrouterbench.benching.policies.policy import Policy, as_policy
+from llmrouterbench.benching.policies.strong_share import StrongShare
 from llmrouterbench.metrics import known_mean
 from llmrouterbench.production.fitted import FittedRouter
-from llmrouterbench.production.serving_policy import ServingPolicy, as_policy
 from llmrouterbench.stats import Interval, Sample, pair
 from llmrouterbench.table import FloatArray, IntArray
 
@@ -48,9 +51,7 @@ class Promise:
         return asdict(self)
 
 
-def promises(
-    fitted: FittedRouter, policies: Sequence[ServingPolicy | str], *, replicates: int = REPLICATES
-) -> list[Promise]:
+def promises(fitted: FittedRouter, policies: Sequence[Policy | str], *, replicates: int = REPLICATES) -> list[Promise]:
     """One promise a policy, all on the same bootstrap draws. Raises ValueError for a policy beyond reach."""
     chosen = [as_policy(policy) for policy in policies]
     served = [_served(fitted, policy) for policy in chosen]
@@ -67,7 +68,7 @@ def promises(
 
 
 def _promise(
-    fitted: FittedRouter, policy: ServingPolicy, choice: IntArray, unmet: float, i: int, base: int, paired: Any, n: int
+    fitted: FittedRouter, policy: Policy, choice: IntArray, unmet: float, i: int, base: int, paired: Any, n: int
 ) -> Promise:
     belief = fitted.dial.of_slice()
     ratio, cost = paired.cost_ratio(i, base), paired.cost(i)
@@ -85,7 +86,7 @@ def _promise(
     )
 
 
-def _served(fitted: FittedRouter, policy: ServingPolicy) -> tuple[IntArray, float]:
+def _served(fitted: FittedRouter, policy: Policy) -> tuple[IntArray, float]:
     """Model (n,) that serves each query of the slice, and the part of them for which none meets the policy."""
     order, met = fitted.dial.order_of_slice(policy)
     columns = [fitted.learned.models.index(model) for model in fitted.models]
@@ -106,25 +107,25 @@ def _shares(models: tuple[str, ...], choice: IntArray) -> dict[str, float]:
     return {models[j]: float(count[j] / len(choice)) for j in order.tolist() if count[j]}
 
 
-def usual_policies(fitted: FittedRouter) -> list[ServingPolicy]:
+def usual_policies(fitted: FittedRouter) -> list[Policy]:
     """The default policy and one of each kind, at numbers that mean something for this router."""
     learned = fitted.learned
     best = learned.models.index(learned.best)
-    found = [fitted.default_policy, ServingPolicy("best")]
+    found: list[Policy] = [fitted.default_policy, Best()]
     quality = float(np.floor(20 * learned.mean_score[best]) / 20)
     usd = float(known_mean(learned.piece.observed_cost[:, best]))
     seconds = learned.seconds[np.isfinite(learned.seconds)]
     if np.isfinite(usd) and usd > 0:
-        found += [ServingPolicy("cheapest", min_quality=float(f"{q:.2g}")) for q in (quality, quality - 0.1) if q > 0]
-        found += [ServingPolicy("best", budget=float(f"{usd * part:.2g}")) for part in (0.75, 0.5, 0.25)]
+        found += [Cheapest(min_quality=float(f"{q:.2g}")) for q in (quality, quality - 0.1) if q > 0]
+        found += [Best(budget=float(f"{usd * part:.2g}")) for part in (0.75, 0.5, 0.25)]
     if len(seconds):
-        found.append(ServingPolicy("best", max_seconds=float(f"{np.median(seconds):.2g}")))
+        found.append(Best(max_seconds=float(f"{np.median(seconds):.2g}")))
     if len(learned.models) > 1:
-        found.append(ServingPolicy("strong-share", value=0.3))
+        found.append(StrongShare(value=0.3))
     return [policy for policy in dict.fromkeys(found) if _reachable(fitted, policy)]
 
 
-def _reachable(fitted: FittedRouter, policy: ServingPolicy) -> bool:
+def _reachable(fitted: FittedRouter, policy: Policy) -> bool:
     try:
         fitted.check_policy(policy)
     except ValueError:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from llmrouterbench.benching.folder import Runs
+from llmrouterbench.benching.folder import Runs, to_record
 from llmrouterbench.benching.replay import (
     DATASET_ORACLE,
     DATASET_ORACLE_PAPER,
@@ -61,7 +61,7 @@ def leaderboard(
         played, base, _baseline(runs, baseline) or base, pair(played.samples, replicates=samples, seed=seed)
     )
     points = _points(evidence, outcomes.pool.models)
-    peaks = peaks_on_test(runs, outcomes) if protocol_of(runs) == "paper" else {}
+    peaks = peaks_on_test(runs, outcomes) if runs.rules.protocol == "paper" else {}
     routers = [
         replace(_row(evidence, points, "router", name, ("router", name)), peak_on_test=peaks.get(name))
         for name in played.points
@@ -70,14 +70,14 @@ def leaderboard(
     models = [_row(evidence, points, "model", name, ("model", name)) for name in outcomes.pool.models]
     rows = (*sorted(routers, key=_rank), *references, *sorted(models, key=_rank))
     board = Leaderboard(
-        title=f"Leaderboard: {runs.facts['setting'] or 'own data'}",
+        title=f"Leaderboard: {runs.rules.setting or 'own data'}",
         rows=rows,
         points=points,
         datasets=played.datasets,
         baseline=evidence.baseline_name,
         base=evidence.base[1],
         priced=bool(np.isfinite(outcomes.cost).any()),
-        simulated=bool(outcomes.simulated or runs.facts["simulated"]),
+        simulated=bool(outcomes.simulated or runs.made.simulated),
         notes=(),
         facts=_facts(runs, played, samples, seed, ties_win),
     )
@@ -228,17 +228,23 @@ def _points(evidence: _Evidence, models: tuple[str, ...]) -> tuple[Point, ...]:
     )
 
 
-def protocol_of(runs: Runs) -> str:
-    """The protocol of the bench, "safe" or "paper"; older runs do not name theirs, which was the safe one."""
-    return str(runs.facts.get("protocol", "safe"))
-
-
 def _facts(runs: Runs, played: Replay, samples: int, seed: int, ties_win: bool) -> dict[str, Any]:
-    own = ("setting", "split", "seeds", "validation_share", "embedder", "routers", "data_hash", "versions")
+    record = to_record(runs.rules, runs.made)
+    own = (
+        "setting",
+        "split",
+        "validation_share",
+        "embedder",
+        "routers",
+        "data_hash",
+        "versions",
+        "protocol",
+        "reference",
+    )
     return {
-        **{name: runs.facts[name] for name in own},
-        "protocol": protocol_of(runs),
-        "reference": runs.facts["reference"],
+        **{name: record[name] for name in own},
+        "seeds": runs.seeds,
+        "seeds_left_out": runs.seeds_left_out,
         "source": runs.outcomes.source,
         "queries": len(runs.outcomes),
         "models": list(runs.outcomes.pool.models),

@@ -115,6 +115,8 @@ def _missing(board: Leaderboard) -> Iterator[str]:
             f"{router} has no decisions for seed {listed(seeds)} and is left out;"
             " run the same bench (or judge its choices) for it."
         )
+    if left_out := board.facts["seeds_left_out"]:
+        yield f"The bench was not finished: seed {listed(left_out)} is not reported; run the same bench to go on."
 
 
 def _by_router(missing: Sequence[Sequence[str | int]]) -> dict[str, list[str]]:
@@ -152,11 +154,18 @@ def _unpriced(row: Row) -> bool:
 def _protocol(board: Leaderboard, runs: Runs) -> Iterator[str]:
     if len(board.facts["seeds"]) == 1:
         yield "There is one seed: the intervals cover the choice of queries, not that of the split."
+    if runs.rules.split_file:
+        split = runs.splits[runs.seeds[0]]
+        neither = len(runs.outcomes) - len(split.train) - len(split.test)
+        yield (
+            f"The split is that of {runs.rules.split_file.name}: seeds vary the validation part alone, so the intervals"
+            f" do not cover the choice of the split. {neither:,} queries are in neither part."
+        )
     held_out = board.facts["split"]["held_out"]
     if held_out:
         yield f"Held out of train (out of distribution): {listed(held_out)}."
     if board.facts["ties_win"]:
         yield "Every positive score counts as 1 (ties_win)."
-    truncated = (runs.facts["embedder"] or {}).get("truncated", 0)
+    truncated = runs.made.truncated
     if truncated:
         yield f"The embedder cut {count(truncated)} texts at its limit."

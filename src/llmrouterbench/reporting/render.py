@@ -142,10 +142,11 @@ def provenance(board: Leaderboard) -> list[str]:
     """Data, split, bootstrap, embedder, versions and routers, one line each."""
     facts = board.facts
     split = facts["split"]
+    how = f"{split['kind']}, train share {split['ratio']:g}"
     lines = [
         f"Data: {'SIMULATED, ' if board.simulated else ''}sha256 {facts['data_hash']}",
         *(["Protocol: paper"] if board.peaked else []),
-        f"Split: {split['kind']}, train share {split['ratio']:g}; seeds {', '.join(map(str, facts['seeds']))};"
+        f"Split: {split.get('file') or how}; seeds {', '.join(map(str, facts['seeds']))};"
         f" validation is {facts['validation_share']:g} of train",
         f"Bootstrap: {facts['samples']} draws, seed {facts['bootstrap_seed']}",
         f"Embedder: {_inline(facts['embedder'])}",

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmrouterbench.benching.folder import Runs, load_runs
-from llmrouterbench.naming import listed
 from llmrouterbench.reporting.board import Leaderboard
 from llmrouterbench.reporting.leaderboard import leaderboard
 from llmrouterbench.reporting.page import noting_jinja2, write_beside
 from llmrouterbench.reporting.render import write_report
-from llmrouterbench.studies.moves import of_seeds
 
 if TYPE_CHECKING:
     from llmrouterbench.reporting.exhibits import Exhibits
@@ -40,8 +37,8 @@ def report(
     """
     folder = Path(runs_folder)
     out = folder / "report" if to is None else Path(to)
-    runs, missing = _reportable(load_runs(folder))
-    board = _noting(leaderboard(runs, samples=samples, baseline=baseline), missing)
+    runs = load_runs(folder)
+    board = noting_jinja2(leaderboard(runs, samples=samples, baseline=baseline))
     board = write_report(board, out, figures=figures)
     write_beside(runs, board, None, out, folder=folder, text=text, data=data, samples=samples)
     return board
@@ -71,36 +68,13 @@ def full_report(
     """
     folder = Path(runs_folder)
     out = folder / "report" if to is None else Path(to)
-    runs, missing = _reportable(load_runs(folder))
+    runs = load_runs(folder)
     others = {name: load_runs(Path(path)) for name, path in (embedders or {}).items()}
-    board = _noting(leaderboard(runs, samples=samples, baseline=baseline, ties_win=ties_win), missing)
+    board = noting_jinja2(leaderboard(runs, samples=samples, baseline=baseline, ties_win=ties_win))
     made = _exhibits(runs, out, serving, board=board, embedders=others, samples=samples)
     board = write_report(board, out)
     write_beside(runs, board, made, out, folder=folder, text=text, data=data, samples=samples)
     return board, made
-
-
-def _reportable(runs: Runs) -> tuple[Runs, str]:
-    """The runs that a bench left, and what it did not come to, in a sentence ("" where nothing is left out).
-
-    Only routers with decisions for every seed can be compared: of a bench that was interrupted those seeds stay for
-    which most decisions can.
-    """
-    done = {router: {seed for seed in runs.seeds if (router, seed) in runs.decisions} for router in runs.routers}
-
-    def compared(seeds: set[int]) -> tuple[int, int]:
-        return len(seeds) * sum(seeds <= mine for mine in done.values()), len(seeds)
-
-    best = max((set(runs.seeds), *done.values()), key=compared)
-    rest = [seed for seed in runs.seeds if seed not in best]
-    if not rest:
-        return runs, ""
-    sentence = f"The bench was not finished: seed {listed(rest)} is not reported; run the same bench to go on."
-    return of_seeds(runs, [seed for seed in runs.seeds if seed in best]), sentence
-
-
-def _noting(board: Leaderboard, missing: str) -> Leaderboard:
-    return noting_jinja2(replace(board, notes=(missing, *board.notes)) if missing else board)
 
 
 def outcomes_report(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from llmrouterbench.contracts import Router
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.plugins import PlugIns
-from llmrouterbench.table import Router
+from llmrouterbench.routers._settings import check_settings
 
 
 @dataclass(frozen=True)
@@ -114,10 +114,7 @@ def make_router(name: str, **settings: Any) -> Router:
     ValueError: router 'knn' has no setting 'kk'; did you mean 'k'?
     """
     cls = router_class(name)
-    known = list(inspect.signature(cls).parameters)
-    for key in settings:
-        if key not in known:
-            raise ValueError(f"router {name!r} has no setting {key!r}{did_you_mean(key, known)}")
+    check_settings(name, cls, settings)
     router: Router = cls(**settings)
     return router
 

@@ -8,8 +8,9 @@ from typing import Self
 
 import numpy as np
 
+from llmrouterbench.contracts import Ask, Router
 from llmrouterbench.routers._replies import ReplyJudge, fit_judge
-from llmrouterbench.table import Ask, BoolArray, Estimate, FloatArray, IntArray, Outcomes, Queries, Replies, Router
+from llmrouterbench.table import BoolArray, Estimate, FloatArray, IntArray, Outcomes, Queries, Replies
 from llmrouterbench.worth import by_name, folds_of
 
 
@@ -21,8 +22,8 @@ class CascadeRouting:
     best set that holds the models called so far is found; if it holds more, the cheapest of them is called, else the
     called model with the best score serves.
 
-    As a router (`predict`) this is plain routing by the estimates before any call. As a policy (`decide`, through
-    `policies.run`) it is the cascade.
+    As a router (`predict`) this is plain routing by the estimates before any call. As a cascade (`decide`, by
+    `policies.run`) it pays, reads and chooses again.
 
     inner      router that makes the estimates before a call
     mode       "reply": it calls, reads and thinks again, and needs replies to be fitted; "query": it only routes

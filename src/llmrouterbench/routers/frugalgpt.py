@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from llmrouterbench.contracts import Ask
 from llmrouterbench.metrics import known_mean
 from llmrouterbench.routers._cascades import search, served
 from llmrouterbench.routers._finetuned import FineTuned
 from llmrouterbench.routers._recipe import PAPER, QUICK, Recipe
-from llmrouterbench.table import Ask, Estimate, FloatArray, IntArray, Outcomes, Queries, Replies
+from llmrouterbench.table import Estimate, FloatArray, IntArray, Outcomes, Queries, Replies
 
 if TYPE_CHECKING:
     from llmrouterbench.routers._encoder import Network, Parts
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 class FrugalGPT(FineTuned):
     """A cascade: the first model whose predicted probability of being right reaches its threshold serves.
 
-    mode    "reply": the probability comes from query and reply (the original); fit with `replies` and run as a policy
+    mode    "reply": the probability comes from query and reply (the original); fit with `replies` and run as a cascade
             with `policies.run`, which pays for every reply read. "query": from the query alone, as in LLMRouterBench;
             an ordinary router that calls one model
     depth   stages at most
@@ -105,7 +106,7 @@ class FrugalGPT(FineTuned):
     def predict(self, queries: Queries) -> Estimate:
         """Probability of being right (n, m), from the query alone. Raises ValueError in mode "reply"."""
         if self.mode == "reply":
-            raise ValueError("router 'frugalgpt' in mode 'reply' reads replies; run it as a policy with policies.run")
+            raise ValueError("router 'frugalgpt' in mode 'reply' reads replies; run it as a cascade with policies.run")
         from llmrouterbench.routers._encoder import tokenise
         from llmrouterbench.routers._heads import probabilities
 

@@ -7,9 +7,10 @@ from typing import Self
 
 import numpy as np
 
+from llmrouterbench.contracts import Router, TradeOffRouter
 from llmrouterbench.persist import SavesFiles
 from llmrouterbench.routers import make_router, parse_router
-from llmrouterbench.table import Estimate, FloatArray, IntArray, Outcomes, Queries, Router, TradeOffRouter
+from llmrouterbench.table import Estimate, FloatArray, IntArray, Outcomes, Queries
 from llmrouterbench.worth import capped, out_of_fold_gain, train_best_single
 
 

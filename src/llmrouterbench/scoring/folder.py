@@ -18,6 +18,8 @@ from typing import Any
 import orjson
 import polars as pl
 
+from llmrouterbench.calling.asking import Asker
+from llmrouterbench.collecting.config import CollectConfig
 from llmrouterbench.collecting.replies_store import (
     Prompted,
     pool_of,
@@ -32,6 +34,7 @@ from llmrouterbench.files import read_json, sha256_of, source_of, write_parquet
 from llmrouterbench.findings import ImportReport
 from llmrouterbench.replies import Item, Score
 from llmrouterbench.scoring._outcomes import Failed, Part, write_scored
+from llmrouterbench.scoring.config import judge_settings, open_judges, resolver
 from llmrouterbench.scoring.scores import Bench, Compat, score_replies
 
 Progress = Callable[[str, int, int | None], None]
@@ -101,6 +104,35 @@ def score_folder(
     report = write_scored(to, items, parts, models, facts, failed)
     shutil.rmtree(work, ignore_errors=True)
     return report
+
+
+def score_collected(
+    config: CollectConfig,
+    folder: Path,
+    to: Path,
+    *,
+    unsafe: bool = False,
+    workers: int | None = None,
+    compat: Compat = "ours",
+    failed: Failed = "masked",
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> tuple[ImportReport, dict[str, Asker]]:
+    """`score_folder` with the own datasets and judges of a config; the judges come back with what they did and cost.
+
+    unsafe   run model-written code unprotected where there is no sandbox
+    workers  processes for mathematics and code; None for the number of cores
+
+    Raises what `score_folder` raises, ValueError for a judge whose key is not set, and RuntimeError where code must run
+    and nothing protects.
+    """
+    resolve, judged = resolver(config), judge_settings(config)
+    with open_judges(config, needed_judges(folder, resolve)) as judges, Bench(unsafe, workers, judges) as bench:
+        report = score_folder(
+            folder, to, resolve, bench,
+            compat=compat, failed=failed, judged=judged, overwrite=overwrite, progress=progress,
+        )  # fmt: skip
+    return report, judges
 
 
 def needed_judges(folder: Path, resolve: Resolve) -> set[str]:

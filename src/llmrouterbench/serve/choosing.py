@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from llmrouterbench.benching.policies.policy import Policy
 from llmrouterbench.embedders.vectors import text_hash
 from llmrouterbench.naming import did_you_mean
-from llmrouterbench.production.serving_policy import ServingPolicy
 from llmrouterbench.serve.chat_body import ChatBody
 from llmrouterbench.serve.config import AUTO, ServeConfig
 from llmrouterbench.serve.refusals import RefusedError
@@ -91,7 +91,7 @@ class Chooser:
         self._context = config.conversation.context_characters
         self._shadow = shadow
         self._explore = explore
-        self._policies: OrderedDict[str, ServingPolicy] = OrderedDict()
+        self._policies: OrderedDict[str, Policy] = OrderedDict()
         self.pool = tuple(model for model in router.models if model in self._models)
         if not self.pool:
             raise ValueError(
@@ -104,11 +104,11 @@ class Chooser:
         self._default = config.policy or str(router.default_policy)
         router.check_policy(self.policy(self._default))
 
-    def policy(self, words: str) -> ServingPolicy:
+    def policy(self, words: str) -> Policy:
         """The policy in some words, parsed once. Raises ValueError."""
         known = self._policies.get(words)
         if known is None:
-            known = ServingPolicy.parse(words)
+            known = Policy.parse(words)
             if self._explore and not known.explore:
                 known = replace(known, explore=self._explore)
             self._policies[words] = known
@@ -169,7 +169,7 @@ class Chooser:
             )
         return self._sticking(choice, conversation, body.follow_up)
 
-    def _believed(self, decision: Decision, estimate: Estimate, policy: ServingPolicy, text: str) -> Choice:
+    def _believed(self, decision: Decision, estimate: Estimate, policy: Policy, text: str) -> Choice:
         """The router's decision with its probabilities and what it expects of every model."""
         novel = decision.reason == "out of distribution"
         own = decision.model if novel else decision.ranking[0]

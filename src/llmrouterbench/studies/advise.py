@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from llmrouterbench.benching.deciding import decide
-from llmrouterbench.benching.folder import Decisions, Part, Runs, Served
+from llmrouterbench.benching.folder import Decisions, Made, Part, Runs, Served
 from llmrouterbench.benching.replay import Key, Replay, replay
 from llmrouterbench.embedders.tfidf import TfidfSvd
 from llmrouterbench.embedders.vectors import embed_queries
@@ -176,8 +176,7 @@ class _Evidence:
         labels = [SINGLE, BY_TASK, *CANDIDATES]
         splits = {trial.seed: trial.split for trial in trials}
         decisions = {(label, trial.seed): trial.decisions[label] for trial in trials for label in labels}
-        facts = {"routers": [{"label": label} for label in labels], "seeds": list(splits), "reference": None}
-        played = replay(Runs(pool, splits, decisions, facts), pool)
+        played = replay(Runs(pool, splits, decisions, Made.of(labels, splits)), pool)
         return cls(played, pair(played.samples, replicates=replicates), ("model", pool.models[played.base]))
 
     def difference(self, key: Key, base: Key) -> Interval:

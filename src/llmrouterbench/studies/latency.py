@@ -1,4 +1,4 @@
-"""Seconds: from tokens and serving statistics to end-to-end time, and score, cost and seconds weighed together.
+"""Seconds: from tokens and serving statistics to end-to-end time, and models by score, cost and seconds.
 
 Measured seconds always win; where there are none, `first_token_seconds + tokens_out / tokens_per_second` stands in; a
 model without either has unknown seconds, never 0.
@@ -8,7 +8,6 @@ Source: LLMRouterBench (arXiv 2601.07206), section 4.2.2 ("performance-cost-late
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -16,13 +15,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from llmrouterbench.benching.policies import best_utility
-from llmrouterbench.metrics import known_mean
 from llmrouterbench.stats import Interval, Paired, pair, sample_of
 from llmrouterbench.strict import parse_plain, parse_toml, read_toml
-from llmrouterbench.table import Ask, BoolArray, Estimate, FloatArray, IntArray, Outcomes, Queries, Router
-
-TAU2 = "tau2"
+from llmrouterbench.table import BoolArray, FloatArray, Outcomes
 
 
 @dataclass(frozen=True)
@@ -158,83 +153,3 @@ def _if_complete(means: Paired, column: int, scored: int) -> Interval:
     """The mean of a column, if it has all datasets on which the model was scored."""
     lacking = np.isfinite(means.acc[scored]) & ~np.isfinite(means.acc[column])
     return Interval(float("nan"), float("nan"), float("nan")) if lacking.any() else means.accuracy(column)
-
-
-def expected_seconds(train: Outcomes) -> FloatArray:
-    """Mean seconds (m,) of each model of the pool in training; NaN for a model without any."""
-    return known_mean(train.pool.seconds, axis=0)
-
-
-def choose(estimate: Estimate, seconds: FloatArray, cost_weight: float, seconds_weight: float) -> IntArray:
-    """Model (n,) with the highest score - cost_weight * cost - seconds_weight * seconds.
-
-    `seconds` is (m,) or (n, m). Unknown seconds count as the slowest known ones of that query, as an unknown cost
-    counts as the dearest; ties go as in `best_utility`. Raises ValueError for a weight on seconds where none is known.
-
-    >>> estimate = Estimate(("a", "b"), np.array([[0.9, 0.8]]), np.array([[2.0, 2.0]]))
-    >>> choose(estimate, np.array([262.1, 32.4]), 0.0, 0.001).tolist()
-    [1]
-    """
-    if seconds_weight == 0.0:
-        return np.asarray(best_utility(estimate, np.array([cost_weight]))[0])
-    known = np.isfinite(seconds)
-    if not known.any(axis=-1).all():
-        raise ValueError("a weight on seconds needs seconds of at least one model, got none; give serving statistics")
-    slowest = np.where(known, seconds, 0.0).max(axis=-1, keepdims=True)
-    loss = seconds_weight * np.where(known, seconds, slowest)
-    timed = Estimate(estimate.models, estimate.score - loss, estimate.cost)
-    return np.asarray(best_utility(timed, np.array([cost_weight]))[0])
-
-
-class LatencyPolicy:
-    """Serve argmax(score - cost_weight * cost - seconds_weight * seconds) of any fitted router's estimate.
-
-    seconds         (m,) expected seconds of each model, as `expected_seconds` gives them
-    cost_weight     score per USD
-    seconds_weight  score per second: 0.001 gives up a point of score for ten seconds
-    """
-
-    def __init__(
-        self, router: Router, seconds: FloatArray, cost_weight: float = 0.0, seconds_weight: float = 0.0
-    ) -> None:
-        if cost_weight < 0 or seconds_weight < 0:
-            raise ValueError(f"weights must be at least 0, got {cost_weight} for cost and {seconds_weight} for seconds")
-        self.router, self.seconds = router, seconds
-        self.cost_weight, self.seconds_weight = cost_weight, seconds_weight
-
-    def decide(self, queries: Queries, ask: Ask) -> IntArray:
-        """(n,) model chosen; asks for no reply before it decides."""
-        return choose(self.router.predict(queries), self.seconds, self.cost_weight, self.seconds_weight)
-
-
-@dataclass(frozen=True)
-class PaperPoint:
-    """A model on tau2 as the paper prints it: score in [0, 1], USD for all 278 tasks, seconds (NaN: not printed)."""
-
-    model: str
-    score: float
-    cost: float
-    seconds: float
-
-
-def paper_tau2(table: ServingTable | None = None) -> tuple[PaperPoint, ...]:
-    """Figure 9 as far as its numbers are printed: score and cost of Tables 5 and 6, reported seconds.
-
-    Two models have seconds; the others keep NaN. Models without a tau2 score are left out.
-
-    >>> glm = next(point for point in paper_tau2() if point.model == "glm-4.6")
-    >>> glm.score.__round__(4), glm.cost, glm.seconds
-    (0.5396, 27.61, 32.4)
-    """
-    reported = {one.id: one.seconds for one in (table or load_serving()).reported if one.dataset == TAU2}
-    score, cost = (_paper_column(f"paper_performance-cost_{what}.csv") for what in ("accuracy", "cost"))
-    return tuple(
-        PaperPoint(model, percent / 100.0, cost[model], reported.get(model, float("nan")))
-        for model, percent in score.items()
-    )
-
-
-def _paper_column(name: str) -> dict[str, float]:
-    text = (resources.files("llmrouterbench") / "data" / name).read_text(encoding="utf-8")
-    rows = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
-    return {row["model"]: float(row[TAU2]) for row in rows if row[TAU2]}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,8 +12,6 @@ from llmrouterbench.benching.folder import Runs
 from llmrouterbench.benching.replay import Replay, complete_routers, replay
 from llmrouterbench.shown import Shown
 from llmrouterbench.stats import Interval, Judgement, Sample, judged, pair
-
-_WATCHED = ("setting", "split", "validation_share", "tune", "embedder", "versions")
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ def compare_runs(old: Runs, new: Runs, *, replicates: int = 1000, seed: int = 0)
     """
     seeds = [one for one in old.seeds if one in new.seeds]
     _check(old, new, seeds)
-    mine, theirs = (of_seeds(runs, seeds) for runs in (old, new))
+    mine, theirs = (runs.of_seeds(seeds) for runs in (old, new))
     shared = [label for label in complete_routers(mine) if label in complete_routers(theirs)]
     if not shared:
         raise ValueError("two runs must share a complete router to be compared, got none; bench one in both")
@@ -83,9 +81,18 @@ def compare_runs(old: Runs, new: Runs, *, replicates: int = 1000, seed: int = 0)
         tuple(seeds),
         tuple(label for label in complete_routers(theirs) if label not in shared),
         tuple(label for label in complete_routers(mine) if label not in shared),
-        {key: (old.facts.get(key), new.facts.get(key)) for key in _WATCHED if old.facts.get(key) != new.facts.get(key)},
-        bool(old.facts["simulated"] or new.facts["simulated"]),
+        _set_differently(old, new),
+        old.made.simulated or new.made.simulated,
     )
+
+
+def _set_differently(old: Runs, new: Runs) -> dict[str, tuple[Any, Any]]:
+    """Rules and versions that are not the same: name -> (old, new)."""
+    was, now = (
+        {**runs.rules.model_dump(), "split": runs.rules.split or runs.rules.split_kind, "versions": runs.made.versions}
+        for runs in (old, new)
+    )
+    return {key: (value, now[key]) for key, value in was.items() if value != now[key]}
 
 
 def _check(old: Runs, new: Runs, seeds: Sequence[int]) -> None:
@@ -103,11 +110,6 @@ def _check(old: Runs, new: Runs, seeds: Sequence[int]) -> None:
                 f"runs must be split alike to be compared, got other test queries for seed {one}:"
                 f" {old.splits[one].settings} and {new.splits[one].settings}"
             )
-
-
-def of_seeds(runs: Runs, seeds: Sequence[int]) -> Runs:
-    """The runs with some of their seeds alone."""
-    return replace(runs, facts={**runs.facts, "seeds": list(seeds)}, splits={one: runs.splits[one] for one in seeds})
 
 
 def _side_by_side(old: Replay, new: Replay, labels: Sequence[str]) -> list[Sample]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from llmrouterbench.benching.policies import decide_sweep, default_weights
 from llmrouterbench.benching.replay import choose_points
+from llmrouterbench.contracts import Router, TradeOffRouter
 from llmrouterbench.embedders import Embedder
 from llmrouterbench.embedders.tfidf import TfidfSvd
 from llmrouterbench.embedders.vectors import embed_queries
@@ -26,7 +27,7 @@ from llmrouterbench.settings import PAPER_SEEDS
 from llmrouterbench.splits import Split, make_split, near_duplicate_groups, validation_split
 from llmrouterbench.stats import Interval, Paired, Sample, pair
 from llmrouterbench.studies.noise import Noise, noisy_texts
-from llmrouterbench.table import IntArray, Outcomes, Router, Text, TradeOffRouter
+from llmrouterbench.table import IntArray, Outcomes, Text
 from llmrouterbench.worth import quality_choice, train_best_single
 
 Result = TypeVar("Result")

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from llmrouterbench.benching.deciding import decide
-from llmrouterbench.benching.folder import Runs
+from llmrouterbench.benching.folder import Made, Runs
 from llmrouterbench.metrics import best_single, dataset_means
 from llmrouterbench.shown import Shown
 from llmrouterbench.studies.collapse import Collapse, routing_collapse
@@ -125,6 +125,6 @@ def _collapse(outcomes: Outcomes, made: Trials, setup: Setup) -> tuple[Collapse,
     decisions = {
         (label, trial.seed): decide(trial.pool, trial.split, setup.unfitted(), VALIDATION, trial.seed) for trial in made
     }
-    facts = {"routers": [{"label": label}], "seeds": [trial.seed for trial in made], "reference": None}
-    runs = Runs(pool, {trial.seed: trial.split for trial in made}, decisions, facts)
+    splits = {trial.seed: trial.split for trial in made}
+    runs = Runs(pool, splits, decisions, Made.of([label], splits))
     return routing_collapse(runs, replicates=setup.replicates)

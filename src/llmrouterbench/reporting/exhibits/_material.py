@@ -137,7 +137,7 @@ def material_of(
         )
     decided = source if isinstance(source, Runs) else None
     outcomes = source.outcomes if isinstance(source, Runs) else source
-    named = decided.facts["setting"] if decided else outcomes.source.get("setting")
+    named = decided.rules.setting if decided else outcomes.source.get("setting")
     setting = setting or (load_setting(named) if named in BUILT_IN else None)
     draws = {"replicates": samples, "seed": seed}
     return Material(outcomes, decided, board, setting, embedders, serving or load_serving(), draws)

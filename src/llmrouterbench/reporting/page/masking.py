@@ -71,7 +71,7 @@ def texts_of(runs: Runs, folder: Path, data: str | Path | None = None) -> Texts:
                 f"{data} must hold the outcomes that the runs were made from, got other ones; give that folder"
             )
         return Texts(texts)
-    noted = runs.facts.get("data")
+    noted = runs.made.data
     place = folder / noted if noted else None
     if place is None or not (place / "texts.parquet").is_file():
         return NOT_THERE

@@ -4,21 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from llmrouterbench.metrics import dataset_means, dataset_oracle_choice, oracle_choice
-from llmrouterbench.table import (
-    Ask,
-    BoolArray,
-    Estimate,
-    FloatArray,
-    IntArray,
-    Outcomes,
-    Policy,
-    Queries,
-    Replies,
-    Router,
-    Run,
-    TradeOffRouter,
-)
+from llmrouterbench.benching.policies.orders import unknown_as_dearest
+from llmrouterbench.contracts import Cascade, Router, Run, TradeOffRouter
+from llmrouterbench.table import BoolArray, Estimate, FloatArray, IntArray, Outcomes, Queries, Replies
 
 TRADE_OFFS = 41
 """Settings of the default dial: 0 and 40 powers between 1e-3 and 1e2 of score per mean call."""
@@ -45,10 +33,7 @@ def best_utility(estimate: Estimate, weights: FloatArray) -> IntArray:
     [[0], [1]]
     """
     order = np.argsort(np.array(estimate.models, dtype=np.str_), kind="stable")
-    score, cost = estimate.score[:, order], estimate.cost[:, order]
-    known = np.isfinite(cost)
-    dearest = np.where(known, cost, 0.0).max(axis=1, keepdims=True)
-    cost = np.where(known, cost, dearest)
+    score, cost = estimate.score[:, order], unknown_as_dearest(estimate.cost[:, order])
     return np.array([order[(score - weight * cost).argmax(axis=1)] for weight in weights], dtype=np.int64)
 
 
@@ -64,62 +49,11 @@ def decide_sweep(router: Router, queries: Queries, weights: FloatArray) -> IntAr
     return best_utility(router.predict(queries), weights)
 
 
-class RouterPolicy:
-    """Serve a fitted router at one setting of its dial."""
+def run(cascade: Cascade, test: Outcomes, replies: Replies | None = None) -> Run:
+    """Let a cascade decide on test queries and pay for every call it makes.
 
-    def __init__(self, router: Router, weight: float = 0.0) -> None:
-        self.router = router
-        self.weight = weight
-
-    def decide(self, queries: Queries, ask: Ask) -> IntArray:
-        """(n,) model chosen; asks for no reply before it decides."""
-        return np.asarray(decide_sweep(self.router, queries, np.array([self.weight]))[0], dtype=np.int64)
-
-
-class Random:
-    """Serve a uniformly random model; the harness takes the exact expectation. Source: section 3.4 of the paper."""
-
-    def __init__(self, models: int) -> None:
-        self.models = models
-
-    def decide(self, queries: Queries, ask: Ask) -> FloatArray:
-        """(n, m) equal probabilities."""
-        return np.full((len(queries), self.models), 1.0 / self.models)
-
-
-class Oracle:
-    """Serve the best model of each query, the cheapest among equals. It holds the test table: that is its point."""
-
-    def __init__(self, test: Outcomes) -> None:
-        choice = oracle_choice(test.score, test.cost)
-        self._choice = dict(zip(test.queries.id.tolist(), choice.tolist(), strict=True))
-
-    def decide(self, queries: Queries, ask: Ask) -> IntArray:
-        """(n,) best model in hindsight; model 0 for a query on which nothing was measured."""
-        return np.array([max(self._choice[id], 0) for id in queries.id.tolist()], dtype=np.int64)
-
-
-class DatasetOracle:
-    """Serve the model that is best on the query's dataset, in hindsight. It holds the test table."""
-
-    def __init__(self, test: Outcomes) -> None:
-        best = dataset_oracle_choice(dataset_means(test.score, test.dataset, test.datasets))
-        by_dataset = dict(zip(test.datasets, best.tolist(), strict=True))
-        self._choice = {
-            id: by_dataset[name]
-            for id, name in zip(test.queries.id.tolist(), test.dataset.tolist(), strict=True)
-        }  # fmt: skip
-
-    def decide(self, queries: Queries, ask: Ask) -> IntArray:
-        """(n,) best model of the dataset; model 0 for a dataset on which nothing was measured."""
-        return np.array([max(self._choice[id], 0) for id in queries.id.tolist()], dtype=np.int64)
-
-
-def run(policy: Policy, test: Outcomes, replies: Replies | None = None) -> Run:
-    """Let a policy decide on test queries and pay for every call it makes.
-
-    `replies` holds the stored reply of (row, model), for policies that read replies (cascades). A policy that asks
-    for a reply that is not stored gets a KeyError that says so. Whatever is served is called; costs add up.
+    `replies` holds the stored reply of (row, model). A cascade that asks for a reply that is not stored gets a KeyError
+    that says so. Whatever is served is called; costs add up.
     """
     n, m = test.score.shape
     asked: BoolArray = np.zeros((n, m), dtype=np.bool_)
@@ -130,7 +64,7 @@ def run(policy: Policy, test: Outcomes, replies: Replies | None = None) -> Run:
             raise KeyError(f"no stored reply of {test.models[model]!r} to query {str(test.queries.id[row])!r}")
         return replies[row, model]
 
-    served = _as_probabilities(policy.decide(test.queries, ask), (n, m))
+    served = _as_probabilities(cascade.decide(test.queries, ask), (n, m))
     called = np.maximum(asked, served)
     return Run(
         models=test.models,
@@ -148,13 +82,13 @@ def _as_probabilities(decided: IntArray | FloatArray, shape: tuple[int, int]) ->
     if decided.shape == (n,):
         if n and (decided.min() < 0 or decided.max() >= m):
             raise ValueError(
-                f"a policy must choose a model from 0 to {m - 1}, got {int(decided.min())} to {decided.max()}"
+                f"a cascade must choose a model from 0 to {m - 1}, got {int(decided.min())} to {decided.max()}"
             )
         served = np.zeros(shape)
         served[np.arange(n), decided.astype(np.int64)] = 1.0
         return served
     if decided.shape != shape or (decided < 0).any() or not np.allclose(decided.sum(axis=1), 1.0):
-        raise ValueError(f"a policy must return (queries,) choices or {shape} probabilities, got {decided.shape}")
+        raise ValueError(f"a cascade must return (queries,) choices or {shape} probabilities, got {decided.shape}")
     return np.asarray(decided, dtype=np.float64)
 
 
