@@ -20,6 +20,7 @@ from llmrouterbench.datasets.answers import SEVERAL, choice, visible
 from llmrouterbench.datasets.equality import decided
 from llmrouterbench.replies import Item, Score
 
+pytestmark = pytest.mark.slow
 few = settings(max_examples=max(settings().max_examples // 3, 1))
 Scorer = Callable[[Item, str, Instruments], Score]
 

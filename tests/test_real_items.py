@@ -21,7 +21,10 @@ from llmrouterbench.datasets.korbench import bracketed
 from llmrouterbench.replies import Item
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the real data of ../shared/data are not here")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not DATA.is_dir(), reason="the real data of ../shared/data are not here"),
+]
 SANDBOXED = ("mbpp", "livecodebench")
 
 

@@ -195,9 +195,9 @@ def _makes_24(question: str, reply: str) -> bool:
     """Rule 10: an expression of exactly the question's numbers with the value 24; of several, one a line, all are."""
     listed = re.search(r"(?m)^\D*((?:\d+[ ,.]*){4})$", question)
     numbers = Counter(re.findall(r"\d+", listed[1])) if listed else Counter()
-    said = [line.partition("=")[0] for line in reply.splitlines() if line.strip()]
+    said = [line.strip(" .").split("=") for line in reply.splitlines() if line.strip()]
     return bool(numbers and said) and all(
-        Counter(re.findall(r"\d+", each)) == numbers and value(each) == 24 for each in said
+        Counter(re.findall(r"\d+", sides[0])) == numbers and all(value(side) == 24 for side in sides) for sides in said
     )
 
 

@@ -108,11 +108,15 @@ def chosen(said: str, options: Mapping[str, str]) -> str:
     ('B', 'A', '')
     """
     plain = _PLAIN.match(said)
-    if plain:
+    if plain and plain[1] in options:
         return plain[1]
     line = said.strip().split("\n", 1)[0][:LONGEST].strip(" *_`\"“”'")
     shape = shaped(said.strip()[:_NEAR])
-    verbatim = option_said(line, options) if len(line) > 3 and not _BRACKETED.match(shape) else None
+    verbatim = (
+        option_said(line, options)
+        if (len(line) > 3 or line[:1] not in options) and not _BRACKETED.match(shape)
+        else None
+    )
     if verbatim:
         return verbatim
     letter = _letter(shape, options)

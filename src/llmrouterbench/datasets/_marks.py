@@ -205,13 +205,26 @@ def _statement(text: str, at: int, word: str) -> Mark | None:
     if line.count("**") % 2 and "**" in rest:  # the answer ends with its emphasis
         rest = rest.partition("**")[0] + "\n" if heading is None else rest
     labelled = heading is not None or bool(found and (found["only"] or found["sign"]))
-    if words.DENIED.match(rest):
+    if _denies(rest, labelled):
         rest = _instead(rest)
     said = _cut(rest)
     stop = _STOP.search(rest)
     if not said or (stop and stop[0] in "?？؟" and not labelled):
         return None
     return Mark("label" if labelled else "prose", said, rest, at, lead)
+
+
+_NAMED = re.compile(r"\W*(?:(?i:option|choice|the|answer|letter|number)\W+)*(?:[A-Z]\b|[-+$]?\d|\\boxed)")
+
+
+def _denies(rest: str, labelled: bool) -> bool:
+    """Whether "not" denies what follows; not in "Answer: not enough information", "The answer is Never"."""
+    found = words.DENIED.match(rest)
+    if not found:
+        return False
+    word = found[0].split()[-1]
+    phrase = word.isascii() and (labelled or word[0].isupper())
+    return not phrase or _NAMED.match(rest, found.end()) is not None
 
 
 def _instead(rest: str) -> str:
