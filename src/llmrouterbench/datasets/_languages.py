@@ -10,9 +10,7 @@ import re
 
 VALUE = ("answer", "ans", "solution", "result")
 """English nouns that a value follows."""
-OPTION = (
-    "answer", "ans", "option", "choice", "response", "selection", "pick", "correct statement", "true statement",
-)  # fmt: skip
+OPTION = ("answer", "ans", "option", "choice")
 """English nouns that an option follows."""
 FOREIGN = (
     "答案", "答", "回答", "解答", "解", "结果", "結果", "结论", "結論", "正解", "答え",
@@ -25,12 +23,13 @@ FOREIGN = (
 )  # fmt: skip
 """Nouns of other languages that an answer follows."""
 CHOICE = (
+    "response", "selection", "pick", "correct statement", "true statement",
     "letter", "选项", "選項", "选择", "選擇", "選択肢", "선택지", "보기", "opción", "letra",
     "antwortmöglichkeit", "opção", "alternativa",
     "вариант", "буква", "الخيار", "الاختيار", "विकल्प", "phương án", "lựa chọn",
     "seçenek", "şık",
 )  # fmt: skip
-"""Nouns of other languages for one of several options."""
+"""Rarer English nouns, and nouns of other languages, for one of several options."""
 
 _BE = (
     r"(?:is|are|was|were|be|equals|becomes?|remains?|reads|comes? (?:out )?to(?: be)?|(?:works?|turns?) out to be"
