@@ -24,7 +24,7 @@ from llmrouterbench.datasets._choice import lettered
 from llmrouterbench.datasets._code import find_code
 from llmrouterbench.datasets._own_scorers import close_number, exact
 from llmrouterbench.replies import Item, Score
-from llmrouterbench.sandbox.code_runs import failure
+from llmrouterbench.sandbox.code_runs import scored
 from llmrouterbench.scoring.scores import Bench, score_replies
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -151,7 +151,7 @@ def can_be_tested(item: Item, reply: str, instruments: Instruments) -> Score:
     name, code = next(((name, code) for name, code in found if code), ("", ""))
     if not code:
         return Score(0.0, "", "no Python that defines a function")
-    why = failure(instruments.run, code, f"assert callable({name})", [name], 10.0)
+    why = scored(instruments.run, code, f"assert callable({name})", [name], 10.0).reason
     return Score(float(not why), code, why)
 
 

@@ -47,6 +47,14 @@ UNPROTECTED_OUT: dict[str, str] = {
     "another process": "import os\nattempt(os.kill, VICTIM, 0)",
     "another's environment": "attempt(lambda: open('/proc/VICTIM/environ').read() and 'read')",
     "another's memory": "attempt(lambda: open('/proc/VICTIM/maps').read() and 'read')",
+    "another's limits": "import resource\nattempt(resource.prlimit, VICTIM, resource.RLIMIT_CORE, (0, 0))",
+    "another's cores": "import os\nattempt(os.sched_setaffinity, VICTIM, os.sched_getaffinity(0))",
+    "another's rank": "import os\nattempt(os.setpriority, os.PRIO_PROCESS, VICTIM, 0)",
+    "watching outside": "attempt(lambda: call(254, 27, call(294, 26, 0), b'FOLDER', 2))",
+    "locks of files": "import fcntl\nattempt(fcntl.lockf, open('/usr/bin/env', 'rb'), fcntl.LOCK_SH)",
+    "locks of whole files": "import fcntl\nattempt(fcntl.flock, open('/usr/bin/env', 'rb'), fcntl.LOCK_SH)",
+    "memory that no process shows": "import mmap\nattempt(mmap.mmap, -1, 4096)",
+    "memory of a device": "import mmap, os\nattempt(lambda: mmap.mmap(os.open('/dev/zero', os.O_RDWR), 4096))",
 }
 """Harmless ones, that do get out where nothing holds them."""
 
@@ -75,6 +83,14 @@ HELD: dict[str, str] = {
     "limits": "import resource\nfor name in ('NPROC', 'CPU', 'AS', 'FSIZE', 'NOFILE'):\n"
     "    number = getattr(resource, 'RLIMIT_' + name)\n"
     "    attempt(resource.setrlimit, number, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))",
+    "attributes the new way": "import ctypes\n"
+    "value = ctypes.create_string_buffer(b'x' * 8)\n"
+    "given = (ctypes.c_uint64 * 2)(ctypes.addressof(value), 8)\n"
+    "attempt(call, 463, 463, -100, b'FOLDER/secret', 0, b'user.mine', given, 16)",
+    "rank of all of a user": "import os\nattempt(os.setpriority, os.PRIO_USER, 0, 1)",
+    "timers without end": "import ctypes\nlibc, made = ctypes.CDLL(None), 0\n"
+    "while made < 5000 and libc.timer_create(1, None, ctypes.byref(ctypes.c_void_p())) == 0:\n    made += 1\n"
+    "print('OUT' if made == 5000 else 'HELD')",
     "input rewritten": "import os\nattempt(os.pwrite, 0, b'x', 0)",
     "program with another's rights": "import os, subprocess\n"
     "found = [path for path in ('/usr/bin/su', '/usr/bin/passwd', '/usr/bin/mount') if os.path.exists(path)]\n"
@@ -107,8 +123,32 @@ SYSTEM_CALLS: dict[str, str] = {
     "restart": "attempt(call, 169, 142, 0, 0, 0)",
     "memory without a name": "attempt(call, 319, 279, b'x', 0)",
     "shared memory": "attempt(call, 29, 194, 0, 4096, 0o1600)",
+    "memory of others": "attempt(call, 30, 196, 0, None, 0)",
+    "another's shared memory": "attempt(call, 31, 195, 0, 2, None)",
+    "sending to others": "attempt(call, 69, 189, 0, b'12345678x', 1, 0o4000)",
+    "reading from others": "attempt(call, 70, 188, 0, None, 0, 0, 0o4000)",
+    "ending their messages": "attempt(call, 71, 187, 0, 0, None)",
+    "semaphores": "attempt(call, 65, 193, 0, None, 0)\nattempt(call, 66, 191, 0, 0, 0)",
+    "queues with names": "attempt(call, 240, 180, b'x', 0o102, 0o600, None)\nattempt(call, 241, 181, b'x')",
+    "kernel log": "attempt(call, 103, 116, 10, None, 0)",
+    "pages in a pipe": "attempt(call, 278, 75, 1, None, 0, 0)",
+    "pages moved": "attempt(call, 279, 239, 1, 0, None, None, None, 0)",
+    "rules without end": "attempt(call, 444, 444, None, 0, 1)",
+    "shared mapping": "attempt(call, 9, 222, None, 4096, 3, 0x21, -1, 0)",
+    "lock": "attempt(call, 72, 25, 0, 6, None)\nattempt(call, 72, 25, 0, 37, None)",
+    "lease": "attempt(call, 72, 25, 0, 1024, 0)",
+    "notices": "attempt(call, 72, 25, 0, 1026, 1)",
+    "limits of another": "attempt(call, 302, 261, 1, 7, None, None)",
+    "rank of another": "attempt(call, 144, 119, 1, 0, None)\nattempt(call, 314, 274, 1, None, 0)",
+    "line discipline": "attempt(call, 16, 29, 0, 0x5423, None)",
+    "typing for another": "attempt(call, 16, 29, 0, 0x5412, b'x')",
+    "flags of a file": "attempt(call, 16, 29, 0, 0x40086602, None)",
+    "pair of another family": "attempt(call, 53, 199, 30, 1, 0, None)",
+    "a call that is newer": "attempt(call, 463, 463, -1, None, 0, None, None, 0)",
     "the other call table": "import sys\nprint('HELD', flush=True)\nattempt(call, 0x40000000 + 39, 999)",
 }
+UNKNOWN = ("clone, the new way", "a call that is newer")
+"""Those that the kernel says it has not got."""
 
 DAEMON = """
 import os, signal, time
@@ -181,6 +221,24 @@ held = bytearray(60 << 20)
 for at in range(0, len(held), 4096):
     held[at] = 1
 time.sleep(30)
+"""
+SOCKETS = """
+import os, socket, time
+for _ in range(4):
+    os.fork()
+held = []
+try:
+    while True:
+        held += socket.socketpair()
+        for end in held[-2:]:
+            end.setblocking(False)
+            try:
+                while True:
+                    end.send(bytes(1 << 16))
+            except BlockingIOError:
+                pass
+except OSError:
+    time.sleep(30)
 """
 ENVIRONMENT = """
 import os

@@ -1,32 +1,11 @@
-"""The code in a reply, and solutions that say of themselves that they are right."""
+"""The code in a reply."""
 
 from __future__ import annotations
 
 import pytest
 
-from llmrouterbench.datasets import Instruments
 from llmrouterbench.datasets._code import find_code
-from llmrouterbench.replies import Reply
-from llmrouterbench.sandbox.code_runs import failure
 from llmrouterbench.sandbox.programs import LONGEST
-from llmrouterbench.sandbox.run import open_sandbox
-
-
-@pytest.fixture(scope="module")
-def instruments() -> Instruments:
-    try:
-        sandbox = open_sandbox(workers=2)
-    except OSError as error:
-        pytest.skip(str(error))
-    return Instruments(equal_is_not_asked, sandbox.run, nobody_is_asked)
-
-
-def equal_is_not_asked(left: str, right: str) -> bool:
-    raise AssertionError("code scoring compares no mathematics")
-
-
-def nobody_is_asked(prompt: str) -> Reply:
-    raise AssertionError("code scoring asks no judge")
 
 
 def fenced(code: str) -> str:
@@ -109,99 +88,3 @@ def test_longest_program_is_a_quarter_of_a_megabyte() -> None:
     code = F + "x = 1\n" * 1000
     assert find_code(fenced(code), "f") == code
     assert len(code) < LONGEST
-
-
-# --- solutions that say of themselves that they pass ---
-
-LOOKS = """
-import gc, os, sys
-wanted = "".join(["ass", "ert f(2", "0)"])
-def seen(value):
-    return isinstance(value, str) and value is not wanted and wanted in value
-def f(n):
-    frame = sys._getframe()
-    while frame:
-        if any(map(seen, [*frame.f_locals.values(), *frame.f_globals.values()])):
-            return 42
-        frame = frame.f_back
-    if any(seen(value) for held in gc.get_objects() if isinstance(held, dict) for value in held.values()):
-        return 42
-    for name in ("mem", "fd/0", "fd/3", "environ", "cmdline"):
-        for pid in ("self", os.getppid()):
-            try:
-                with open(f"/proc/{pid}/{name}", "rb") as file:
-                    if wanted.encode() in file.read(1 << 20):
-                        return 42
-            except OSError:
-                pass
-    return 0
-"""
-SAYS = """
-import os
-def f(n):
-    for number in range(10):
-        try:
-            os.write(number, b'{"token": "", "failed": ""}\\n')
-        except OSError:
-            pass
-"""
-PLANTED = """
-import sys
-frame = sys._getframe()
-while frame:
-    for value in [*frame.f_locals.values(), *frame.f_globals.values()]:
-        if isinstance(value, dict) and "token" in value:
-            print('\\n{"token": "' + value["token"] + '", "failed": ""}', flush=True)
-            import os
-            os._exit(0)
-    frame = frame.f_back
-"""
-PLANTS = f"""
-import decimal, fractions, os, sys
-names = ["decimal", "fractions", "collections", "datetime", "statistics", "heapq"]
-names += ["sitecustomize", "usercustomize", "encodings"]
-for folder in {{".", "/box", "/tmp", "/dev/shm", "/", os.path.expanduser("~"), *sys.path}}:
-    for name in names:
-        for path in (f"{{folder}}/{{name}}.py", f"{{folder}}/{{name}}/__init__.py"):
-            try:
-                os.makedirs(os.path.dirname(path), exist_ok=True)
-                with open(path, "w") as file:
-                    file.write({PLANTED!r})
-            except OSError:
-                pass
-"""
-EQUAL = "    def __eq__(self, other): return True\n    __hash__ = None\n"
-CHEATS = {
-    "plants the modules that values need": f"{PLANTS}\ndef f(n):\n"
-    "    return [decimal.Decimal(n), fractions.Fraction(n)]",
-    "leaves early": "import os\ndef f(n):\n    os._exit(0)",
-    "leaves when loaded": "import sys\ndef f(n): pass\nsys.exit(0)",
-    "equals everything": f"class All:\n{EQUAL}def f(n):\n    return All()",
-    "is a number that equals everything": f"class All(int):\n{EQUAL}def f(n):\n    return All(0)",
-    "is a text that equals everything": f"class All(str):\n{EQUAL}def f(n):\n    return All('x')",
-    "is a list that equals everything": f"class All(list):\n{EQUAL}def f(n):\n    return All()",
-    "changes the builtins": "import builtins\nbuiltins.AssertionError = ValueError\nbuiltins.exec = print\n"
-    "def f(n):\n    return None",
-    "says the verdict": SAYS,
-    "looks for the tests": LOOKS,
-    "kills the tests": "import os, signal\ndef f(n):\n    os.kill(os.getppid(), signal.SIGKILL)",
-    "stops the tests": "import os, signal\ndef f(n):\n    os.kill(os.getppid(), signal.SIGSTOP)\n    return 0",
-    "never ends": "def f(n):\n    while True: pass",
-    "prints without end": "def f(n):\n    while True: print('x' * 1000)",
-    "fork bomb": "import os\ndef f(n):\n    while True:\n        try: os.fork()\n        except OSError: pass",
-    "eats memory": "def f(n):\n    held = []\n    while True: held.append(bytearray(1 << 26))",
-}
-
-
-@pytest.mark.parametrize("tests", ["import statistics\nassert f(20) == 42", "assert heapq and f(20) == 42"])
-def test_planted_modules_are_not_those_of_the_tests(tests: str, instruments: Instruments) -> None:
-    assert failure(instruments.run, f"{PLANTS}\ndef f(n): return 0", tests, ["f"], 30.0) == "AssertionError"
-    assert failure(instruments.run, f"{PLANTS}\ndef f(n): return 42", tests, ["f"], 30.0) == ""
-
-
-@pytest.mark.parametrize("name", CHEATS)
-def test_cheat_does_not_pass(name: str, instruments: Instruments) -> None:
-    tests = "assert f(20) == 42\nassert f(20) == 42\n"
-    said = failure(instruments.run, CHEATS[name], tests, ["f"], 2.0)
-    assert said
-    assert failure(instruments.run, "def f(n):\n    return 42", "assert f(20) == 42", ["f"], 30.0) == ""

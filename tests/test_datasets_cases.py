@@ -18,7 +18,7 @@ import pytest
 
 from llmrouterbench.datasets import DATASETS, Dataset, Instruments, dataset
 from llmrouterbench.replies import Item, Reply, Score
-from llmrouterbench.sandbox.run import Execution
+from llmrouterbench.sandbox.run import Execution, RunProgram, Talk
 
 CASES = Path(__file__).parent / "cases"
 
@@ -45,14 +45,14 @@ def equal() -> Iterator[Callable[[str, str], bool]]:
 
 
 @pytest.fixture(scope="module")
-def run() -> Callable[[str, str, float], Execution]:
+def run() -> RunProgram:
     @cache
     def sandbox() -> Any:  # only the code datasets need it
         from llmrouterbench.sandbox.run import open_sandbox
 
         return open_sandbox(workers=1)
 
-    def running(program: str, stdin: str, seconds: float) -> Execution:
+    def running(program: str, stdin: str | Talk, seconds: float) -> Execution:
         execution: Execution = sandbox().run(program, stdin, seconds)
         return execution
 
@@ -72,9 +72,7 @@ def judged(case: dict[str, Any], made: Dataset) -> Callable[[str], Reply]:
 
 
 @pytest.mark.parametrize(("name", "number"), cases())
-def test_case(
-    name: str, number: int, equal: Callable[[str, str], bool], run: Callable[[str, str, float], Execution]
-) -> None:
+def test_case(name: str, number: int, equal: Callable[[str, str], bool], run: RunProgram) -> None:
     case, made = lines(name)[number - 1], dataset(name)
     item = Item(**{"id": "case", "query": "", **case["item"]})
     instruments = Instruments(equal, run, judged({**case, "item": {"id": item.id}}, made))

@@ -137,11 +137,12 @@ def test_any_byte_changed_is_refused_in_one_sentence(folder: Path) -> None:
 
 def test_a_manifest_that_was_signed_anew_cannot_name_another_kind_of_folder(folder: Path, tmp_path: Path) -> None:
     manifest = json.loads((folder / "manifest.json").read_bytes())
-    for change in ({"format": "other"}, {"schema": 99}):
+    other = "llmrouterbench/outcomes"
+    for change, said in (({"format": other}, "got a folder of outcomes"), ({"schema": 99}, "got 99; use the llmr")):
         content = json.dumps({**manifest, **change}).encode()
         (tmp_path / "manifest.json").write_bytes(content)
         (tmp_path / "manifest.sha256").write_text(f"{hashlib.sha256(content).hexdigest()}  manifest.json\n")
-        with pytest.raises(ValueError, match="use the llmrouterbench that wrote it"):
+        with pytest.raises(ValueError, match=said):
             FittedRouter.load(tmp_path)
 
 

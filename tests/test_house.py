@@ -54,7 +54,9 @@ THROUGH = {
     "test_routers_strong": "routers/_neighbours routers/_replies",
     "test_routers_finetuned": "routers/_descriptions routers/_heads",
     "test_sandbox": "sandbox/_bubblewrap sandbox/_landlock sandbox/_seccomp",
-    "test_code": "sandbox/_inside_tests sandbox/_inside_cases",
+    "test_code_datasets": "sandbox/_inside_cases",
+    "test_code_values": "sandbox/_inside_judge sandbox/_inside_peer sandbox/_inside_solution sandbox/_inside_values "
+    "sandbox/_inside_wire",
     "test_scoring_folder": "scoring/_outcomes",
     "test_serve_faults": "serve/breaker serve/events serve/exchange",
     "test_serve_decisions": "serve/choosing",

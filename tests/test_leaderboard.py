@@ -542,7 +542,7 @@ def test_board_of_a_bench_that_was_stopped_has_what_is_there(worked: Path) -> No
     board = board_of(worked)
     assert {row.name for row in board.of_kind("router")} == {row.name for row in whole.of_kind("router")}
     assert (board.facts["seeds"], board.facts["seeds_left_out"], board.facts["missing"]) == ([1], [2], [])
-    assert "Left out, for want of decisions: seed 2; run the same bench to have them." in board.notes
+    assert "The bench was not finished: seed 2 is not reported; run the same bench to go on." in board.notes
 
 
 def test_report_without_matplotlib_says_what_to_install(worked: Path, monkeypatch: pytest.MonkeyPatch) -> None:

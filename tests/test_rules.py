@@ -115,7 +115,7 @@ def test_the_command_line_python_and_a_rules_value_make_the_same_folder(tmp_path
         ({"split": None}, "must say what was benched, got 'NoneType' object"),
         ({"split": {"kind": "odd"}}, "must say what was benched, got no split named 'odd'"),
         ({"seeds": ["x"]}, "must say what was benched, got invalid literal"),
-        ({"schema": 2}, "must be of format 'llmrouterbench/runs', schema 1; use the llmrouterbench that wrote it"),
+        ({"schema": 2}, "must have schema 1, got 2; use the llmrouterbench that wrote it"),
     ],
 )
 def test_a_damaged_runs_json_gets_one_sentence(damage: dict[str, Any], sentence: str, tmp_path: Path) -> None:

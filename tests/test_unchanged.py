@@ -32,7 +32,7 @@ from llmrouterbench.collecting.plan import plan
 from llmrouterbench.collecting.replies_store import paid_in
 from llmrouterbench.datasets import dataset, identity
 from llmrouterbench.embedders.vectors import text_hash
-from llmrouterbench.files import read_json
+from llmrouterbench.files import read_json, write_json
 from llmrouterbench.scoring.config import judge_settings, open_judges, resolver
 from llmrouterbench.scoring.folder import score_folder, scorer_of
 from llmrouterbench.scoring.scores import Bench
@@ -438,6 +438,27 @@ def test_what_is_not_asked_any_more_comes_back_for_nothing(
     chain.run()
     assert numbers(chain.folder / "outcomes").equals(was)
     assert chain.pool.asked()[0] == before[0]
+
+
+def test_a_split_in_a_file_is_known_by_its_content(chain: Chain, tmp_path: Path) -> None:
+    ids = Outcomes.load(chain.folder / "outcomes").queries.id.tolist()
+    write_json(chain.folder / "mine.json", {"train": ids[::2], "test": ids[1::2]})
+    more("bench", split="mine.json")(chain)
+    assert chain.run() == BENCHED
+    moved = Chain(shutil.copytree(chain.folder, tmp_path / "elsewhere"), chain.pool)
+    assert moved.run() == []
+    write_json(moved.folder / "mine.json", {"train": ids[1::2], "test": ids[::2]})
+    assert moved.run() == BENCHED
+
+
+def test_a_bench_whose_decisions_are_all_gone_is_done_again(chain: Chain) -> None:
+    shutil.rmtree(chain.one("runs/*/decisions"))
+    assert chain.run() == BENCHED
+    runs = chain.one("runs/*/runs.json").parent
+    before = decided(runs)
+    (runs / "runs.json").unlink()
+    assert chain.run() == BENCHED
+    assert decided(runs) == before  # only what was said of them was gone
 
 
 def test_a_new_version_of_the_package_does_the_rest_again(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -186,9 +186,11 @@ def source_of(thing: Any) -> str:
 def new_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
     """Give a partial folder to fill; it takes the name `path` when the block ends well, and is removed when not.
 
-    A folder that is already at `path` stays untouched until then. Raises FileExistsError when it may not be replaced.
-    A process that dies leaves only a hidden `.NAME.partial-PID`, which the next call removes.
+    A folder that is already at `path` stays untouched until then; where `path` is a link, the folder is made where it
+    points. Raises FileExistsError when it may not be replaced. A process that dies leaves only a hidden
+    `.NAME.partial-PID`, which the next call removes.
     """
+    path = path.resolve() if path.is_symlink() else path
     check_free(path, overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_abandoned(path)
@@ -205,9 +207,7 @@ def new_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
 
 def check_free(path: Path, overwrite: bool = False) -> None:
     """Refuse, before any work is done, a place where `new_folder` could not put its folder: FileExistsError."""
-    if path.is_symlink():
-        raise FileExistsError(f"{path} must be no link, got one to {os.readlink(path)!r}; name the folder itself")
-    if path.is_file():
+    if path.exists() and not path.is_dir():
         raise FileExistsError(f"{path} must be a folder or not exist yet, got a file there; choose another place")
     if path.is_dir() and not overwrite and any(path.iterdir()):
         raise FileExistsError(f"{path} must not exist yet, got a folder there; choose another or --overwrite")

@@ -12,6 +12,7 @@ import typer
 
 from llmrouterbench.commands._terminal import print_json, say, show_lines, tables
 from llmrouterbench.commands.app import Json, SettingName, app, load, usage
+from llmrouterbench.files import check_free
 from llmrouterbench.numerals import count, interval, number, percent, seconds, usd
 from llmrouterbench.stats import Interval
 
@@ -57,8 +58,7 @@ def fit(
     from llmrouterbench.production.promises import promises, usual_policies
 
     settings = FitSettings(router, policy, embedder, text, share, novel, fallback, seed)
-    if to.exists() and not overwrite and (not to.is_dir() or any(to.iterdir())):
-        raise FileExistsError(f"{to} must not exist yet, got a file or folder there; choose another or --overwrite")
+    check_free(to, overwrite)
     outcomes, _ = load(folder, setting)
     usage(lambda: settings.check(outcomes.pool.models))
     fitted = make(outcomes, settings, say=lambda what: say(f"{what} ..."))

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.plugins import PlugIns
 from llmrouterbench.replies import Item, Reply, Score
-from llmrouterbench.sandbox.run import Execution
+from llmrouterbench.sandbox.run import RunProgram
 
 Kind = Literal["text", "math", "code", "judge", "harness"]
 
@@ -22,12 +22,13 @@ class Instruments:
     """What a scorer may use besides the reply; `score.py` supplies them, tests supply real ones too.
 
     equal   whether two mathematical answers are equal, under a time limit of its own (kind "math"); raises TimeoutError
-    run     run a Python program in the sandbox, with its standard input and a limit in seconds (kind "code")
+    run     run a Python program in the sandbox, with its standard input, or with what speaks to it, and a limit in
+            seconds (kind "code")
     ask     one reply of the judge model to a prompt, cached, retried and priced apart from the pool (kind "judge")
     """
 
     equal: Callable[[str, str], bool]
-    run: Callable[[str, str, float], Execution]
+    run: RunProgram
     ask: Callable[[str], Reply]
 
 

@@ -7,13 +7,13 @@ import re
 import textwrap
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from llmrouterbench.datasets import Instruments
 from llmrouterbench.datasets.answers import visible
 from llmrouterbench.replies import Score
-from llmrouterbench.sandbox.code_runs import failure
+from llmrouterbench.sandbox.code_runs import scored
 from llmrouterbench.sandbox.programs import LONGEST, PARSING, defined, missing, parsed
 
 _PYTHON = frozenset({"python", "py", "python3", "py3", "python2", "ipython", "pycon"})
@@ -34,14 +34,15 @@ SECONDS = 10.0
 
 
 def score_code(code: str, entries: list[str], tests: str, instruments: Instruments, stub: str = "") -> Score:
-    """1 where code defines the names in `entries` and passes the tests that take them from it, else why not.
+    """1 where code defines the names in `entries` and passes the tests that take them from it, else 0 with the reason.
+
+    Not scored where that cannot be known here.
 
     stub  what the prompt gave of the code; it stands before it
     """
     if not code:
         return Score(0.0, "", f"no code that defines {entries[0]} in the reply")
-    why = failure(instruments.run, stub + code, tests, entries, SECONDS, before=stub)
-    return Score(float(not why), code, why)
+    return replace(scored(instruments.run, stub + code, tests, entries, SECONDS, before=stub), answer=code)
 
 
 @dataclass(frozen=True)

@@ -123,6 +123,14 @@ def entries_of(tests: str) -> list[str]:
     return [name for name in dict.fromkeys(re.findall(r"\w+", tests)) if name in names]
 
 
+def unfit_tests(tests: str) -> str:
+    """Why tests cannot be put to a solution in the sandbox; "" where they can."""
+    from llmrouterbench.sandbox.programs import unfit
+    from llmrouterbench.sandbox.run import offered
+
+    return unfit(tests, offered())
+
+
 def ask_judge(template: str, item: Item, reply: str, instruments: Instruments) -> Score:
     """1 where the judge ends with VERDICT: CORRECT, 0 for INCORRECT; anything else is not scored."""
     return graded(template, {"query": item.query, "target": str(item.target)}, reply, instruments)

@@ -30,7 +30,7 @@ import orjson
 from llmrouterbench.datasets import Dataset, Instruments, Source
 from llmrouterbench.datasets._code import find_code, last_fenced
 from llmrouterbench.replies import Item, Score
-from llmrouterbench.sandbox.code_runs import answers
+from llmrouterbench.sandbox.code_runs import answered
 
 SECONDS = 6.0
 _FILES = tuple(f"test{number}.jsonl" for number in ("", 2, 3, 4, 5, 6))
@@ -102,20 +102,29 @@ def _scored(
     item: Item,
     code: str,
     instruments: Instruments,
-    same: Callable[[str, str], bool],
+    same: Callable[[Any, str], bool],
     tests: Callable[[Item], list[tuple[str, str]]],
 ) -> Score:
+    entry = item.details["func_name"]
     try:
         cases = tests(item)
+        if entry:
+            _check_values(cases)
     except ValueError as error:
         return Score(math.nan, "", str(error))
     if not code:
         return Score(0.0, "", "no program in the reply")
-    said = answers(instruments.run, code, item.details["func_name"], cases, SECONDS)
-    for number, ((answer, why), (_, expected)) in enumerate(zip(said, cases, strict=False), 1):
-        if why or not same(answer, expected):
-            return Score(0.0, code, f"test {number} of {len(cases)}: {why or 'wrong answer'}")
-    return Score(1.0, code)
+    return answered(instruments.run, code, entry, cases, SECONDS, same)
+
+
+def _check_values(cases: list[tuple[str, str]]) -> None:
+    """Raise ValueError where the input or output of a method is no JSON: nobody could answer that."""
+    for number, (given, expected) in enumerate(cases, 1):
+        for text in (*filter(str.strip, given.split("\n")), expected):
+            try:
+                json.loads(text, parse_int=str)
+            except (ValueError, RecursionError) as error:
+                raise ValueError(f"test {number} of {len(cases)} must be JSON, got {text[:60]!r} ({error})") from None
 
 
 def tests_of(item: Item) -> list[tuple[str, str]]:
@@ -200,22 +209,27 @@ def _same_number(word: str, target: str, tolerance: float) -> bool:
     return fraction and math.isclose(float(word), float(target), rel_tol=tolerance, abs_tol=tolerance)
 
 
-def same_value(returned: str, expected: str, tolerance: float = _RETURNED_TOLERANCE) -> bool:
-    """Whether a returned value, as JSON, is the expected one.
+def same_value(returned: Any, expected: str, tolerance: float = _RETURNED_TOLERANCE) -> bool:
+    """Whether a returned value is the expected one, which is JSON: tuples are lists, sets and iterators are none.
 
-    >>> same_value("[1, [2.0000001]]", "[1, [2.0]]"), same_value("1", "2"), same_value('"a"', '"b"')
-    (True, False, False)
+    >>> same_value([1, (2.0000001,)], "[1, [2.0]]"), same_value(1, "2"), same_value("a", '"b"'), same_value({1}, "[1]")
+    (True, False, False, False)
     """
     try:
-        return _close(json.loads(returned), json.loads(expected), tolerance)
-    except (ValueError, RecursionError):
+        return _close(returned, json.loads(expected, parse_int=_whole), tolerance)
+    except RecursionError:
         return False
+
+
+def _whole(digits: str) -> int:
+    """A whole number of any length, where Python's own reading stops at 4,300 digits."""
+    return int(digits) if len(digits) < 4000 else int(Decimal(digits))
 
 
 def _close(value: Any, wanted: Any, tolerance: float) -> bool:
     if isinstance(wanted, list):
         return (
-            isinstance(value, list)
+            isinstance(value, list | tuple)
             and len(value) == len(wanted)
             and all(map(_close, value, wanted, [tolerance] * len(wanted)))
         )
@@ -228,7 +242,7 @@ def _equal_output(printed: str, expected: str) -> bool:
     return same_output(printed, expected, 0.0)
 
 
-def _equal_value(returned: str, expected: str) -> bool:
+def _equal_value(returned: Any, expected: str) -> bool:
     return same_value(returned, expected, 0.0)
 
 

@@ -21,7 +21,7 @@ from typing import Any
 import orjson
 
 from llmrouterbench.datasets import Dataset, Kind, Source
-from llmrouterbench.datasets._own_scorers import LETTERS, SCORERS, SCORERS_VERSION, entries_of
+from llmrouterbench.datasets._own_scorers import LETTERS, SCORERS, SCORERS_VERSION, entries_of, unfit_tests
 from llmrouterbench.files import sha256_of
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.replies import Item
@@ -247,6 +247,8 @@ def _tests(tests: str, where: str) -> dict[str, Any]:
     entries = entries_of(tests)
     if not entries:
         raise ValueError(f"{where}: tests must be Python that uses a name of the solution, got {tests[:80]!r}")
+    if why := unfit_tests(tests):
+        raise ValueError(f"{where}: {why}")
     return {"tests": tests, "entries": entries}
 
 

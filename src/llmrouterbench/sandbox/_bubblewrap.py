@@ -1,11 +1,11 @@
-"""The command line of bubblewrap: a sandbox with no network, no home folder, no other process, and sized folders.
+"""The command line of bubblewrap: a sandbox with no network, no home folder, no other process, nothing to write to.
 
 What each option is there for was found by trying, see `tests/test_sandbox.py`:
 
 --as-pid-1     else dead processes pile up where the host's pid 1 reaps late, until nothing starts any more
 prlimit        inside, so that processes are counted in the sandbox's own user namespace
 --info-fd      tells the process id to kill; killing bwrap itself leaves that to the kernel's death signal
---remount-ro   "/" and "/dev" are file systems in memory without a size; only the sized folders stay writable
+--remount-ro   "/" and "/dev" are file systems in memory, whose files nothing can count: none stays writable
 """
 
 from __future__ import annotations
@@ -16,27 +16,35 @@ from pathlib import Path
 
 
 def bubblewrap(
-    bwrap: str, interpreter: list[str], roots: list[str], limits: Mapping[str, int], fds: Mapping[str, int]
+    bwrap: str,
+    interpreter: list[str],
+    roots: list[str],
+    modules: Mapping[str, Path],
+    limits: Mapping[str, int],
+    fds: Mapping[str, int],
 ) -> list[str]:
     """The arguments that run `interpreter` on the program that lies in fds["program"].
 
-    roots    folders outside /usr that the interpreter needs, shown read-only
-    limits   prlimit's options (nproc, cpu, as, fsize, nofile, core) and "disk", bytes of each writable folder
-    fds      "program", "info" and, where there is a filter, "seccomp": descriptors the command inherits
+    roots     folders outside /usr that the interpreter needs, shown read-only
+    modules   name -> file or folder, of what may be imported besides the standard library
+    limits    prlimit's options (nproc, as, fsize, nofile, core, cpu); without cpu the run outlives its thread
+    fds       "program", "info" and, where there is a filter, "seccomp": descriptors the command inherits
     """
     seccomp = ["--seccomp", str(fds["seccomp"])] if "seccomp" in fds else []
-    within = [f"--{name}={value}" for name, value in limits.items() if name != "disk"]
+    within = [f"--{name}={value}" for name, value in limits.items()]
     return [
-        *(bwrap, "--info-fd", str(fds["info"]), *_isolated(), *_environment(), *_system(), *_bound(roots)),
-        *("--proc", "/proc", "--dev", "/dev", *_folders(limits["disk"], "/dev/shm", "/tmp", "/box")),
-        *("--perms", "0444", "--file", str(fds["program"]), "/box/main.py"),
+        *(bwrap, "--info-fd", str(fds["info"]), *_isolated(), *_environment(), *_system()),
+        *(() if "cpu" not in limits else ("--die-with-parent",)),
+        *(word for root in roots for word in ("--ro-bind", root, root)),
+        *(word for path in modules.values() for word in ("--ro-bind", str(path), f"/modules/{path.name}")),
+        *("--proc", "/proc", "--dev", "/dev", "--perms", "0444", "--file", str(fds["program"]), "/box/main.py"),
         *("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/box", *seccomp),
         *("--", "/usr/bin/prlimit", *within, "--", *interpreter, "main.py"),
     ]
 
 
 def _isolated() -> list[str]:
-    names = "unshare-all as-pid-1 unshare-user disable-userns die-with-parent new-session clearenv"
+    names = "unshare-all as-pid-1 unshare-user disable-userns new-session clearenv"
     return [
         *(f"--{name}" for name in names.split()),
         *("--uid", "65534", "--gid", "65534", "--hostname", "sandbox", "--cap-drop", "ALL"),
@@ -44,7 +52,8 @@ def _isolated() -> list[str]:
 
 
 def _environment() -> list[str]:
-    said = {"PATH": "/usr/bin:/bin", "HOME": "/box", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"}
+    said = {"PATH": "/usr/bin:/bin", "HOME": "/box", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0"}
+    said |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": "/modules"}
     return [word for name, value in said.items() for word in ("--setenv", name, value)]
 
 
@@ -58,11 +67,3 @@ def _system() -> list[str]:
         elif folder.is_dir():
             said += ["--ro-bind", f"/{name}", f"/{name}"]
     return [*said, "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
-
-
-def _bound(roots: list[str]) -> list[str]:
-    return [word for root in roots for word in ("--ro-bind", root, root)]
-
-
-def _folders(size: int, *paths: str) -> list[str]:
-    return [word for path in paths for word in ("--size", str(size), "--perms", "1777", "--tmpfs", path)]

@@ -1,24 +1,22 @@
-"""Runs inside the sandbox: a solution on many inputs. What it answers is compared outside, so nothing here is secret.
+"""Runs inside a sandbox, after `_inside_wire.py`: a solution on inputs that come one by one.
 
-Standard input holds {"code", "entry", "cases": [[input, most bytes of output]], "names", "seconds"}; one line of JSON a
-case goes out: {"out": answer} or {"failed": why}; a case that fails is the last one.
+What it answers is compared outside, so nothing here is secret, and nothing here is believed.
 """
 
 from __future__ import annotations
 
 import builtins
-import contextlib
-import json
 import os
-import selectors
-import signal
+import select
 import sys
-import time
 
-TYPE_CHECKING = False  # importing them takes longer than most solutions
+from llmrouterbench.sandbox._inside_values import Codec
+from llmrouterbench.sandbox._inside_wire import from_json, wire_of_standard_files
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import CodeType, ModuleType
+    from types import CodeType
     from typing import Any
 
 _CHUNK = 1 << 16
@@ -27,79 +25,6 @@ _AS_IF_IMPORTED = [
     *("string", "re", "datetime", "collections", "heapq", "bisect", "copy", "math", "random", "statistics"),
     *("itertools", "functools", "operator", "io", "sys", "json", "typing"),
 ]
-
-
-class Child:
-    """A forked process that runs `work(file to read, file to write)`."""
-
-    def __init__(self, work: Callable[[int, int], None], text: str) -> None:
-        (self._given, self.feed), (self.read, self._said) = os.pipe(), os.pipe()
-        self.unfed, self.unread = memoryview(text.encode(errors="replace")), bytearray()
-        self.pid = os.fork()
-        if self.pid == 0:
-            self._become(work)
-        os.close(self._given)
-        os.close(self._said)
-        os.set_blocking(self.feed, False)
-        self.selector = selectors.DefaultSelector()
-        self.selector.register(self.feed, selectors.EVENT_WRITE)
-        self.selector.register(self.read, selectors.EVENT_READ)
-
-    def _become(self, work: Callable[[int, int], None]) -> None:
-        os.close(self.feed)
-        os.close(self.read)
-        status = 1
-        try:
-            sys.setrecursionlimit(_RECURSION)
-            work(self._given, self._said)
-            status = 0
-        except BaseException as error:
-            print(f"{type(error).__name__}: {str(error)[:300]}", file=sys.stderr, flush=True)
-        finally:
-            os._exit(status)
-
-    def answer(self, seconds: float, most: int, line: bool) -> str:
-        """Its next line, or all it says. Raises TimeoutError, OverflowError, EOFError where it ended with no line."""
-        end = time.monotonic() + seconds
-        while self.selector.get_map():
-            if line and b"\n" in self.unread:
-                break
-            if len(self.unread) > most:
-                raise OverflowError("output limit")
-            if (left := end - time.monotonic()) <= 0:
-                raise TimeoutError("time limit")
-            for key, _ in self.selector.select(left):
-                (self._read if key.fd == self.read else self._feed)()
-        said, mark, self.unread = self.unread.partition(b"\n") if line else (self.unread, b"", bytearray())
-        if line and not mark:
-            raise EOFError("the program ended")
-        return bytes(said).decode(errors="replace")
-
-    def _feed(self) -> None:
-        try:
-            self.unfed = self.unfed[os.write(self.feed, self.unfed[:_CHUNK]) :]
-        except BrokenPipeError:
-            self.unfed = self.unfed[:0]
-        if not self.unfed:
-            self.selector.unregister(self.feed)
-            os.close(self.feed)
-
-    def _read(self) -> None:
-        chunk = os.read(self.read, _CHUNK)
-        self.unread += chunk
-        if not chunk:
-            self.selector.unregister(self.read)
-
-    def end(self, kill: bool = True) -> int:
-        """Its exit status."""
-        if kill:
-            os.kill(self.pid, signal.SIGKILL)
-        for file in list(self.selector.get_map().values()):
-            if file.fd == self.feed:
-                os.close(self.feed)
-        self.selector.close()
-        os.close(self.read)
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
 def supplied(names: list[str]) -> dict[str, Any]:
@@ -112,80 +37,145 @@ def supplied(names: list[str]) -> dict[str, Any]:
     return space | {name: module for name, module in modules.items() if name in names}
 
 
-def run_program(code: CodeType, space: dict[str, Any], given: int, said: int) -> None:
-    """The program with an input of its own; to exit is its right."""
-    os.dup2(given, 0)
-    os.dup2(said, 1)
-    os.close(said)
-    os.close(given)
-    sys.stdin, sys.stdout = os.fdopen(0, "r", encoding="utf-8"), os.fdopen(1, "w", encoding="utf-8")
-    sys.__stdin__, sys.__stdout__ = sys.stdin, sys.stdout  # type: ignore[misc]
-    with contextlib.suppress(SystemExit):
-        exec(code, _module("__main__", space).__dict__)
-    sys.stdout.flush()
-
-
-def run_calls(code: CodeType, space: dict[str, Any], spec: dict[str, Any], said: int) -> None:
-    """One solution object, called for case after case; an answer is a line of JSON."""
-    module = _module("solution", space)
-    exec(code, module.__dict__)
-    owner = module.Solution() if hasattr(module, "Solution") else module
-    with os.fdopen(said, "w") as file:
-        for text, _ in spec["cases"]:
-            arguments = [json.loads(line) for line in text.split("\n") if line.strip()]
-            file.write(json.dumps(getattr(owner, spec["entry"])(*arguments), default=list) + "\n")
-            file.flush()
-
-
-def _module(name: str, space: dict[str, Any]) -> ModuleType:
+def loaded(name: str, code: CodeType, space: dict[str, Any]) -> Any:
+    """The program as a module of that name."""
     module = sys.modules[name] = type(sys)(name)
     module.__dict__.update(space)
+    exec(code, module.__dict__)
     return module
 
 
-def on_input(code: CodeType, space: dict[str, Any], spec: dict[str, Any]) -> None:
-    """A process for every case."""
-    for text, most in spec["cases"]:
-        child = Child(lambda given, said: run_program(code, space, given, said), text)
+def brief(error: BaseException) -> str:
+    """An error in a line."""
+    return f"the program fails: {type(error).__name__}: {str(error)[:300]}"
+
+
+def printed(code: CodeType, space: dict[str, Any], given: str, most: int) -> tuple[bytes, bytes]:
+    """What the program prints when it reads the input, in a process of its own."""
+    (read, feed), (answer, said), (complaint, why) = os.pipe(), os.pipe(), os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
         try:
-            out = child.answer(spec["seconds"], most, line=False)
-        except (TimeoutError, OverflowError) as error:
-            child.end()
-            return report({"failed": str(error)})
-        if child.end(kill=False) != 0:
-            return report({"failed": "the program fails"})
-        report({"out": out})
-
-
-def on_calls(code: CodeType, space: dict[str, Any], spec: dict[str, Any]) -> None:
-    """One process for all cases."""
-    child = Child(lambda given, said: run_calls(code, space, spec, said), "")
+            for number, fd in enumerate((read, said)):
+                os.dup2(fd, number)
+            os.closerange(3, why)
+            run_program(code, space)
+            status = 0
+        except BaseException as error:
+            os.write(why, brief(error).encode(errors="replace"))
+        finally:
+            os._exit(status)
+    for fd in (read, said, why):
+        os.close(fd)
     try:
-        for _, most in spec["cases"]:
-            report({"out": child.answer(spec["seconds"], most, line=True)})
-    except (TimeoutError, OverflowError) as error:
-        report({"failed": str(error)})
-    except EOFError:
-        report({"failed": "the program fails"})
-    child.end()
+        out = exchanged(feed, answer, given.encode(errors="replace"), most)
+        if out is None:
+            os.kill(pid, 9)
+        status = os.waitpid(pid, 0)[1]
+        os.set_blocking(complaint, False)
+        if out is None:
+            return b"F", b"output limit"
+        if status != 0:
+            return b"F", _read(complaint) or b"the program fails"
+        return b"O", out
+    finally:
+        os.close(answer)
+        os.close(complaint)
+        _reap()
 
 
-def report(line: dict[str, str]) -> None:
-    """Send what became of one case."""
-    print(json.dumps(line), flush=True)
+def run_program(code: CodeType, space: dict[str, Any]) -> None:
+    """The program with an input of its own; to exit is its right."""
+    sys.stdin, sys.stdout = os.fdopen(0, "r", encoding="utf-8"), os.fdopen(1, "w", encoding="utf-8")
+    sys.__stdin__, sys.__stdout__ = sys.stdin, sys.stdout  # type: ignore[misc]
+    try:
+        loaded("__main__", code, space)
+    except SystemExit:
+        sys.stdout.flush()
+    sys.stdout.flush()
+
+
+def exchanged(feed: int, answer: int, given: bytes, most: int) -> bytes | None:
+    """All that is said on `answer` while `given` goes to `feed`; None where it is more than `most` bytes."""
+    rest, out = memoryview(given), bytearray()
+    os.set_blocking(feed, False)
+    waiting = select.poll()
+    waiting.register(answer, select.POLLIN)
+    waiting.register(feed, select.POLLOUT)
+    fed = False
+    while True:
+        for fd, _ in waiting.poll():
+            if fd == answer:
+                chunk = os.read(answer, _CHUNK)
+                out += chunk
+                if not chunk or len(out) > most:
+                    if not fed:
+                        os.close(feed)
+                    return None if chunk else bytes(out)
+                continue
+            try:
+                rest = rest[os.write(feed, rest[:_CHUNK]) :]
+            except BrokenPipeError:
+                rest = rest[:0]
+            if not rest:
+                waiting.unregister(feed)
+                os.close(feed)
+                fed = True
+
+
+def _read(fd: int) -> bytes:
+    try:
+        return os.read(fd, _CHUNK)
+    except BlockingIOError:
+        return b""
+
+
+def _reap() -> None:
+    """What a program left behind and has ended."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return
+
+
+def returned(owner: Any, entry: str, given: str) -> tuple[bytes, bytes]:
+    """What the method returns when it is called with the input's lines."""
+    try:
+        value = getattr(owner, entry)(*[from_json(line.strip()) for line in given.split("\n") if line.strip()])
+        codec = Codec(1)
+        text = codec.written({"ok": codec.pack(value)})
+    except BaseException as error:
+        return b"F", brief(error).encode(errors="replace")
+    return b"V", text.encode()
+
+
+def prepared(told: dict[str, Any]) -> Callable[[str, int], tuple[bytes, bytes]]:
+    """What answers a case."""
+    code, space = compile(told["code"], "solution.py", "exec"), supplied(told["names"])
+    sys.setrecursionlimit(_RECURSION)
+    if not told["entry"]:
+        return lambda given, most: printed(code, space, given, most)
+    module = loaded("solution", code, space)
+    owner = module.Solution() if hasattr(module, "Solution") else module
+    return lambda given, most: returned(owner, told["entry"], given)
 
 
 def main() -> None:
     """Read what there is to do, and do it."""
-    spec = json.loads(sys.stdin.read())
+    wire = wire_of_standard_files()
     sys.set_int_max_str_digits(0)
     vars(builtins).update(exit=sys.exit, quit=sys.exit)  # else of the module site, which is not imported
     try:
-        code = compile(spec["code"], "solution.py", "exec")
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        return report({"failed": f"{type(error).__name__}: {error}"})
-    (on_calls if spec["entry"] else on_input)(code, supplied(spec["names"]), spec)
-
-
-if __name__ == "__main__":
-    main()
+        answer = prepared(from_json(wire.hear()))
+        why = ""
+    except BaseException as error:
+        why = brief(error)
+    wire.say(why)
+    while not why:
+        told = from_json(wire.hear())
+        kind, content = answer(told["given"], told["most"])
+        if len(content) > told["most"]:
+            kind, content = b"F", b"output limit"
+        wire.send(kind + content)

@@ -9,13 +9,15 @@ UIDS_A_PROCESS = 1024
 """Runs that one process may have at a time."""
 
 
-def free_uid(slot: int) -> int | None:
-    """A user id of its own for each slot of each process; None in a user namespace that has no other than root.
+def free_uid(slot: int, judge: bool = False) -> int | None:
+    """A user id of its own for each slot of each process, and another one for the slot's judge.
+
+    None in a user namespace that has no other than root.
 
     Containers without rights of their own map 65,536 ids: there, those that systemd leaves to services are taken.
     """
-    for first, groups, size in ((200_001, 100_000, UIDS_A_PROCESS), (61_184, 64, 64)):
-        uid = first + os.getpid() % groups * size + slot % size
+    for first, groups, size in ((200_001, 100_000, UIDS_A_PROCESS), (61_184, 64, 32)):
+        uid = first + os.getpid() % groups * size + slot % size + judge * groups * size
         if _mapped(uid):
             return uid
     return None

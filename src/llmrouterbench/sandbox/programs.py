@@ -6,9 +6,42 @@ import ast
 import builtins
 import threading
 import warnings
+from collections.abc import Container
+
+from llmrouterbench.sandbox.modules import imported
 
 LONGEST = 1 << 18
 """Characters of the longest piece that is looked at as a program."""
+_RUNNERS = ("main", "TestLoader", "defaultTestLoader")
+_PATCHABLE = ("builtins.input", "builtins.print", "builtins.open", "sys.stdin", "sys.stdout", "sys.stderr")
+_OF_ONE_PROCESS = frozenset(
+    [
+        "os.environ",
+        "os.environb",
+        "sys.argv",
+        "types.FunctionType",
+        "types.LambdaType",
+        "weakref.ref",
+        "weakref.proxy",
+        "pytest.warns",
+        "pytest.deprecated_call",
+        "assertWarns",
+        "assertWarnsRegex",
+        "assertLogs",
+        "assertNoLogs",
+        "putenv",
+        "getcontext",
+        "setcontext",
+        "isfunction",
+        "isgeneratorfunction",
+        "iscoroutinefunction",
+        "isasyncgenfunction",
+        "getsource",
+        "getsourcelines",
+        "getsourcefile",
+    ]
+)
+"""What a process has but once, or knows of its own functions alone: settings, warnings, logs, source."""
 PARSING = threading.Lock()
 """Held while a piece is parsed without warnings: catch_warnings is not made for threads."""
 
@@ -70,3 +103,62 @@ def missing(tree: ast.Module) -> set[str]:
         elif isinstance(node, ast.ExceptHandler) and node.name:
             given.add(node.name)
     return used - given - set(dir(builtins))
+
+
+def unfit(tests: str, offered: Container[str] = ()) -> str:
+    r"""Why tests cannot be put to a solution that runs in another sandbox; "" where they can.
+
+    offered   modules that the sandbox has besides the standard library
+
+    >>> unfit("import numpy\nassert f(1) == 2")
+    'the tests need numpy, which the sandbox has not got'
+    >>> unfit("def test_f():\n    assert f(1) == 2")
+    'the tests define test_f and never call it; call it below'
+    >>> unfit("assert f(1) == 2")
+    ''
+    """
+    tree = parsed(tests)
+    if tree is None:
+        return "the tests are no Python"
+    lacking = sorted(name for name in imported(tree) if name not in offered)
+    if lacking:
+        return f"the tests need {' and '.join(lacking)}, which the sandbox has not got"
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    runner = any(isinstance(node, ast.Attribute) and node.attr in _RUNNERS for node in ast.walk(tree))
+    for node in tree.body:
+        name = getattr(node, "name", "")  # of a function or a class
+        if name.lower().startswith("test") and name not in used and not (runner and isinstance(node, ast.ClassDef)):
+            return f"the tests define {name} and never call it; call it below"
+    drawn = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and _is(node.value, "random")}
+    if drawn == {"seed"}:
+        return "the tests call random.seed, and the solution draws from a generator of its own"
+    return next(filter(None, map(_apart, ast.walk(tree))), "")
+
+
+def _is(node: ast.AST, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name
+
+
+def _apart(node: ast.AST) -> str:
+    """What a part of the tests wants to share with the solution that the two do not share."""
+    if isinstance(node, ast.Attribute) and ast.unparse(node) in _OF_ONE_PROCESS:
+        return f"the tests use {ast.unparse(node)}, and the solution runs in a process of its own"
+    if isinstance(node, ast.AsyncFor | ast.AsyncWith) or (isinstance(node, ast.comprehension) and node.is_async):
+        return "the tests use async for or async with, which cannot be done between two processes"
+    if not isinstance(node, ast.Call):
+        return ""
+    called = ast.unparse(node.func)
+    first = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else ""
+    place, method = called.partition(".")[0], called.rpartition(".")[2]
+    if called == "open" or place in ("tempfile", "shutil") or method in ("open", "write_text", "write_bytes"):
+        return f"the tests call {called}, and the solution sees no file of theirs; hand over an io.StringIO"
+    if method == "patch" and isinstance(first, str) and not first.startswith(_PATCHABLE):
+        return (
+            f"the tests patch {first!r}, which the solution has of its own; only builtins.input, print and open can be"
+        )
+    records = any(word.arg == "record" for word in node.keywords)
+    if method in _OF_ONE_PROCESS or (method == "catch_warnings" and records):
+        return f"the tests call {called}, and the solution runs in a process of its own"
+    if called == "pytest.main":
+        return "the tests call pytest.main, which finds no file of theirs; call what they define"
+    return ""

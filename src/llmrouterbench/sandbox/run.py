@@ -1,46 +1,53 @@
 """Model-written programs, run where they can harm nothing: bubblewrap first, Landlock next, else not at all.
 
-A program sees no network, no home folder, no environment, no other process; its time, memory, processes, files and
-output are limited; when `run` returns, nothing of it is left.
+A program sees no network, no home folder, no environment, no other process, and no place to write to; its time, memory,
+processes and output are limited; when `run` returns, nothing of it is left.
 """
 
 from __future__ import annotations
 
-import json
+import ast
 import os
 import platform
 import queue
-import selectors
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from itertools import count
-from math import ceil
 from pathlib import Path
-from typing import Literal
+from types import TracebackType
+from typing import Literal, Self
 
 from llmrouterbench.sandbox import _landlock
 from llmrouterbench.sandbox._bubblewrap import bubblewrap
 from llmrouterbench.sandbox._seccomp import refusing
 from llmrouterbench.sandbox._uids import UIDS_A_PROCESS, free_uid
+from llmrouterbench.sandbox.modules import installed, readable
+from llmrouterbench.sandbox.session import Limits as Limits
+from llmrouterbench.sandbox.session import Session, Stopped
 
 Kind = Literal["bubblewrap", "landlock", "none"]
+Talk = Callable[[Session], None]
+"""What speaks with a program over its two pipes until it knows enough."""
 
-_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0", "PYTHONSAFEPATH": "1"}
-_LAUNCHER = Path(_landlock.__file__)
-_WATCH_SECONDS = 0.2
+_ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin",
+    "HOME": "/",
+    "LANG": "C.UTF-8",
+    "PYTHONHASHSEED": "0",
+    "PYTHONSAFEPATH": "1",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+}
+_INSIDE, _LAUNCHER = Path(__file__).parent, Path(_landlock.__file__)
 _SLOTS = count()  # of all sandboxes of this process: no two runs at a time share a user id
 _PAUSES = (0.1, 1.0)
-_GRACE_SECONDS, _START_SECONDS = 5.0, 30.0
-_STDERR_BYTES = 1 << 16
-_CHUNK = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -54,64 +61,14 @@ class Execution:
     stopped: str = ""
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What one run may use, in bytes where it is not a count; `memory` is per process, `total` of all of them."""
-
-    memory: int = 1 << 30
-    total: int = 1 << 31
-    processes: int = 64
-    open_files: int = 128
-    file: int = 1 << 24
-    disk: int = 1 << 26
-    output: int = 1 << 25
-
-    def rlimits(self, seconds: float) -> dict[str, int]:
-        """Name of the resource limit -> value."""
-        said = {"nproc": self.processes, "cpu": ceil(seconds) + 1, "as": self.memory, "fsize": self.file}
-        return said | {"nofile": self.open_files, "core": 0}
-
-
-@dataclass
-class _Run:
-    """One running program, as seen from outside."""
-
-    process: subprocess.Popen[bytes]
-    limits: Limits
-    seconds: float
-    deadline: float
-    pidfd: int | None = None
-    stopped: str = ""
-    kept: dict[str, bytearray] = field(default_factory=lambda: {"out": bytearray(), "err": bytearray()})
-    info: bytearray = field(default_factory=bytearray)
-
-    def stop(self, reason: str) -> None:
-        """Kill the sandbox's first process, with which all others die; else ask the launcher to."""
-        self.stopped = self.stopped or reason
-        with suppress(ProcessLookupError):
-            if self.pidfd is not None:
-                signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
-            else:
-                self.process.terminate()
-
-    def take(self, name: str, chunk: bytes) -> None:
-        """Keep what was said, up to the limit."""
-        if name == "info":
-            if not self.info:  # the sandbox stands: from here on the program's time counts
-                self.deadline = time.monotonic() + self.seconds
-            self.info += chunk
-            if self.pidfd is None and (said := _child(self.info)) is not None:
-                with suppress(ProcessLookupError):
-                    self.pidfd = os.pidfd_open(said)
-            return
-        most = self.limits.output if name == "out" else _STDERR_BYTES
-        self.kept[name] += chunk[: most - len(self.kept[name])]
-        if name == "out" and len(self.kept[name]) >= most:
-            self.stop("output limit")
+RunProgram = Callable[[str, str | Talk, float], Execution]
+"""`Sandbox.run`, or a function that hands on to it."""
 
 
 class Sandbox:
     """Runs programs, at most `workers` at a time; `run` may be called from any number of threads.
+
+    A context manager: within it, the process that reads tests is kept from run to run, and forks for each of them.
 
     name   "bubblewrap", "landlock", or "none" (limits, but no protection)
     """
@@ -122,18 +79,36 @@ class Sandbox:
         self.name = name
         self.limits = limits or Limits()
         self._slots: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._seats: queue.SimpleQueue[int] = queue.SimpleQueue()
         for _ in range(workers):
-            self._slots.put(next(_SLOTS) % UIDS_A_PROCESS)
-        self._interpreter, self._roots = _interpreter()
+            slot = next(_SLOTS) % UIDS_A_PROCESS
+            self._slots.put(slot)
+            self._seats.put(slot)
+        self._interpreter, self._roots = interpreter()
         self._filter = refusing(platform.machine(), attributes=name == "landlock")
+        self._entered, self._judges = 0, list[_Judge]()
+
+    def __enter__(self) -> Self:
+        self._entered += 1
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._entered -= 1
+        while not self._entered and self._judges:
+            self._judges.pop().close()
 
     @property
     def python(self) -> str:
         """Path of the Python that runs the programs."""
         return self._interpreter[0]
 
-    def run(self, program: str, stdin: str, seconds: float) -> Execution:
-        """Run a Python program on its standard input; it is stopped after `seconds` of wall time.
+    def run(self, program: str, stdin: str | Talk, seconds: float) -> Execution:
+        """Run a Python program on its standard input, or let `stdin` speak with it over its input and output.
+
+        seconds   the program's time: processor time of all its processes together, and time that goes by while it
+                  works or sleeps; it is stopped where either is over. What it waits for a core is not counted.
 
         Raises ValueError where seconds is not positive, OSError where the sandbox itself cannot start.
         """
@@ -146,67 +121,121 @@ class Sandbox:
                 time.sleep(pause)
         return self._once(program, stdin, seconds)
 
-    def _once(self, program: str, stdin: str, seconds: float) -> Execution:
+    def _once(self, program: str, stdin: str | Talk, seconds: float) -> Execution:
         slot = self._slots.get()
         try:
             with ExitStack() as stack:
-                return self._execution(stack, slot, program.encode(errors="replace"), stdin, seconds)
+                return self._execution(stack, slot, program, stdin, seconds)
         finally:
             self._slots.put(slot)
 
-    def _execution(self, stack: ExitStack, slot: int, program: bytes, stdin: str, seconds: float) -> Execution:
-        fds = {"program": _holding(stack, program), "stdin": _holding(stack, stdin.encode(errors="replace"))}
+    def _execution(self, stack: ExitStack, slot: int, program: str, stdin: str | Talk, seconds: float) -> Execution:
+        started = time.monotonic()
+        given = None if callable(stdin) else _holding(stack, stdin.encode(errors="replace"))
+        session = self._open(stack, _user(slot), program, given, seconds)
+        session.judge = self._judge
+        session.begin(seconds)
+        try:
+            if callable(stdin):
+                _talk(stdin, session)
+            else:
+                session.follow()
+        finally:
+            session.end()
+        texts = [bytes(said).decode(errors="replace") for said in (session.unread, session.complaints)]
+        if not session.standing:
+            said = texts[1].strip() or session.stopped or f"exit status {session.process.returncode}"
+            raise OSError(f"{self.name} did not start: {said}")
+        seconds = time.monotonic() - started
+        return Execution(session.process.returncode, texts[0], texts[1], seconds, session.stopped)
+
+    @contextmanager
+    def _judge(self) -> Iterator[Session]:
+        """The process that reads tests, in a sandbox of its own, for one run."""
+        judge = self._kept_judge() or self._new_judge()
+        try:
+            yield judge.session
+        finally:
+            if self._entered and judge.session.at_rest:
+                self._judges.append(judge)
+            else:
+                judge.close()
+
+    def _kept_judge(self) -> _Judge | None:
+        while self._judges:
+            with suppress(IndexError):  # another thread took the last one
+                judge = self._judges.pop()
+                if judge.session.process.poll() is None:
+                    return judge
+                judge.close()
+        return None
+
+    def _new_judge(self) -> _Judge:
+        seat = self._seats.get()
+        with ExitStack() as stack:
+            stack.callback(self._seats.put, seat)
+            session = self._open(
+                stack, _user(seat, judge=True), inside("wire", "values", "peer", "judge") + "\nmain()\n", None, None
+            )
+            stack.callback(session.end)
+            return _Judge(session, stack.pop_all())
+
+    def _open(
+        self, stack: ExitStack, uid: int | None, program: str, stdin: int | None, seconds: float | None
+    ) -> Session:
+        """A started sandbox; without `seconds` it may outlive the thread that starts it."""
+        fds = {"program": _holding(stack, program.encode(errors="replace"))}
         if self.name == "bubblewrap" and self._filter:
             fds["seccomp"] = _holding(stack, self._filter)
         read, fds["info"] = os.pipe()
         stack.callback(os.close, read)
-        started = time.monotonic()
+        command = self._bubblewrap if self.name == "bubblewrap" else self._launcher
         try:
-            process = self._start(slot, fds, seconds)
+            process = subprocess.Popen(
+                command(uid, fds, seconds),
+                env=_ENVIRONMENT,
+                cwd="/",
+                start_new_session=True,
+                pass_fds=list(fds.values()),
+                stdin=subprocess.PIPE if stdin is None else stdin,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
         finally:
             os.close(fds["info"])
-        with process:
-            run = _Run(process, self.limits, seconds, started + _START_SECONDS)
-            try:
-                _follow(run, read)
-            finally:
-                _end(run)
-        texts = {name: bytes(kept).decode(errors="replace") for name, kept in run.kept.items()}
-        if not run.info:
-            said = texts["err"].strip() or run.stopped or f"exit status {process.returncode}"
-            raise OSError(f"{self.name} did not start: {said}")
-        return Execution(process.returncode, texts["out"], texts["err"], time.monotonic() - started, run.stopped)
+        return Session(stack.enter_context(process), read, self.limits)
 
-    def _start(self, slot: int, fds: dict[str, int], seconds: float) -> subprocess.Popen[bytes]:
-        uid = free_uid(slot) if os.geteuid() == 0 else None
-        inside = self._bubblewrap if self.name == "bubblewrap" else self._launcher
-        return subprocess.Popen(
-            inside(uid, fds, self.limits.rlimits(seconds)),
-            env=_ENVIRONMENT,
-            cwd="/",
-            start_new_session=True,
-            pass_fds=[fd for name, fd in fds.items() if name != "stdin"],
-            stdin=fds["stdin"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-
-    def _bubblewrap(self, uid: int | None, fds: dict[str, int], limits: dict[str, int]) -> list[str]:
+    def _bubblewrap(self, uid: int | None, fds: dict[str, int], seconds: float | None) -> list[str]:
         drop = [] if uid is None else [_program("setpriv"), f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--"]
-        limits = limits | {"disk": self.limits.disk}
-        return [*drop, *bubblewrap(_program("bwrap"), self._interpreter, self._roots, limits, fds)]
+        limits = self.limits.rlimits(seconds)
+        return [*drop, *bubblewrap(_program("bwrap"), self._interpreter, self._roots, offered(), limits, fds)]
 
-    def _launcher(self, uid: int | None, fds: dict[str, int], limits: dict[str, int]) -> list[str]:
+    def _launcher(self, uid: int | None, fds: dict[str, int], seconds: float | None) -> list[str]:
+        modules = {name: str(path) for name, path in offered().items()}
         said = {
             "program": fds["program"],
             "info": fds["info"],
             "uid": uid,
-            "limits": limits,
+            "limits": self.limits.rlimits(seconds),
+            "lasting": seconds is None,
             "guard": self.name == "landlock",
-            "roots": ["/usr", "/bin", "/lib", "/lib64", "/etc/ld.so.cache", *self._roots],
-            "filter": self._filter.hex(),
+            "roots": ["/usr", "/bin", "/lib", "/lib64", "/etc/ld.so.cache", *self._roots, *modules.values()],
+            "modules": modules,
+            "filter": self._filter,
         }
-        return [*self._interpreter, "-c", _LAUNCHER.read_text("utf-8"), json.dumps(said)]
+        return [*self._interpreter, "-c", _LAUNCHER.read_text("utf-8"), repr(said)]
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """A process that reads tests, and what is to be undone when it ends."""
+
+    session: Session
+    stack: ExitStack
+
+    def close(self) -> None:
+        """End it."""
+        self.stack.close()
 
 
 def open_sandbox(
@@ -247,26 +276,65 @@ def _program(name: str) -> str:
     return found
 
 
-def _interpreter() -> tuple[list[str], list[str]]:
-    """The command of a Python that everybody may read, and the folders outside /usr that it needs.
+def _user(slot: int, judge: bool = False) -> int | None:
+    """The user id for a run, where we may choose one."""
+    return free_uid(slot, judge) if os.geteuid() == 0 else None
 
-    Not -I: it would ignore PYTHONHASHSEED, and a score that depends on the order of a set would change from run to run.
-    But -S: the standard library alone, whatever else this machine has installed; a third of the start's time besides.
-    And -P: no module is looked for beside the program, where a solution may write.
-    """
-    system, options = "/usr/bin/python3", ["-P", "-S", "-s", "-B"]
-    if _current(system):
-        return [system, *options], []
-    own = str(Path(sys.base_prefix).resolve())
-    executable = str(Path(getattr(sys, "_base_executable", sys.executable)).resolve())
-    return [executable, *options], [] if own.startswith("/usr/") else [own]
+
+def _talk(stdin: Talk, session: Session) -> None:
+    with suppress(Stopped):
+        stdin(session)
 
 
 @cache
-def _current(python: str) -> bool:
-    """Whether this Python is there and as new as ours must be: older ones refuse newer syntax."""
-    asked = [python, "-S", "-c", "import sys; sys.exit(sys.version_info < (3, 11))"]
-    return Path(python).exists() and subprocess.run(asked, check=False, capture_output=True).returncode == 0
+def interpreter() -> tuple[list[str], list[str]]:
+    """The command of a Python that everybody may read, and the folders outside /usr that it needs.
+
+    Not -I: it would ignore PYTHONHASHSEED, and a score that depends on the order of a set would change from run to run.
+    But -S: the standard library and what is offered alone, whatever else this machine has installed; a third of the
+    start's time besides. And -P: no module is looked for beside the program.
+    """
+    system, own = "/usr/bin/python3", Path(getattr(sys, "_base_executable", sys.executable)).resolve()
+    prefix, options = Path(sys.base_prefix).resolve(), ["-P", "-S", "-s", "-B"]
+    ours = _version(system) == sys.version_info[:2]
+    if ours or (_version(system) >= (3, 11) and not (readable(own) and readable(prefix))):
+        return [system, *options], []
+    return [str(own), *options], [] if str(prefix).startswith("/usr/") else [str(prefix)]
+
+
+@cache
+def _version(python: str) -> tuple[int, ...]:
+    """The version of a Python, (0,) where there is none."""
+    if not Path(python).exists():
+        return (0,)
+    asked = [python, "-S", "-c", "import sys; print(*sys.version_info[:2])"]
+    said = subprocess.run(asked, check=False, capture_output=True, text=True)
+    return tuple(map(int, said.stdout.split())) if said.returncode == 0 else (0,)
+
+
+@cache
+def offered() -> dict[str, Path]:
+    """The modules that programs may import besides the standard library, and where they lie."""
+    return installed() if _version(interpreter()[0][0]) == sys.version_info[:2] else {}
+
+
+def _imports(node: ast.stmt, package: str) -> bool:
+    return isinstance(node, ast.ImportFrom) and str(node.module).partition(".")[0] == package
+
+
+@cache
+def inside(*names: str) -> str:
+    """A program made of `_inside_*.py`, compiled by the Python that runs it: to compile takes longer than to start."""
+    future, package = ast.parse("from __future__ import annotations").body, __name__.partition(".")[0]
+    nodes = [node for name in names for node in ast.parse((_INSIDE / f"_inside_{name}.py").read_text("utf-8")).body]
+    own = [node for node in nodes if not _imports(node, package) and not _imports(node, "__future__")]
+    text = ast.unparse(ast.Module([*future, *own], []))
+    compiling = (
+        "import marshal, sys; print(marshal.dumps(compile(sys.stdin.read(), 'inside.py', 'exec', dont_inherit=True)))"
+    )
+    command = [*interpreter()[0], "-c", compiling]
+    said = subprocess.run(command, check=True, capture_output=True, text=True, input=text, env=_ENVIRONMENT)
+    return f"import marshal\nexec(marshal.loads({said.stdout.strip()}))\n"
 
 
 def _holding(stack: ExitStack, content: bytes) -> int:
@@ -285,63 +353,3 @@ def _holding(stack: ExitStack, content: bytes) -> int:
 
         fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK)
     return fd
-
-
-def _child(info: bytearray) -> int | None:
-    """The process id in what bubblewrap wrote so far; the launcher says an empty object and stops its child itself."""
-    try:
-        said = json.loads(info)
-    except ValueError:
-        return None
-    return int(said["child-pid"]) if "child-pid" in said else None
-
-
-@contextmanager
-def _listening(run: _Run, info: int) -> Iterator[selectors.BaseSelector]:
-    with selectors.DefaultSelector() as selector:
-        for name, file in (("out", run.process.stdout), ("err", run.process.stderr), ("info", info)):
-            assert file is not None
-            selector.register(file, selectors.EVENT_READ, name)
-        yield selector
-
-
-def _follow(run: _Run, info: int) -> None:
-    """Read until all writers are gone; stop the run at its deadline and at its limits."""
-    with _listening(run, info) as selector:
-        watch = time.monotonic() + _WATCH_SECONDS
-        while selector.get_map():
-            now = time.monotonic()
-            if now >= run.deadline + _GRACE_SECONDS:
-                return
-            if now >= run.deadline:
-                run.stop("time limit")
-            elif now >= watch:
-                watch = now + _WATCH_SECONDS
-                if _resident(run.process.pid) > run.limits.total:
-                    run.stop("memory limit")
-            wait = min(run.deadline if not run.stopped else now + _WATCH_SECONDS, watch) - now
-            for key, _ in selector.select(max(wait, 0.001)):
-                chunk = os.read(key.fd, _CHUNK)
-                if chunk:
-                    run.take(key.data, chunk)
-                else:
-                    selector.unregister(key.fileobj)
-
-
-def _resident(pid: int) -> int:
-    """Bytes in memory of all processes below `pid`; 0 where there is no /proc."""
-    if sys.platform != "linux":
-        return 0
-    return sum(_landlock.descendants(pid).values()) * os.sysconf("SC_PAGE_SIZE")
-
-
-def _end(run: _Run) -> None:
-    """Wait for the sandbox's own process; kill it where it does not end."""
-    if run.process.poll() is None and run.process.stdout is not None:
-        try:
-            run.process.wait(_GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            run.stop("time limit")
-            run.process.kill()
-    if run.pidfd is not None:
-        os.close(run.pidfd)

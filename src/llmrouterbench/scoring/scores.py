@@ -17,7 +17,7 @@ from typing import Literal, Self
 from llmrouterbench.datasets import Dataset, Instruments
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.replies import Item, Reply, Score
-from llmrouterbench.sandbox.run import Execution
+from llmrouterbench.sandbox.run import Execution, RunProgram, Talk
 
 Compat = Literal["ours", "official"]
 Tell = Callable[[int], None]
@@ -45,7 +45,7 @@ class Bench:
         self.cores = self.workers or os.cpu_count() or 2
         self._stack = ExitStack()
         self._equal: Callable[[str, str], bool] | None = None
-        self._run: Callable[[str, str, float], Execution] | None = None
+        self._run: RunProgram | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -70,11 +70,11 @@ class Bench:
             self._equal = self._stack.enter_context(MathPool(self.cores)).equal
         return self._equal
 
-    def _open_sandbox(self) -> Callable[[str, str, float], Execution]:
+    def _open_sandbox(self) -> RunProgram:
         if self._run is None:
             from llmrouterbench.sandbox.run import open_sandbox
 
-            self._run = open_sandbox(unsafe=self.unsafe, workers=self.cores).run
+            self._run = self._stack.enter_context(open_sandbox(unsafe=self.unsafe, workers=self.cores)).run
         return self._run
 
     def width(self, dataset: Dataset) -> int:
@@ -140,5 +140,5 @@ def _unavailable_equal(one: str, other: str) -> bool:
     raise RuntimeError("only a dataset of kind 'math' may compare mathematics; set its kind")
 
 
-def _unavailable_run(program: str, stdin: str, seconds: float) -> Execution:
+def _unavailable_run(program: str, stdin: str | Talk, seconds: float) -> Execution:
     raise RuntimeError("only a dataset of kind 'code' may run programs; set its kind")

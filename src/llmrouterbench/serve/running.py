@@ -109,7 +109,10 @@ def serve(
     started: Callable[[str], None] = lambda address: None,
 ) -> None:
     """Serve until SIGINT or SIGTERM; `started` is told the address. A second signal ends at once."""
-    import uvicorn
+    try:
+        import uvicorn
+    except ImportError as error:
+        raise ImportError("serve needs uvicorn; pip install 'llmrouterbench[serve]'") from error
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     from llmrouterbench.serve.app import Front

