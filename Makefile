@@ -16,6 +16,7 @@ test: lint types unit  ## static checks, and every test but those of `make prove
 
 prove: $(VENV)/dev.stamp some-mutants  ## what takes longer: coverage worlds, attacks, fuzzing, kills, whole files, mutants
 	$(BIN)/pytest -n 2 --dist worksteal -m prove
+	HYPOTHESIS_PROFILE=prove $(BIN)/pytest -n 2 --dist worksteal tests/test_metamorphic.py
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .

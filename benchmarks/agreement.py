@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import csv
+import gzip
 import re
 import sys
 from collections import Counter
@@ -19,6 +20,7 @@ from typing import Any
 import orjson
 
 from llmrouterbench.datasets import Dataset, Instruments, dataset
+from llmrouterbench.datasets._choice import lettered
 from llmrouterbench.datasets._code import find_code
 from llmrouterbench.datasets._own_scorers import close_number, exact
 from llmrouterbench.replies import Item, Score
@@ -117,6 +119,31 @@ def mbpp() -> Study:
     return Study("MBPP (RouterBench)", _scorer("code", can_be_tested), cells)
 
 
+def labelled(name: str, title: str) -> Study:
+    """Replies that others published with their own labels, of a dataset that we know."""
+    folder = DATA / "labelled-replies"
+    rows = [row for row in _lines(folder / "items.jsonl.gz") if row["dataset"] == name]
+    items = {row["id"]: Item(row["id"], row["question"], row["target"], row["category"], _details(row)) for row in rows}
+    cells = [
+        Cell(items[row["id"]], row["model"], row["reply"], row["label"] == 1)
+        for row in _lines(folder / "replies.jsonl.gz")
+        if row["dataset"] == name
+    ]
+    return Study(title, dataset(name), cells)
+
+
+def _details(row: dict[str, Any]) -> dict[str, Any]:
+    if row["dataset"] == "korbench":
+        return {"rule_id": row["rule_id"]}
+    if row["dataset"] == "mmlupro":
+        return {"options": lettered(row["options"])}
+    return {"options": dict(re.findall(r"(?m)^\(([A-Z])\)[ \t]*(.*?)[ \t]*$", row["question"]))}
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    yield from map(orjson.loads, gzip.decompress(path.read_bytes()).splitlines())
+
+
 def can_be_tested(item: Item, reply: str, instruments: Instruments) -> Score:
     """1 where the reply holds Python that defines a function which a test in the sandbox can take hold of."""
     names = re.findall(r"(?m)^\s*def\s+(\w+)", reply)
@@ -176,7 +203,7 @@ def differences(
 
 
 def read_verdicts() -> dict[tuple[str, str, str], tuple[str, str]]:
-    """(study, item, model) -> who is right ("label" or "scorer"), and why."""
+    """(study, item, model) -> who is right ("label", "scorer" or "nobody"), and why."""
     return {(row["study"], row["item"], row["model"]): (row["right"], row["reason"]) for row in _csv(VERDICTS)}
 
 
@@ -196,11 +223,11 @@ def confusion(study: Study, scores: list[Score]) -> list[str]:
 def summary(study: Study, found: list[Disagreement]) -> str:
     """Agreement as recorded, and where the label is right."""
     compared = len(study.cells)
-    mistaken = sum(one.right == "scorer" for one in found)
     agreed = compared - len(found)
+    mistaken, nobody = (sum(one.right == side for one in found) for side in ("scorer", "nobody"))
     return (
         f"| {study.name} | {compared:,} | {len(found)} | {100 * agreed / compared:.2f} % | {mistaken} |"
-        f" {len(found) - mistaken} | {100 * agreed / (compared - mistaken):.2f} % |"
+        f" {len(found) - mistaken - nobody} | {nobody} | {100 * agreed / (compared - mistaken):.2f} % |"
     )
 
 
@@ -208,13 +235,13 @@ def page(studies: list[Study], scores: list[list[Score]], found: list[list[Disag
     """Markdown of the whole study."""
     every = [one for group in found for one in group]
     reasons = Counter((one.study, one.right, one.reason) for one in every)
-    who = {"scorer": "our scorer", "label": "the label", "": "not read yet"}
+    who = {"scorer": "our scorer", "label": "the label", "nobody": "undecidable", "": "not read yet"}
     unknown = ", ".join(f"{study.name} {study.unknown}" for study in studies if study.unknown)
     return "\n".join(
         [
             "| replies of | replies compared | disagreements | agreement | label is wrong | scorer is wrong"
-            " | agreement where the label is right |",
-            "|---|---:|---:|---:|---:|---:|---:|",
+            " | undecidable | agreement where the label is right |",
+            "|---|---:|---:|---:|---:|---:|---:|---:|",
             *[summary(study, group) for study, group in zip(studies, found, strict=True)],
             "",
             f"All {len(every)} disagreements were read. Who is right, and why:",
@@ -245,6 +272,9 @@ def main() -> None:
         choices("arc_challenge", "ARC-Challenge (RouterBench)"),
         choices("winograde", "Winogrande (RouterBench)"),
         natural_questions(),
+        labelled("bbh", "BBH (its authors)"),
+        labelled("mmlupro", "MMLU-Pro (its authors)"),
+        labelled("korbench", "KORBench (its authors)"),
         *([] if checking else [mbpp()]),
     ]
     verdicts = read_verdicts()

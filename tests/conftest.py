@@ -2,13 +2,15 @@
 
 A test is in `make quick` and `make test`, unless it is marked `slow` (then in `make test` only) or `prove` (then in
 `make prove` only). The marks come from measured seconds: tests/seconds.csv, written by `make seconds`. A test that was
-not measured yet, or whose author knows better, is marked by hand. Property tests run without a deadline.
+not measured yet, or whose author knows better, is marked by hand. Property tests run without a deadline;
+HYPOTHESIS_PROFILE=prove tries ten times as many examples.
 """
 
 from __future__ import annotations
 
 import csv
 import importlib.util
+import os
 from collections import defaultdict
 from collections.abc import Generator
 from pathlib import Path
@@ -18,7 +20,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("untimed")
+settings.register_profile("prove", parent=settings.get_profile("untimed"), max_examples=1_000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "untimed"))
 
 collect_ignore = ["old/make.py"]
 """Runs on the version that it made a folder of, and never here."""

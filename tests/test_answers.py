@@ -54,7 +54,7 @@ LATIN = st.text(st.characters(codec="utf-8", exclude_characters="<>[]|◁▷"), 
         ("\\boxed{A}\nHmm, so the answer is B.", "B"),
         ("<answer>C</answer>", "C"),
         ("答案：B", "B"),
-        ("Option B is the best.", None),
+        ("Option B is the best.", "B"),
         ("blue", "C"),
         ("", None),
     ],
@@ -182,7 +182,8 @@ def test_thoughts_of_every_make(opening: str) -> None:
     )
     assert visible(f"a{opening}b{closing}c") == "ac"
     assert visible(f"b{closing}c") == "c"
-    assert visible(f"a{opening}b") == ""
+    assert visible(f"{opening}b") == visible(f" \n{opening}b") == ""
+    assert visible(f"a{opening}b") == f"a{opening}b"
 
 
 @given(LATIN, LATIN)

@@ -33,6 +33,8 @@ THROUGH = {
     "test_replies_store": "collecting/_folder_lock",
     "test_bench": "benching/tuning",
     "test_outside": "benching/_choices_file",
+    "test_answers": "datasets/_characters datasets/_languages datasets/_letters datasets/_marks datasets/_thoughts",
+    "test_math": "datasets/_rational datasets/_units",
     "test_datasets_cases": "datasets/_choice datasets/_emotion datasets/_rows datasets/_solving",
     "test_harness_datasets": "datasets/_harness",
     "test_own_datasets": "datasets/_own_scorers",

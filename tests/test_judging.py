@@ -153,8 +153,8 @@ def test_identity_changes_with_version_judge_and_template() -> None:
         replace(card, judge_template=card.judge_template + " "),
     ]
     assert len({identity(each) for each in [card, *changed]}) == 4
-    assert identity(card).startswith("hle@1+o3-mini:")
-    assert identity(dataset("bbh")) == "bbh@1"
+    assert identity(card).startswith("hle@2+o3-mini:")
+    assert identity(dataset("bbh")) == "bbh@2"
 
 
 def test_judges_are_those_of_the_paper() -> None:

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 pytest.importorskip("math_verify", reason="needs the extra llmrouterbench[score]")
 
-from llmrouterbench.datasets.equality import MathPool, decided, normal, plain_number, tuples
+from llmrouterbench.datasets._spelling import normal, spelled
+from llmrouterbench.datasets.equality import MathPool, decided, tuples
 from work import deadline
 
 BOMB = "9^{9^{9^9}}"
@@ -84,7 +85,7 @@ def test_a_fraction_equals_its_spellings(value: Fraction) -> None:
 @given(st.text(max_size=60))
 def test_normal_spelling_is_stable_in_kind(text: str) -> None:
     assert decided(text, text) is bool(normal(text))
-    plain_number(normal(text))
+    spelled(text)
     tuples(text, text)
 
 

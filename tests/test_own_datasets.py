@@ -11,7 +11,10 @@ import pytest
 
 from llmrouterbench.checks.dataset import check_dataset, plain_instruments
 from llmrouterbench.datasets import Dataset, Instruments, identity, load
-from llmrouterbench.datasets.own import own_dataset, parse_own
+from llmrouterbench.datasets._own_scorers import close_number
+from llmrouterbench.datasets.own import own_dataset, parse_own, scorer_version
+from llmrouterbench.replies import Item
+from llmrouterbench.scoring.folder import scorer_of
 
 CAPITALS = "question,city\nCapital of Tinland?,Port Quill\nCapital of Marsh?,Reed\n"
 YAML = """
@@ -37,6 +40,7 @@ def test_six_lines_are_a_dataset(tmp_path: Path) -> None:
     assert capitals.prompt(items[0]) == "Capital of Tinland? End with a line 'Answer: <city>'."
     check_dataset(capitals, items)
     assert identity(capitals) == "capitals@1"
+    assert scorer_of(capitals, "ours") == f"capitals@1+exact:{scorer_version(capitals.score)}", "kept until it changes"
 
 
 def test_changed_data_are_another_dataset(tmp_path: Path) -> None:
@@ -242,3 +246,8 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "own.yaml").write_text(YAML)
     with pytest.raises(FileNotFoundError, match=r"file must name the data beside it, got 'capitals.csv'"):
         own_dataset(tmp_path / "own.yaml")
+
+
+def test_a_number_that_no_float_holds_is_a_wrong_number() -> None:
+    score = close_number(Item("1", "?", 5), "Answer: " + "9" * 400, plain_instruments())
+    assert (score.value, score.answer) == (0.0, "a number beyond 1e308")

@@ -90,7 +90,7 @@ def scored(folder: Path, to: Path, resolve: Callable[[str], Dataset] = dataset, 
         return score_folder(folder, to, resolve, bench, **more)
 
 
-def counting(made: Dataset, calls: list[str], version: int = 1) -> Callable[[str], Dataset]:
+def counting(made: Dataset, calls: list[str], version: int = 2) -> Callable[[str], Dataset]:
     """The same dataset, whose scorer notes the items it is given."""
 
     def score(item: Item, reply: str, instruments: Instruments) -> Score:
@@ -131,9 +131,9 @@ def test_every_score_keeps_scorer_version_and_answer(medqa: Path, tmp_path: Path
     assert dict(kept.schema) == SCORE_COLUMNS
     assert len(kept) == 14, "a failed call has no score"
     row = kept.filter((pl.col("model") == "large") & (pl.col("item") == "q2")).to_dicts()[0]
-    assert (row["scorer"], row["score"], row["answer"], row["reason"]) == ("medqa@1", 0.0, "", "empty reply")
+    assert (row["scorer"], row["score"], row["answer"], row["reason"]) == ("medqa@2", 0.0, "", "empty reply")
     assert kept["answer"][0] == "A"
-    assert json.loads((tmp_path / "outcomes/manifest.json").read_text())["source"]["scorers"] == {"medqa": "medqa@1"}
+    assert json.loads((tmp_path / "outcomes/manifest.json").read_text())["source"]["scorers"] == {"medqa": "medqa@2"}
 
 
 def test_the_papers_protocol_counts_a_failed_call_as_zero(medqa: Path, tmp_path: Path) -> None:
@@ -161,10 +161,10 @@ def test_a_changed_scorer_scores_everything_again_in_place(medqa: Path, tmp_path
     calls: list[str] = []
     scored(medqa, tmp_path / "outcomes", counting(dataset("medqa"), calls))
     hard = replace(dataset("medqa"), score=lambda item, reply, instruments: Score(0.0, "no"))
-    scored(medqa, tmp_path / "outcomes", counting(hard, calls, version=2))
+    scored(medqa, tmp_path / "outcomes", counting(hard, calls, version=3))
     assert len(calls) == 28
     assert np.nansum(Outcomes.load(tmp_path / "outcomes").score) == 0
-    assert set(scores_of(tmp_path / "outcomes")["scorer"]) == {"medqa@2"}
+    assert set(scores_of(tmp_path / "outcomes")["scorer"]) == {"medqa@3"}
 
 
 def test_only_what_changed_is_scored_again(medqa: Path, tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ def test_official_readings_are_named_in_every_place(tmp_path: Path) -> None:
     for compat in ("ours", "official", "ours"):
         scored(folder, to, compat=compat)
         values.append(Outcomes.load(to).score[0, 0])
-        scorer = "finqa@1+official" if compat == "official" else "finqa@1"
+        scorer = "finqa@2+official" if compat == "official" else "finqa@2"
         assert scores_of(to)["scorer"].to_list() == [scorer]
         assert Outcomes.load(to).source["compat"] == compat
     assert values == [0, 1, 0], "0.93 and 0.61 round to the same integer"
@@ -421,7 +421,7 @@ def test_the_command_scores_and_says_what_it_found(judged: Path, provider: Provi
     assert said["counts"]["cells_measured"] == 6
     assert said["judges"]["o3-mini"]["judgements"] == 6
     assert said["judges"]["o3-mini"]["usd"] == pytest.approx(provider.billed)
-    assert said["source"]["scorers"]["simpleqa"].startswith("simpleqa@1+o3-mini:")
+    assert said["source"]["scorers"]["simpleqa"].startswith("simpleqa@2+o3-mini:")
     again = cli("score", str(judged), "--to", str(tmp_path / "outcomes"))
     assert again.returncode == 0
     assert "6 cells measured" in again.stdout

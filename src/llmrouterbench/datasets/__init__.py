@@ -165,9 +165,9 @@ def identity(dataset: Dataset) -> str:
 
     >>> from llmrouterbench.datasets import dataset
     >>> identity(dataset("kandk"))
-    'kandk@1'
+    'kandk@2'
     >>> identity(dataset("simpleqa")).rpartition(":")[0]
-    'simpleqa@1+o3-mini'
+    'simpleqa@2+o3-mini'
     """
     own = f"{dataset.name}@{dataset.version}"
     if not dataset.judge:

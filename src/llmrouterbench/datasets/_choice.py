@@ -9,7 +9,7 @@ from pathlib import Path
 from string import ascii_uppercase
 
 from llmrouterbench.datasets import Dataset, Instruments, Source
-from llmrouterbench.datasets.answers import SEVERAL, letter, visible
+from llmrouterbench.datasets.answers import SEVERAL, choice, visible
 from llmrouterbench.replies import Item, Score
 
 _OFFICIAL_SHORT = 10
@@ -42,7 +42,7 @@ def choice_dataset(
         size=size,
         shots=0,
         kind="text",
-        version=1,
+        version=2,
         read=read,
         prompt=partial(choice_prompt, prompt) if isinstance(prompt, str) else prompt,
         score=score_choice,
@@ -76,12 +76,12 @@ def score_choice(item: Item, reply: str, instruments: Instruments) -> Score:
     del instruments
     if not reply.strip():
         return Score(0.0, "", "empty reply")
-    chosen = letter(visible(reply), item.details["options"])
-    if chosen is None:
+    found = choice(visible(reply), item.details["options"])
+    if not found.letter:
         return Score(0.0, "", "no answer found")
-    if chosen == SEVERAL:
+    if found.letter == SEVERAL:
         return Score(0.0, "", "several letters in one answer")
-    return Score(float(chosen == item.target), chosen)
+    return Score(float(found.letter == item.target), found.letter, found.note)
 
 
 def official_choice(item: Item, reply: str, instruments: Instruments) -> Score:

@@ -7,48 +7,93 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from itertools import islice
 from string import ascii_uppercase
 
 from llmrouterbench.datasets import Instruments
 from llmrouterbench.datasets._judging import graded
-from llmrouterbench.datasets.answers import final, final_number, letter, same_phrase, visible
+from llmrouterbench.datasets._numbers import number
+from llmrouterbench.datasets.answers import (
+    SEVERAL,
+    choice,
+    differing,
+    final,
+    final_line,
+    final_number,
+    is_expression,
+    is_number,
+    same_phrase,
+    visible,
+)
 from llmrouterbench.replies import Item, Score
 
+SCORERS_VERSION = "2"
+"""Part of the identity of every score by one of these; goes up when one of them changes its mind about a reply."""
 LETTERS = ascii_uppercase
 """The letters of options, in their order."""
 _CLOSE = Fraction(1, 10**6)
+_END = re.compile(
+    r"(?<![A-Z])(?<!\bSt)(?<!\bDr)(?<!\bMr)(?<!\bMs)(?<!\bMrs)(?<!\bMt)(?<!\bFt)(?<!\bJr)(?<!\bSr)(?<!\bvs)(?<!\bNo)(?<!\bProf)"
+    r"[.!?。](?=\s)|\s(?:because|since|which|where)\s"
+)
+"""Where an answer ends and a sentence or a clause goes on; not behind an initial or an abbreviation."""
+_ENDS = 20
+"""Ends of an answer that are tried."""
 
 
 def exact(item: Item, reply: str, instruments: Instruments) -> Score:
-    """1 where the answer is the target in the same words, a leading article apart; a list holds alternatives."""
+    """1 where the answer is the target in the same words, a leading article apart; a list holds alternatives.
+
+    A sentence may follow the answer ("St. Louis. It lies ..."); nothing is cut out of a name.
+    """
     text = visible(reply).strip()
-    said = (final(text) or text)[:500]
-    targets = item.target if isinstance(item.target, list) else [item.target]
-    right = any(same_phrase(said, str(target)) for target in targets)
-    return Score(float(right), said, "" if said else "empty reply")
+    targets = [str(target) for target in (item.target if isinstance(item.target, list) else [item.target])]
+    line = final_line(text) or text.strip(' *_`"“”')
+    if not line:
+        return Score(0.0, "", "empty reply")
+    ends = [*(found.start() for found in islice(_END.finditer(line), _ENDS)), len(line)]
+    end = next((end for end in ends if any(same_phrase(line[:end], target) for target in targets)), None)
+    said = line[: ends[0] if end is None else end]
+    return Score(float(end is not None), said[:500], differing(text, None, same_phrase))
 
 
 def choose_letter(item: Item, reply: str, instruments: Instruments) -> Score:
     """1 where the reply chooses the target's letter."""
     options: dict[str, str] = dict(zip(LETTERS, item.details.get("options", []), strict=False))
-    said = letter(visible(reply), options) or ""
-    return Score(float(said == item.target), said, "" if said else "no answer in the reply")
+    found = choice(visible(reply), options)
+    if found.letter in ("", SEVERAL):
+        return Score(0.0, "", "several letters in one answer" if found.letter else "no answer in the reply")
+    return Score(float(found.letter == item.target), found.letter, found.note)
 
 
 def close_number(item: Item, reply: str, instruments: Instruments) -> Score:
-    """1 where the answer is the target within a millionth; "25 %" is 0.25 and 25."""
-    said = final_number(visible(reply))
+    """1 where the answer is the target within a millionth; "25 %" is 0.25 and 25, "(7)" is 7 and -7."""
+    text = visible(reply)
+    said = final_number(text)
     if said is None:
         return Score(0.0, "", "no number in the reply")
     wanted = Fraction(item.target)
-    right = any(abs(each - wanted) <= _CLOSE * max(abs(wanted), Fraction(1)) for each in (said.value, said.written))
-    return Score(float(right), str(float(said.value)))
+    values = {said.value, said.written, *((-said.value, -said.written) if said.bracketed else ())}
+    right = any(abs(each - wanted) <= _CLOSE * (abs(wanted) or 1) for each in values)
+    return Score(float(right), _written(said.value), differing(text, is_number, _same_number))
+
+
+def _written(value: Fraction) -> str:
+    try:
+        return str(float(value))
+    except OverflowError:
+        return "a number beyond 1e308"
+
+
+def _same_number(one: str, other: str) -> bool:
+    values = [number(said) for said in (one, other)]
+    return all(values) and len({value.value for value in values if value}) == 1
 
 
 def equal_math(item: Item, reply: str, instruments: Instruments) -> Score:
     """1 where the answer equals the target as mathematics."""
     text = visible(reply).strip()
-    said = final(text) or (text if len(text) < 200 else "")
+    said = final(text, is_expression) or (text if len(text) < 200 else "")
     if not said:
         return Score(0.0, "", "no answer in the reply")
     try:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 
 from llmrouterbench.datasets import Instruments
-from llmrouterbench.datasets._numbers import LONGEST
-from llmrouterbench.datasets.answers import boxed, final, visible
+from llmrouterbench.datasets._marks import boxed_together
+from llmrouterbench.datasets._numbers import LONGEST, parts
+from llmrouterbench.datasets.answers import boxed, differing, final, is_expression, visible
+from llmrouterbench.datasets.equality import decided
 from llmrouterbench.replies import Item, Score
 
 
@@ -20,10 +23,20 @@ def math_prompt(item: Item) -> str:
 
 
 def score_math(item: Item, reply: str, instruments: Instruments) -> Score:
-    """1 where the reply's last box or last stated answer equals the target; NaN where the comparison failed."""
+    """1 where the reply's last marked answer equals the target; NaN where the comparison failed.
+
+    Boxes that only "and" or a comma part are one list where the target is a list.
+    """
     if not reply.strip():
         return Score(0.0, "", "empty reply")
-    return compared(item, answer_in(visible(reply)), instruments)
+    text = visible(reply)
+    score = compared(item, answer_in(text), instruments)
+    together = boxed_together(text)
+    if score.value == 0 and len(together) > 1 and len(parts(str(item.target))) > 1:
+        joined = compared(item, ", ".join(together), instruments)
+        score = joined if joined.value == 1 else score
+    note = differing(text, is_expression, lambda one, other: decided(one, other) is True)
+    return replace(score, reason=score.reason or note)
 
 
 def compared(item: Item, answer: str | None, instruments: Instruments) -> Score:
@@ -37,12 +50,12 @@ def compared(item: Item, answer: str | None, instruments: Instruments) -> Score:
 
 
 def answer_in(text: str) -> str | None:
-    """The final answer of a reply: its last box or statement, or a last line that is a number alone.
+    """The final answer of a reply: the last that it marks or states, or a last line that is a number alone.
 
     >>> answer_in("204"), answer_in("It follows that x is large."), answer_in("So it is **204**")
     ('204', None, None)
     """
-    found = final(text)
+    found = final(text, is_expression)
     if found is not None:
         return found
     last = text[-LONGEST:].strip().rsplit("\n", 1)[-1].strip(" *$.`")

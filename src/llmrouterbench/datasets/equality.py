@@ -1,8 +1,10 @@
 r"""Whether two mathematical answers are equal: at once where strings or numbers decide, else by math-verify in workers.
 
-Readings. A percent sign, a degree sign, a currency sign and units carry no weight ("12\%" is right for "12" and for
-"0.12"). Tuples and intervals compare element by element, in order; sets and bare lists in any order. Words compare as
-words, not as products of letters. What is longer than 1,500 characters or nested deeper than 40 braces is not parsed.
+Readings. A unit, a currency, a degree sign, a base or a name before "=" says nothing where the other answer has none;
+where both have one they must agree. A percent sign carries no weight ("12\%" is right for "12" and for "0.12"). Numbers
+compare exactly, however large or small. Tuples and intervals compare element by element, in order; sets and bare lists
+in any order. Words compare as words, not as products of letters. What is longer than 1,500 characters or nested deeper
+than 40 braces is not parsed.
 """
 
 from __future__ import annotations
@@ -22,63 +24,14 @@ from typing import Self
 import orjson
 
 from llmrouterbench.datasets._numbers import parts
+from llmrouterbench.datasets._rational import exact
+from llmrouterbench.datasets._spelling import Spelled, normal, spelled
+from llmrouterbench.datasets._units import Unit, unit_of
 
 _LONGEST = 1_500
 _DEEPEST = 40
 _REMEMBERED = 50_000
-
-_FULL_NUMBER = re.compile(r"[-+]?(?:\d{1,400}(?:\.\d{0,400})?|\.\d{1,400})(?:e[-+]?\d{1,3})?")
-_FULL_FRACTION = re.compile(r"([-+]?)(?:\\frac\{([-+]?\d{1,100})\}\{([-+]?\d{1,100})\}|([-+]?\d{1,100})/(\d{1,100}))")
-_MIXED = re.compile(r"([-+]?)(\d{1,100})\\frac\{(\d{1,100})\}\{(\d{1,100})\}")
-_TEXT = re.compile(r"\\(?:text(?:bf|it|rm|normal)?|math(?:rm|bf|it)|mbox|operatorname)\s?\{([^{}]{0,300})\}")
-_THOUSANDS = re.compile(r"(?<![\d,.])\d{1,3}(?:,\d{3})+(?![\d,])")
-_UNIT = re.compile(
-    r"(?<=[\d}])\s*\\?(?:cm|mm|km|m|inches|inch|in|feet|foot|ft|yards?|miles?|meters?|metres?|centimeters?|degrees?|"
-    r"seconds?|minutes?|hours?|days?|weeks?|months?|years?|dollars?|cents?|units?|square\s?units?|cubic\s?\w{1,12}|"
-    r"square\s?\w{1,12}|sq\s?\w{1,12}|kg|grams?|g|liters?|mph)(?:\s?\^\s?\{?[23]\}?)?\s*$"
-)
-_NAME = re.compile(r"[a-zA-Z](?:\([a-z]\))?=(?=[^=]+$)")
-_REMOVED = str.maketrans({"$": None, "~": None, "\u00a0": None})
-_SIGNS = str.maketrans({"−": "-", "–": "-", "×": "*", "·": "*", "÷": "/", "π": "\\pi ", "∞": "\\infty "})
-
-
-def normal(answer: str) -> str:
-    r"""One spelling for answers that differ only in LaTeX: spaces, \left, \dfrac, \text, units, a name before "=".
-
-    >>> normal(r"x = \dfrac 12"), normal(r"$12{,}000\text{ cm}^2$"), normal(r"90^{\circ}")
-    ('\\frac{1}{2}', '12000', '90')
-    """
-    text = answer.replace("\\$", "").translate(_SIGNS).translate(_REMOVED).strip().rstrip(".")
-    text = _TEXT.sub(r" \1", text.replace("{,}", ",").replace("\\%", "%"))
-    text = re.sub(r"\^\s?\{?\s?\\circ\s?\}?|°|\\degree", "", text)
-    text = re.sub(r"\\(?:left|right|big|Big|displaystyle)(?![a-zA-Z])|(?<!\\)\\[,;:! ]", "", text)
-    text = re.sub(r"\\[dt]frac", r"\\frac", text)
-    text = _THOUSANDS.sub(lambda found: found[0].replace(",", ""), text)
-    text = re.sub(r"\s+", " ", _UNIT.sub("", text.strip())).strip()
-    text = re.sub(r"\\frac\s?([0-9a-z])\s?([0-9a-z])", r"\\frac{\1}{\2}", text)
-    text = re.sub(r"\\frac\s?([0-9a-z])\{", r"\\frac{\1}{", text)
-    text = re.sub(r"\\sqrt\s?([0-9a-z])", r"\\sqrt{\1}", text)
-    text = re.sub(r"(?<![a-zA-Z]) | (?![a-zA-Z])", "", text)
-    return _NAME.sub("", text, count=1) if _NAME.match(text) else text
-
-
-def plain_number(text: str) -> Fraction | None:
-    r"""The exact value of a normal spelling that is one number or fraction, percent signs apart; None for all else.
-
-    >>> plain_number(r"-\frac{3}{4}"), plain_number("1.50"), plain_number("x")
-    (Fraction(-3, 4), Fraction(3, 2), None)
-    """
-    text = text.removesuffix("%")
-    if _FULL_NUMBER.fullmatch(text):
-        return Fraction(text if text[-1] != "." else text[:-1])
-    found = _FULL_FRACTION.fullmatch(text)
-    if found:
-        over, under = int(found[2] or found[4]), int(found[3] or found[5])
-        return Fraction(over, under) * (-1 if found[1] == "-" else 1) if under else None
-    mixed = _MIXED.fullmatch(text)
-    if mixed and int(mixed[4]):
-        return (int(mixed[2]) + Fraction(int(mixed[3]), int(mixed[4]))) * (-1 if mixed[1] == "-" else 1)
-    return None
+_PLAIN = re.compile(r"[-+]?[0-9]{1,300}(?:\.[0-9]{1,300})?")
 
 
 def decided(left: str, right: str) -> bool | None:
@@ -86,18 +39,98 @@ def decided(left: str, right: str) -> bool | None:
 
     >>> decided(r"\frac12", "0.5"), decided("4", "5"), decided(r"\sqrt{8}", r"2\sqrt{2}")
     (True, False, None)
+    >>> decided("3m", "3"), decided("3 m", "3"), decided("3 m", "300 cm"), decided("1011_2", "1011_{10}")
+    (False, True, True, False)
     """
     if len(left) > _LONGEST or len(right) > _LONGEST:
         return left.strip() == right.strip()
-    one, other = normal(left), normal(right)
-    if one == other:
-        return bool(one)
-    if not one or not other or _too_deep(one) or _too_deep(other):
+    if _PLAIN.fullmatch(left) and _PLAIN.fullmatch(right):
+        return Fraction(left) == Fraction(right)
+    one, other = spelled(left), spelled(right)
+    if not one.core or not other.core or _too_deep(one.core) or _too_deep(other.core):
         return False
-    values = plain_number(one), plain_number(other)
+    if _is_equation(one, other):
+        return True if _equation(one) == _equation(other) else None
+    if ("=" in one.core) != ("=" in other.core):
+        total = _TOTAL.fullmatch(one.core) or _TOTAL.fullmatch(other.core)
+        value = other.core if "=" in one.core else one.core
+        if total and not one.name and not other.name and None not in (exact(total[1]), exact(value)):
+            return exact(total[1]) == exact(value)
+    if ("=" in one.core) != ("=" in other.core) and not re.search(r"[\\,]", one.core + other.core):
+        return False
+    if one.base or other.base:
+        return one.core == other.core and (not one.base or not other.base or one.base == other.base)
+    if one.name and other.name and not _same_name(one.name, other.name):
+        return None if re.search(r"(?<!\\)[a-zA-Z]", re.sub(r"\\[a-zA-Z]+", "", one.core + other.core)) else False
+    if (one.unit is None) != (other.unit is None) and _unspaced(left) == _unspaced(right):
+        return True
+    if any(_PAIR.fullmatch(each.core) for each in (one, other)) and any(
+        each.core.startswith("\\{") for each in (one, other)
+    ):
+        return False
+    factor = _factor(one.unit, other.unit)
+    if factor is None:
+        return False
+    if one.core == other.core and factor == 1:
+        return True
+    return _decided_values(one, other, factor)
+
+
+_TOTAL = re.compile(r"[a-zA-Z](?:[-+*]?[a-zA-Z])+=([^=]+)")
+"""A sum or product of letters and what it is, as in "m+n=204"."""
+_PAIR = re.compile(r"\([^()]*,[^()]*\)")
+"""One tuple or open interval, which no set is."""
+
+
+def _unspaced(text: str) -> str:
+    return "".join(normal(text).split())
+
+
+def _decided_values(one: Spelled, other: Spelled, factor: Fraction) -> bool | None:
+    values = exact(one.core), exact(other.core)
     if values[0] is not None and values[1] is not None:
-        return _same_number(values[0], values[1], one.endswith("%") != other.endswith("%"))
-    return _decided_words(one, other)
+        same = _same_number(values[0] * factor, values[1], one.percent != other.percent)
+        return same or (None if re.search(r"\de-\d", one.core + other.core) else False)  # 2e-2 may be Euler's e
+    if factor != 1:
+        return False
+    if any(value is not None for value in values) and any(map(_is_multiple, (one.core, other.core))):
+        return False
+    return _decided_words(one.core, other.core)
+
+
+def _is_multiple(core: str) -> bool:
+    """Whether a value is a multiple of a letter that is no constant: 3m is not 3, whatever m is."""
+    return re.fullmatch(r"[-+]?[\d.]*[a-df-hj-zA-HJ-Z](?:\^\{?\d\}?)?", core) is not None
+
+
+def _is_equation(one: Spelled, other: Spelled) -> bool:
+    """Whether two answers are to be compared as equations: one is, and the other has a name to be one."""
+    first, second = (re.search(r"(?<![<>\\])=", each.core) is not None for each in (one, other))
+    return (first and (second or bool(other.name))) or (second and bool(one.name))
+
+
+def _equation(answer: Spelled) -> str:
+    return f"{answer.name}={answer.core}" if answer.name else answer.core
+
+
+def _same_name(one: str, other: str) -> bool:
+    """Whether two names before "=" can be the same: y is f(x), and words say nothing."""
+    return one == other or not all(re.fullmatch(r"\\?[a-zA-Z]", name) for name in (one, other))
+
+
+def _factor(one: Unit | None, other: Unit | None) -> Fraction | None:
+    """By what a number in the first unit is multiplied to be one in the second; None where units differ in kind."""
+    if one is None or other is None or not one.kinds or not other.kinds or one.name == other.name:
+        return Fraction(1)
+    if one.kinds != other.kinds:
+        return None
+    if one.size is None or other.size is None:
+        return Fraction(1) if _singular(one.name) == _singular(other.name) else None
+    return one.size / other.size
+
+
+def _singular(name: str) -> str:
+    return re.sub(r"[.\s]|s\b", "", name.lower())
 
 
 def _same_number(one: Fraction, other: Fraction, one_is_percent: bool) -> bool:
@@ -128,11 +161,26 @@ def tuples(left: str, right: str) -> list[tuple[str, str]] | None:
     >>> tuples(r"(1, \pi)", r"\left(1,\pi\right)")
     [('1', '1'), ('\\pi', '\\pi')]
     """
-    one, other = normal(left), normal(right)
+    one, other = spelled(left).core, spelled(right).core
     if one[:1] not in ("(", "[") or one[:1] != other[:1] or one[-1:] != other[-1:] or one[-1:] not in (")", "]"):
         return None
     ones, others = (parts(f"({text[1:-1]})") for text in (one, other))
     return list(zip(ones, others, strict=True)) if len(ones) == len(others) > 1 else None
+
+
+def _for_algebra(one: Spelled, other: Spelled) -> tuple[str, str]:
+    """Two answers as the worker compares them: as equations or by their values, degrees beside pi as radians."""
+    if _is_equation(one, other) or (one.name and other.name and one.name != other.name):
+        return _writable(_equation(one)), _writable(_equation(other))
+    sides = (_value(each, rest) for each, rest in ((one, other), (other, one)))
+    return next(sides), next(sides)
+
+
+def _value(answer: Spelled, beside: Spelled) -> str:
+    core = re.sub(r"(\d+(?:\.\d+)?)\s?\^\{?\\circ\}?", r"\\frac{\1\\pi}{180}", answer.core)
+    if answer.unit == unit_of("°") and beside.unit is None and "\\pi" in beside.core:
+        core = rf"\frac{{({core})\pi}}{{180}}"
+    return _writable(core + "\\%" * answer.percent)
 
 
 def _writable(text: str) -> str:
@@ -218,7 +266,7 @@ class MathPool:
         pairs = tuples(a, b)
         if pairs is not None:
             return all(self.equal(one, other) for one, other in pairs)
-        pair = _writable(normal(a)), _writable(normal(b))
+        pair = _for_algebra(spelled(a), spelled(b))
         with self._lock:
             known = self._known.get(pair)
         return self._compared(*pair) if known is None else known

@@ -1,8 +1,9 @@
 """FinQA: 1,147 questions about numbers in pages of financial reports, each a text with a table.
 
-A number is right when it agrees with the report's answer, or with the exact result of the answer's program, to the
-precision of the less precise of the two, but to no less than three digits unless the report's answer has fewer. A
-percentage may be written as 12.5%, 12.5 or 0.125; millions may be written out. Answers yes and no compare as words.
+A number is right when it is the report's answer, or when it agrees with the exact result of the answer's program to the
+precision of the less precise of the two, but to no less than three digits unless the report's answer has fewer: where
+the report rounds 0.0267 to 0.03, 0.027 is right and 0.034 is not. A percentage may be written as 12.5%, 12.5 or 0.125,
+a negative number in brackets; millions may be written out. Answers yes and no compare as words.
 
 Differs from the official LLMRouterBench code, which also takes for equal what rounds to the same integer: 0.93 and
 0.61, and of 1,234 and 1,999 it reads the 1. `official` does that.
@@ -10,21 +11,26 @@ Differs from the official LLMRouterBench code, which also takes for equal what r
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 from llmrouterbench.datasets import Dataset, Instruments, Source
+from llmrouterbench.datasets._characters import without_fonts
 from llmrouterbench.datasets._numbers import Number, last_number, number
 from llmrouterbench.datasets._rows import json_rows
 from llmrouterbench.datasets._solving import answer_in, compared, official_answer
-from llmrouterbench.datasets.answers import final, same_words, visible
+from llmrouterbench.datasets.answers import differing, final, is_number, same_words, visible
 from llmrouterbench.replies import Item, Score
 
 _FILE = "dataset/test.json"
 _SCALES = (10**3, 10**6, 10**9)
 _DIGITS = 3
+_EXACT = 5
+"""Decimals of a program's result."""
 
 
 def read(files: Mapping[str, Path]) -> list[Item]:
@@ -57,17 +63,26 @@ def score(item: Item, reply: str, instruments: Instruments) -> Score:
     del instruments
     if not reply.strip():
         return Score(0.0, "", "empty reply")
-    text = visible(reply)
-    said = final(text) or answer_in(text)
+    text, wanted = visible(reply), item.target
+    if isinstance(wanted["exact"], str):
+        said = final(text, lambda said: _same_choice(said, "yes") or _same_choice(said, "no")) or answer_in(text)
+        return (
+            Score(float(_same_choice(said, wanted["exact"])), said[:500]) if said else Score(0.0, "", "no answer found")
+        )
+    bare = text.strip()
+    said = final(text, is_number) or answer_in(text) or (bare if "\n" not in bare and is_number(bare[:200]) else "")
     if not said:
         return Score(0.0, "", "no answer found")
-    wanted = item.target
-    if isinstance(wanted["exact"], str):
-        return Score(float(_same_choice(said, wanted["exact"])), said[:500])
-    value = number(said) or last_number(said)
+    value = number(without_fonts(said)) or last_number(said)
     if value is None:
         return Score(0.0, said[:500], "no number in the answer")
-    return Score(float(any(agrees(value, gold) for gold in _golds(wanted))), said[:500])
+    note = differing(text, is_number, _same_value)
+    return Score(float(right(value, wanted)), said[:500], note)
+
+
+def _same_value(one: str, other: str) -> bool:
+    values = [number(without_fonts(said)) for said in (one, other)]
+    return all(values) and agrees(*[value for value in values if value])
 
 
 def _same_choice(said: str, wanted: str) -> bool:
@@ -75,14 +90,27 @@ def _same_choice(said: str, wanted: str) -> bool:
     return words is not None and same_words(str(words[1]), wanted)
 
 
-def _golds(target: Mapping[str, str | float]) -> Iterator[Number]:
-    """The right answer as the report writes it and as the program computes it."""
-    written = number(str(target["answer"]))
-    if written is not None:
-        yield written
-    exact = number(repr(target["exact"]))
+def right(said: Number, target: Mapping[str, str | float]) -> bool:
+    """Whether a number is the right one, given the report's answer (text, may be "") and the program's exact result.
+
+    Where the report's answer is the exact result rounded, a number is right as the report writes it, or as near to the
+    exact result as it is written itself, but to no less than three digits unless the report has fewer.
+
+    >>> [right(number(said), {"answer": "0.03", "exact": 0.0267}) for said in ("0.034", "0.027", "0.03")]
+    [False, True, True]
+    """
+    written, exact = number(str(target["answer"])), number(repr(target["exact"]))
     if exact is not None:
-        yield exact
+        exact = replace(exact, decimals=max(exact.decimals, _EXACT))
+    if written is None or exact is None:
+        return any(agrees(said, gold) for gold in (written, exact) if gold is not None)
+    precise = next((pair for pair in _spellings(exact, written) if _agrees_as(*pair)), None)
+    if precise is None:
+        return agrees(said, written) or agrees(said, exact)
+    return any(
+        one == reported or _agrees_as(one, place, precise[0], precise[1], rounded)
+        for one, place, reported, rounded in _spellings(said, written)
+    )
 
 
 def agrees(said: Number, gold: Number) -> bool:
@@ -109,12 +137,23 @@ def _spellings(said: Number, gold: Number) -> Iterator[tuple[Fraction, Fraction,
         yield one / scale, sizes[0] / scale, other, sizes[1]
 
 
-def _agrees_as(one: Fraction, one_place: Fraction, other: Fraction, other_place: Fraction) -> bool:
+def _agrees_as(
+    one: Fraction, one_place: Fraction, other: Fraction, other_place: Fraction, least: Fraction = Fraction(0)
+) -> bool:
+    """Whether two numbers agree in their places: in three digits, or in as many as the right answer or `least` has."""
     if one == other:
         return True
     place = max(one_place, other_place)
-    finest = max(abs(other) / 10**_DIGITS, other_place)  # at least three digits, or as many as the right answer has
+    finest = max(_place(other), other_place, least)
     return bool(abs(one - other) <= min(place, finest) * Fraction(51, 100))
+
+
+def _place(value: Fraction) -> Fraction:
+    """The place of the last of a number's first digits: 0.001 for 0.14136."""
+    if not value:
+        return Fraction(0)
+    exponent = math.floor(math.log10(abs(value.numerator)) - math.log10(value.denominator))
+    return Fraction(10) ** (exponent - _DIGITS + 1)
 
 
 def official(item: Item, reply: str, instruments: Instruments) -> Score:
@@ -150,7 +189,7 @@ DATASET = Dataset(
     size=1147,
     shots=0,
     kind="math",
-    version=1,
+    version=2,
     read=read,
     prompt=prompt,
     score=score,

@@ -20,7 +20,9 @@ from typing import Any
 import orjson
 
 from llmrouterbench.datasets import Dataset, Instruments, Source
-from llmrouterbench.datasets._korbench_puzzles import same_puzzle, value
+from llmrouterbench.datasets._characters import folded
+from llmrouterbench.datasets._korbench_puzzles import WRONG, same_puzzle, value
+from llmrouterbench.datasets._letters import chosen
 from llmrouterbench.datasets.answers import boxed, visible
 from llmrouterbench.replies import Item, Score
 
@@ -88,23 +90,28 @@ def prompt(item: Item) -> str:
     return PROMPT.format(rule=item.details["rule"], shots="\n\n".join(shots), query=item.query)
 
 
-def bracketed(text: str) -> str | None:
+def bracketed(text: str, placeholder: Callable[[str], bool] = lambda _: False) -> str | None:
     """What stands in the last [[ ]] of a text, brackets inside it balanced; None where there is none.
+
+    placeholder  whether a content only names the form of an answer; such a one counts where there is no other
 
     >>> bracketed("First [[1]], no: [[ 2 ]]."), bracketed("[[A];[C]]"), bracketed("[[[c1;c2]p]]"), bracketed("[A]")
     ('2', 'A];[C', '[c1;c2]p', None)
     """
-    end = len(text)
+    end, named = len(text), None
     for _ in range(50):
         end = text.rfind("]]", 0, end)
         if end < 0:
             break
         start = _opening(text, end + 2)
         if start >= 0:
-            return text[start + 2 : end].strip()
+            said = text[start + 2 : end].strip()
+            if not placeholder(said):
+                return said
+            named = named or said
     start = text.rfind("[[")
     end = text.find("]]", start + 2, start + _LONGEST)
-    return text[start + 2 : end].strip() if 0 <= start < end else None
+    return named if named is not None or not 0 <= start < end else text[start + 2 : end].strip()
 
 
 def _opening(text: str, end: int) -> int:
@@ -117,22 +124,43 @@ def _opening(text: str, end: int) -> int:
     return -1
 
 
-def answer_of(reply: str) -> str | None:
-    r"""The answer of a reply: the last [[ ]], else the last \boxed{ }, else the last [ ]; None where there is none."""
-    text = visible(reply)
-    found = bracketed(text) or boxed(text)
+_PLACEHOLDER = re.compile(
+    r"(?i)\.\.\.|…|(?:(?:your|the|final|correct|encrypted|decrypted|my) )*"
+    r"(?:answer|option|number|letter|result|value)s?(?: here)?%?"
+    r"|[A-J](?:/[A-J])+|word\s?1.*|\(\(a,\s?b\),\s?\(c,\s?d\)\)|a \+ b / c - d|A=1,\s?B=2.*|\{the elements.*"
+)
+_MATRIX = re.compile(r"\\begin\{([a-z]*matrix)\}.{1,2000}?\\end\{\1\}", re.DOTALL)
+
+
+def answer_of(reply: str, question: str = "", target: str = "") -> str | None:
+    r"""The answer of a reply: the last [[ ]], else the last \boxed{ }, else the last [ ]; None where there is none.
+
+    A content that only names the form ([[answer]], or what the question shows as its form) counts where no other does.
+    Where the target is a matrix, the last LaTeX matrix counts as well.
+
+    >>> answer_of("[[KHOOR]] in the form [[answer]]."), answer_of("[2 * 3]"), answer_of("[[2 * 3] * 4]")
+    ('KHOOR', '2 * 3', None)
+    """
+    text = re.sub(r"\\(?:left|right)\s*(?=[\[\]])|\\[lr]brack(?![a-z])\s?", "", folded(visible(reply)))
+    text = re.sub(r"\\([\[\]])\s*\\(?=\1)", r"\1", text)
+    text = text.replace("⟦", "[[").replace("⟧", "]]").replace("【【", "[[").replace("】】", "]]")
+    shown = {each.strip() for each in re.findall(r"\[\[(.{3,200}?)\]\]", question)}
+    found = bracketed(text, lambda said: said in shown or _PLACEHOLDER.fullmatch(said) is not None) or boxed(text)
     if found is None:
-        single = re.findall(r"\[([^\[\]\n]{1,500})\]", text[-_LONGEST:])
+        single = re.findall(r"(?<![\w\\])\[([^\[\]\n]{1,500})\](?!\s*[*/+^×÷-]\s*[\d(\[]|\()", text[-_LONGEST:])
         found = single[-1] if single else None
+    if found is None and target.startswith("(("):
+        matrices = [each[0] for each in _MATRIX.finditer(text[-_LONGEST:])]
+        found = matrices[-1] if matrices else None
     return None if found is None else found.strip()
 
 
 def score(item: Item, reply: str, instruments: Instruments) -> Score:
     """1 where the last bracketed answer is right by the comparison of its category."""
-    said = answer_of(reply)
+    wanted = bracketed(str(item.target)) or str(item.target)
+    said = answer_of(reply, item.query, wanted)
     if not said:
         return Score(0.0, "", "no answer in [[ ]]")
-    wanted = bracketed(str(item.target)) or str(item.target)
     try:
         return Score(float(_right(item, wanted, said, instruments.equal)), said[:500])
     except TimeoutError:
@@ -142,38 +170,60 @@ def score(item: Item, reply: str, instruments: Instruments) -> Score:
 def _right(item: Item, wanted: str, said: str, equal: Callable[[str, str], bool]) -> bool:
     if len(said) > 20 * len(wanted) + 1000:
         return False
+    inner = boxed(said)
+    said = inner if inner and said.startswith("\\boxed") else said
     if "$" not in wanted:  # in two of the logic rules it is an operator
-        said = said.replace("$", "")
+        said = said.strip().strip("$")
     if item.subset == "puzzle":
-        return same_puzzle(item.details["rule_id"], item.query, wanted, said)
+        return same_puzzle(item.details["rule_id"], item.query, wanted, said, wrong=item.id in WRONG)
     if item.subset == "operation":
-        return same_operation(wanted, said, equal)
+        worked_out = "single number" not in item.query or _NUMBER.fullmatch(_bare(said).rpartition("=")[2])
+        return bool(worked_out) and same_operation(wanted, said, equal)
     if item.subset == "logic":
         return same_logic(wanted, said)
     if item.subset == "counterfactual":
-        return _letter(said) == _letter(wanted)
+        return (chosen(said, _options(item.query)) or said) == wanted
     return _bare(said) == _bare(wanted)
 
 
-def _letter(text: str) -> str:
-    """The option letter at the start of an answer such as "B", "(B)" or "B. Trucks".
+_NUMBER = re.compile(r"[-+−]?(?:[\d.,]+|\\[dt]?frac\{\d+\}\{\d+\})(?:/\d+)?[%.]?")
+"""What a question that asks for "a single number" takes: no calculation that is left to the reader."""
 
-    >>> _letter("**(B)** Trucks"), _letter("Both")
-    ('B', 'Both')
+
+def _options(question: str) -> dict[str, str]:
+    r"""The options A to D that a question lists behind "Options:".
+
+    >>> _options("Who?\nOptions: A. Ann##B.Bo\nProvide ...")
+    {'A': 'Ann', 'B': 'Bo'}
     """
-    found = re.match(r"[\W_]*([A-Z])(?![A-Za-z])", text)
-    return found[1] if found else text
+    listed = question.rpartition("Options:")[2].partition("\n")[0]
+    found = re.findall(r"(?:^|##|\s)\s*([A-D])\s?\.\s*(.*?)(?=\s*##|\s[A-D]\.|$)", listed)
+    return {letter: text.strip(" ;.") for letter, text in found}
 
 
 def _bare(text: str) -> str:
-    r"""Without blanks, quotes, square brackets and Markdown around it, LaTeX symbols as characters.
+    r"""Without blanks, quotes, outer square brackets and Markdown around it, LaTeX symbols as characters.
 
-    >>> _bare(r"**\text{p1} \land  p2**"), _bare(r"\left[\frac{1}{2} \text{ or } -2\right]")
-    ('p1∧p2', '\\frac{1}{2}or-2')
+    >>> _bare(r"**\text{p1} \land  p2**"), _bare(r"\left[2 1/2 \text{ or } -2\right]"), _bare("[c*]p")
+    ('p1∧p2', '2\\frac{1}{2}or-2', '[c*]p')
     """
-    unwrapped = re.sub(r"\\(?:text|mathrm|mathbf|boxed)\{([^{}]*)\}", r"\1", text.strip(" *\n"))
+    unwrapped = re.sub(r"\\(?:text|mathrm|mathbf|boxed)\{([^{}]*)\}", r"\1", text.strip(" *\n`"))
     unwrapped = re.sub(r"\\(?:left|right|displaystyle)(?![a-z])|\\[()\[\],;! ]", "", unwrapped)
-    return re.sub(r"[\s\"`\[\]]", "", _SYMBOL.sub(lambda found: _SYMBOLS[found[0]], unwrapped))
+    unwrapped = re.sub(r"(?<![\d/.])(\d+)\s+(\d+)\s?/\s?(\d+)(?![\d/])", r"\1\\frac{\2}{\3}", unwrapped)
+    plain = re.sub(r"[\s\"`]", "", _SYMBOL.sub(lambda found: _SYMBOLS[found[0]], unwrapped))
+    while plain.startswith("[") and plain.endswith("]") and _opened(plain) == 0:
+        plain = plain[1:-1]
+    return plain
+
+
+def _opened(text: str) -> int:
+    """Where the bracket stands that the last one closes, -1 where there is none."""
+    depth = 0
+    for at in range(len(text) - 1, -1, -1):
+        depth += (text[at] == "]") - (text[at] == "[")
+        if depth == 0:
+            return at
+    return -1
 
 
 def same_logic(wanted: str, said: str) -> bool:
@@ -182,22 +232,34 @@ def same_logic(wanted: str, said: str) -> bool:
     >>> same_logic("T:x|x,x|v];[F:v|x", "T: x|v, x|x];[F: v|x"), same_logic("A];[C", "A; C"), same_logic("A", "C")
     (True, True, False)
     """
+    nested = "[" in re.sub(r"\]\s*;\s*\[", "", wanted)
     if "];[" not in "".join(wanted.split()):
-        return _part(wanted) == _part(said)
-    parts = [_part(part) for part in re.split(r"\]\s*;\s*\[", wanted)]
+        return _same_part(_part(wanted, nested), _part(said, nested))
+    said = re.sub(r"^\W*\[(?=\[)|(?<=\])\](?=\W*$)", "", said)
+    parts = [_part(part, nested) for part in re.split(r"\]\s*;\s*\[", wanted)]
     between = r"\]\s*[;,]\s*\[" if re.search(r"\]\s*[;,]\s*\[", said) else ";"
-    others = [_part(part) for part in re.split(between, said)]
-    circuit = bool(re.match(r"\s*I1?\b.*O\s*\]", wanted))
-    return sorted(others) == sorted(parts) if circuit else others == parts
+    others = [_part(part, nested) for part in re.split(between, said)]
+    if re.match(r"\s*I1?\b.*O\s*\]", wanted):  # a circuit
+        return sorted(others) == sorted(parts)
+    return len(others) == len(parts) and all(map(_same_part, parts, others))
 
 
-def _part(text: str) -> str:
+def _same_part(wanted: str, said: str) -> bool:
+    """Whether two parts are the same; an option may be written "Option B" or "B. No"."""
+    option = re.fullmatch(r"(?i:option|choice)?\(?([A-Z])\)?|([A-Z])[.):].*", said) if len(wanted) == 1 else None
+    return wanted == said or bool(option and wanted == (option[1] or option[2]))
+
+
+def _part(text: str, nested: bool = False) -> str:
     """One part of a logic answer in a plain form: `label:values` with its values in order.
 
-    >>> _part("F: b, a; T: c.")
-    'F:a,b;T:c'
+    nested  whether square brackets belong to it
+
+    >>> _part("F: b, a; T: c."), _part("[c*]p", nested=True), _part('["+", "-"]')
+    ('F:a,b;T:c', '[c*]p', '+,-')
     """
-    bare = _bare(text).rstrip(".").replace("✔", "✓").replace("✗", "x").replace("×", "x")
+    bare = (_bare(text) if nested else re.sub(r"[\[\]]", "", _bare(text))).rstrip(".")
+    bare = bare.replace("✔", "✓").replace("✗", "x").replace("×", "x")
     return ";".join(_ordered(piece) for piece in bare.split(";"))
 
 
@@ -309,7 +371,7 @@ DATASET = Dataset(
     size=1250,
     shots=3,
     kind="math",
-    version=1,
+    version=2,
     read=read,
     prompt=prompt,
     score=score,

@@ -21,7 +21,7 @@ from typing import Any
 import orjson
 
 from llmrouterbench.datasets import Dataset, Kind, Source
-from llmrouterbench.datasets._own_scorers import LETTERS, SCORERS, entries_of, unfit_tests
+from llmrouterbench.datasets._own_scorers import LETTERS, SCORERS, SCORERS_VERSION, entries_of, unfit_tests
 from llmrouterbench.files import sha256_of
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.replies import Item
@@ -111,6 +111,15 @@ def own_dataset(path: str | Path) -> Dataset:
         judge=own.judge.model if own.judge else "",
         judge_template=own.judge.template if own.judge else "",
     )
+
+
+def scorer_version(scorer: object) -> str:
+    """The version of a built-in scorer that a YAML file can name, "" for any other.
+
+    >>> scorer_version(SCORERS["exact"]), scorer_version(print)
+    ('2', '')
+    """
+    return SCORERS_VERSION if scorer in SCORERS.values() else ""
 
 
 def parse_own(text: str, where: str) -> OwnDataset:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -56,7 +57,9 @@ def prompt(item: Item) -> str:
 
 
 def patch_of(reply: str) -> str:
-    r"""The last patch in a reply: the last block marked as diff, else all from the first diff header on; "" if none.
+    r"""The patch in a reply: its blocks marked as diff, else all from the first diff header on; "" if none.
+
+    Blocks for different places are one patch; a block that changes a place anew takes the place of the one before.
 
     >>> patch_of("Done.\n```diff\n--- a/x.py\n+++ b/x.py\n@@ -1 +1 @@\n-a\n+b\n```\nThat is it.")
     '--- a/x.py\n+++ b/x.py\n@@ -1 +1 @@\n-a\n+b\n'
@@ -64,11 +67,42 @@ def patch_of(reply: str) -> str:
     text = visible(reply).replace("\r\n", "\n")
     blocks = [block for block in _FENCE.findall(text) if _START.search(block)]
     if blocks:
-        return str(blocks[-1])
+        return "".join(_latest(blocks))
     start = _START.search(text)
     if start is None:
         return ""
     return text[start.start() :].partition("\n```")[0].rstrip("\n") + "\n"
+
+
+def _latest(blocks: Sequence[str]) -> list[str]:
+    """The blocks in their order, without those that a later one changes anew."""
+    kept: list[str] = []
+    taken: dict[str, list[tuple[int, int]]] = {}
+    for block in reversed(blocks):
+        places = _places(block)
+        if not any(_overlaps(taken.get(name, []), start, end) for name, start, end in places):
+            kept.append(block)
+            for name, start, end in places:
+                insort(taken.setdefault(name, []), (start, end))
+    return kept[::-1]
+
+
+def _overlaps(taken: list[tuple[int, int]], start: int, end: int) -> bool:
+    """Whether lines from `start` to before `end` meet one of the ranges, which are sorted and apart."""
+    before = bisect_left(taken, (end, 0))
+    return before > 0 and taken[before - 1][1] > start
+
+
+def _places(block: str) -> list[tuple[str, int, int]]:
+    """(file, first line, line after the last) of every hunk of a block; all lines of a file for one without numbers."""
+    found: list[tuple[str, int, int]] = []
+    for part in re.split(r"(?m)^(?=--- [^\n]*\n\+\+\+ )", block):
+        names = re.findall(r"(?m)^(?:---|\+\+\+) (?:[ab]/)?(\S+)", part)[:2]
+        name = next((name for name in names if name != "/dev/null"), "")
+        hunks = re.findall(r"(?m)^@@ -(\d{1,9})(?:,(\d{1,9}))? ", part)
+        lines = [(int(start), int(start) + max(int(size or 1), 1)) for start, size in hunks]
+        found += [(name, start, end) for start, end in lines or [(0, 10**9)] if name]
+    return found
 
 
 def score(item: Item, reply: str, instruments: Instruments) -> Score:
@@ -134,7 +168,7 @@ DATASET = Dataset(
     size=500,
     shots=0,
     kind="harness",
-    version=1,
+    version=2,
     read=read,
     prompt=prompt,
     score=score,

@@ -29,6 +29,7 @@ from llmrouterbench.collecting.replies_store import (
     stored_datasets,
 )
 from llmrouterbench.datasets import DATASETS, Dataset, identity
+from llmrouterbench.datasets.own import scorer_version
 from llmrouterbench.files import read_json, sha256_of, source_of, write_parquet
 from llmrouterbench.findings import ImportReport
 from llmrouterbench.replies import Item, Score
@@ -178,9 +179,10 @@ def scorer_of(dataset: Dataset, compat: Compat, judge: str = "") -> str:
 
 
 def _function(scorer: Any) -> str:
-    """The name of a scorer, and a hash of its source where it is not ours."""
-    name = getattr(getattr(scorer, "func", scorer), "__name__", type(scorer).__name__)
-    return ":".join([name, *filter(None, [source_of(scorer)[:16]])])
+    """The name of a scorer, with a hash of its source, or the version of those of ours that own datasets name."""
+    function = getattr(scorer, "func", scorer)
+    name = getattr(function, "__name__", type(scorer).__name__)
+    return ":".join([name, *filter(None, [scorer_version(function) or source_of(scorer)[:16]])])
 
 
 def hash_of(item: Item, text: str) -> Hash:
