@@ -78,50 +78,62 @@ def _joined(found: re.Match[str]) -> str:
     return re.sub(r"[, ]", "", found[0])
 
 
+_Rule = tuple[tuple[str, ...], re.Pattern[str], str | Callable[[re.Match[str]], str]]
+"""One of these, in small letters, is in every text that the pattern is in; what it is spelled as."""
 _TEXT = re.compile(r"\\(?:text[a-z]*|mathrm|mbox|hbox)\s?\{|\\(?:rm|bf)(?![a-zA-Z])")
-_BEFORE_FONTS: list[tuple[re.Pattern[str], str]] = [
-    (re.compile(r"\\([$%#])|\{(,)\}"), r"\1\2"),
-    (re.compile(r"\\(?:left|right|middle|[bB]igg?[lr]?|displaystyle|textstyle|limits)(?![a-zA-Z])\.?|\\!"), ""),
-    (re.compile(r"(?<!\\)\\(?:[,;:>/ ]|(?:quad|qquad|thinspace)(?![a-zA-Z])|hspace\{[^{}]*\})|~"), " "),
-]
-_AROUND: list[tuple[re.Pattern[str], str]] = [
-    (re.compile(r"\\[()]|^\s*\\\[|\\\]\s*$"), ""),
-    (re.compile(r"(?<![.])[.;,]\s*$"), ""),
-    (re.compile(r"^\s*\{(-?[\w.]+)\}\s*$"), r"\1"),
+_BEFORE_FONTS: list[_Rule] = [
+    (("\\", "{,"), re.compile(r"\\([$%#])|\{(,)\}"), r"\1\2"),
     (
+        ("\\",),
+        re.compile(r"\\(?:left|right|middle|[bB]igg?[lr]?|displaystyle|textstyle|limits)(?![a-zA-Z])\.?|\\!"),
+        "",
+    ),
+    (("\\", "~"), re.compile(r"(?<!\\)\\(?:[,;:>/ ]|(?:quad|qquad|thinspace)(?![a-zA-Z])|hspace\{[^{}]*\})|~"), " "),
+]
+_AROUND: list[_Rule] = [
+    (("\\",), re.compile(r"\\[()]|^\s*\\\[|\\\]\s*$"), ""),
+    ((".", ";", ","), re.compile(r"(?<![.])[.;,]\s*$"), ""),
+    (("{",), re.compile(r"^\s*\{(-?[\w.]+)\}\s*$"), r"\1"),
+    (
+        ("answer", "solution", "result", "value"),
         re.compile(
             r"(?i)^\W*(?:(?:so|thus|therefore|hence)\b,?\s*)?(?:(?:the|our|my)\s+)?(?:final\s+|correct\s+)?"
             r"(?:answer|solution|result|value)\s*(?:is|equals|:|=)\s*:?\s*"
         ),
         "",
     ),
-    (re.compile(r"^[A-Za-z][A-Za-z ]{2,40}:\s*(?=[-+]?[\d\\(])"), ""),
-    (re.compile(r"(?i)^(?:the )?(?:empty|null) set$"), r"\\emptyset"),
-    (re.compile(r"(?<=\d)\s?(?:\^\s?\{?\s?)?(?:st|nd|rd|th)\}?$"), ""),
+    ((":",), re.compile(r"^[A-Za-z][A-Za-z ]{2,40}:\s*(?=[-+]?[\d\\(])"), ""),
+    (("set",), re.compile(r"(?i)^(?:the )?(?:empty|null) set$"), r"\\emptyset"),
+    (("st", "nd", "rd", "th"), re.compile(r"(?<=\d)\s?(?:\^\s?\{?\s?)?(?:st|nd|rd|th)\}?$"), ""),
 ]
-_INSIDE: list[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = [
-    (re.compile(r"\\[dtc]frac(?![a-zA-Z])"), r"\\frac"),
-    (re.compile(r"(?<![\d,.])\d{1,3}(?:,\d{3})+(?![\d,])|(?<![\d ,.])\d{1,3}(?: \d{3})+(?![\d ])(?= *$)"), _joined),
-    (re.compile(r"(?i)(?<=[\d}])\s*(hundred|thousand|million|billion|trillion|dozen)s?\b"), _scaled),
-    (re.compile(r"(?<=\d)\s+(\d+)\s?/\s?(\d+)$"), r"\\frac{\1}{\2}"),
-    (re.compile(r"\\frac\s?([0-9a-z])\s?([0-9a-z])"), r"\\frac{\1}{\2}"),
-    (re.compile(r"(\\frac\s?\{[^{}]*\})\s?([0-9a-z])"), r"\1{\2}"),
-    (re.compile(r"\\frac\s?([0-9a-z])\s?\{"), r"\\frac{\1}{"),
-    (re.compile(r"(?<![\\a-zA-Z])sqrt\s?(?=[({\d])"), r"\\sqrt"),
-    (re.compile(r"\\sqrt\s?\(([^()]*)\)"), r"\\sqrt{\1}"),
-    (re.compile(r"\\sqrt(\[\d+\])?\s?([0-9a-z])"), r"\\sqrt\1{\2}"),
-    (re.compile(r"(?<![\\a-zA-Z])pi(?![a-zA-Z])"), r"\\pi"),
-    (re.compile(r"(?<=[\d}])\s+\(([a-zA-Z][a-zA-Z/^0-9 ]{0,30})\)$"), _unit_in_brackets),
-    (re.compile(r"(?:\d+\.\d+[eE][-+]?\d{1,3}|\d[eE][-+]?\d{2,3}|\d[eE]\+?\d)(?![\d.a-zA-Z])"), _scientific),
+_INSIDE: list[_Rule] = [
+    (("\\",), re.compile(r"\\[dtc]frac(?![a-zA-Z])"), r"\\frac"),
     (
+        (",", " "),
+        re.compile(r"(?<![\d,.])\d{1,3}(?:,\d{3})+(?![\d,])|(?<![\d ,.])\d{1,3}(?: \d{3})+(?![\d ])(?= *$)"),
+        _joined,
+    ),
+    (tuple(_SCALES), re.compile(r"(?i)(?<=[\d}])\s*(hundred|thousand|million|billion|trillion|dozen)s?\b"), _scaled),
+    (("/",), re.compile(r"(?<=\d)\s+(\d+)\s?/\s?(\d+)$"), r"\\frac{\1}{\2}"),
+    (("frac",), re.compile(r"\\frac\s?([0-9a-z])\s?([0-9a-z])"), r"\\frac{\1}{\2}"),
+    (("frac",), re.compile(r"(\\frac\s?\{[^{}]*\})\s?([0-9a-z])"), r"\1{\2}"),
+    (("frac",), re.compile(r"\\frac\s?([0-9a-z])\s?\{"), r"\\frac{\1}{"),
+    (("sqrt",), re.compile(r"(?<![\\a-zA-Z])sqrt\s?(?=[({\d])"), r"\\sqrt"),
+    (("sqrt",), re.compile(r"\\sqrt\s?\(([^()]*)\)"), r"\\sqrt{\1}"),
+    (("sqrt",), re.compile(r"\\sqrt(\[\d+\])?\s?([0-9a-z])"), r"\\sqrt\1{\2}"),
+    (("pi",), re.compile(r"(?<![\\a-zA-Z])pi(?![a-zA-Z])"), r"\\pi"),
+    (("(",), re.compile(r"(?<=[\d}])\s+\(([a-zA-Z][a-zA-Z/^0-9 ]{0,30})\)$"), _unit_in_brackets),
+    (("e",), re.compile(r"(?:\d+\.\d+[eE][-+]?\d{1,3}|\d[eE][-+]?\d{2,3}|\d[eE]\+?\d)(?![\d.a-zA-Z])"), _scientific),
+    (
+        ("arc", "sin", "cos", "tan", "cot", "sec", "csc", "ln", "log", "exp"),
         re.compile(
             r"(?<![\\a-zA-Z])(arc(?:sin|cos|tan)|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|ln|log|exp)"
             r"(?=\s*[({^_\\\d]|\s?[a-z](?![a-z]))"
         ),
         r"\\\1",
     ),
-    (re.compile(r"\\varnothing|\\O(?![a-zA-Z])|\\\{\s*\\\}"), r"\\emptyset"),
-    (re.compile(r"(?<=[\d}\])])\s+(?:or|and|oder|ou|или|或)\s+(?=[-\\\d(\[])"), ","),
+    (("\\",), re.compile(r"\\varnothing|\\O(?![a-zA-Z])|\\\{\s*\\\}"), r"\\emptyset"),
+    ((" ",), re.compile(r"(?<=[\d}\])])\s+(?:or|and|oder|ou|или|或)\s+(?=[-\\\d(\[])"), ","),
 ]
 """What is spelled in several ways -> its one spelling, in this order."""
 
@@ -137,21 +149,29 @@ def normal(answer: str) -> str:
 
 def _spaced(answer: str) -> str:
     """As `normal`, with a blank left wherever one was."""
-    text = folded(answer)
-    for pattern, spelling in _BEFORE_FONTS:
-        text = pattern.sub(spelling, text)
+    text = folded(answer).strip()
+    text = _followed(_BEFORE_FONTS, text)
     if "\\" in text:
         text = without_fonts(_TEXT.sub(r" \g<0>", text))
     if not text.isascii():
         text = _from_signs(text)
-    for pattern, spelling in _AROUND:
-        text = pattern.sub(spelling, text).strip()
+    text = _followed(_AROUND, text)
     if "$" in text:
         money = re.match(r"[-+]?\s*\$\s?[\d.]", text) and not text.endswith("$")
         text = "$" * bool(money) + text.replace("$", "").strip()
-    for found, spelled_as in _INSIDE:
-        text = found.sub(spelled_as, text)
+    text = _followed(_INSIDE, text)
     return _digits_for_words(re.sub(r"\s+", " ", without_repeats(text)))
+
+
+def _followed(rules: list[_Rule], text: str) -> str:
+    low = text.lower()
+    for needs, pattern, spelling in rules:
+        for need in needs:
+            if need in low:
+                text = pattern.sub(spelling, text).strip()
+                low = text.lower()
+                break
+    return text
 
 
 def _digits_for_words(text: str) -> str:

@@ -31,7 +31,7 @@ from llmrouterbench.datasets._units import Unit, unit_of
 _LONGEST = 1_500
 _DEEPEST = 40
 _REMEMBERED = 50_000
-_PLAIN = re.compile(r"[-+]?[0-9]{1,300}(?:\.[0-9]{1,300})?")
+_PLAIN = re.compile(r"[-+]?(?:[0-9]{1,300}|[0-9]{1,3}(?:,[0-9]{3}){1,99})(?:\.[0-9]{1,300})?")
 
 
 def decided(left: str, right: str) -> bool | None:
@@ -45,7 +45,7 @@ def decided(left: str, right: str) -> bool | None:
     if len(left) > _LONGEST or len(right) > _LONGEST:
         return left.strip() == right.strip()
     if _PLAIN.fullmatch(left) and _PLAIN.fullmatch(right):
-        return Fraction(left) == Fraction(right)
+        return Fraction(left.replace(",", "")) == Fraction(right.replace(",", ""))
     one, other = spelled(left), spelled(right)
     if not one.core or not other.core or _too_deep(one.core) or _too_deep(other.core):
         return False
