@@ -79,11 +79,14 @@ def _bound_memory() -> None:
 
 
 def _die_after(seconds: float) -> None:
-    """Let the system end this process after so many seconds, even inside one long multiplication; 0 calls it off."""
+    """Let the system end this process after so many seconds of processor time, even inside one long multiplication.
+
+    0 calls it off. What it waits for a core on a busy machine is not counted.
+    """
     with contextlib.suppress(ImportError, AttributeError):  # Windows has no such timer; the parent watches too
         import signal
 
-        signal.setitimer(signal.ITIMER_REAL, seconds)
+        signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
 if __name__ == "__main__":

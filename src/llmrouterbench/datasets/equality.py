@@ -31,6 +31,8 @@ from llmrouterbench.datasets._units import Unit, unit_of
 _LONGEST = 1_500
 _DEEPEST = 40
 _REMEMBERED = 50_000
+_PATIENCE = 6.0
+"""Seconds that go by for one of the worker's processor time, before it is given up: the machine may be busy."""
 _PLAIN = re.compile(r"[-+]?(?:[0-9]{1,300}|[0-9]{1,3}(?:,[0-9]{3}){1,99})(?:\.[0-9]{1,300})?")
 
 
@@ -193,7 +195,7 @@ class _Worker:
 
     def __init__(self, limit: float) -> None:
         self._limit = limit
-        command = [sys.executable, "-m", "llmrouterbench.datasets._math_worker", str(limit + 1)]
+        command = [sys.executable, "-m", "llmrouterbench.datasets._math_worker", str(limit)]
         # The pipes close with the process; its errors are sympy's complaints about what models write.
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=os.environ
@@ -209,7 +211,7 @@ class _Worker:
                 "the process that compares mathematics did not start; try `python -c 'import math_verify'`"
             )
         self._ready = True
-        watch = threading.Timer(self._limit, self._process.kill)
+        watch = threading.Timer(_PATIENCE * self._limit, self._process.kill)
         watch.start()
         try:
             self._process.stdin.write(orjson.dumps([left, right]) + b"\n")
@@ -229,7 +231,7 @@ class MathPool:
     """Compares mathematical answers in worker processes, for any number of threads; use it in a `with` block.
 
     workers  processes; they start when the first pair needs algebra
-    limit    seconds for one pair; a worker that overruns is killed and replaced
+    limit    seconds of processor time for one pair; a worker that overruns is killed and replaced
 
     Raises ImportError without math-verify.
     """
@@ -283,7 +285,7 @@ class MathPool:
                 worker.close()
             self._idle.put(kept)
         if said is None:
-            raise TimeoutError(f"comparing two answers took more than {self._limit:g} s or more than 2 GiB")
+            raise TimeoutError(f"comparing two answers took more than {self._limit:g} s of processor time, or 2 GiB")
         with self._lock:
             self._known[a, b] = said
             if len(self._known) > _REMEMBERED:
