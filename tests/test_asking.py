@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from llmrouterbench.calling.asking import ask_once, asker
+from llmrouterbench.calling.asking import JudgeStoppedError, ask_once, asker
 from llmrouterbench.calling.cache import Cache, open_cache
 from llmrouterbench.calling.cache.leases import Leases
 from llmrouterbench.calling.calls import Answer, CallError, Endpoint, Request
@@ -78,14 +78,47 @@ def test_two_judges_on_one_cache_pay_once(provider: Provider, tmp_path: Path) ->
 
 
 def test_a_failure_is_a_reply_and_is_not_kept(provider: Provider, tmp_path: Path) -> None:
-    provider.script("judge-model", "401", "ok")
+    provider.script("judge-model", "400", "ok")
     with open_cache(tmp_path / "cache.db") as cache, asker(endpoint_of(provider), SETTINGS, cache) as ask:
         failed = ask("Is it 42?")
         assert (failed.status, failed.text, failed.cost, failed.attempts) == ("failed", "", 0.0, 1)
-        assert "key refused" in failed.reason
+        assert "status 400" in failed.reason
         assert CANARY not in failed.reason
         assert ask("Is it 42?").status == "ok"
         assert (ask.calls, ask.failed, ask.cached) == (2, 1, 0)
+
+
+def test_an_answer_can_be_asked_for_past_the_cache_and_takes_its_place(provider: Provider, tmp_path: Path) -> None:
+    said = iter(["first", "second"])
+    provider.reply = lambda prompt: next(said)
+    with open_cache(tmp_path / "cache.db") as cache, asker(endpoint_of(provider), SETTINGS, cache) as ask:
+        assert [ask("?").text, ask("?").text, ask.again("?").text, ask("?").text] == [
+            "first",
+            "first",
+            "second",
+            "second",
+        ]
+        assert (ask.calls, ask.cached) == (4, 2)
+        assert ask.spent == pytest.approx(provider.billed)
+
+
+@pytest.mark.parametrize(("fault", "times", "why"), [("401", 1, "key refused"), ("402", 1, "402"), ("404", 1, "404")])
+def test_a_dead_judge_is_asked_no_more(provider: Provider, fault: str, times: int, why: str) -> None:
+    provider.script("judge-model", *[fault] * times)
+    with asker(endpoint_of(provider), SETTINGS, name="o3-mini") as ask:
+        for _ in range(3):
+            with pytest.raises(JudgeStoppedError, match=f"judge o3-mini stopped: .*{why}"):
+                ask("?")
+        assert CANARY not in ask.stopped
+    assert len(provider.bodies) == times
+
+
+def test_a_judge_that_has_answered_may_refuse_once(provider: Provider) -> None:
+    with asker(endpoint_of(provider), SETTINGS) as ask:
+        ask("?")
+        provider.script("judge-model", "401", "401", "ok", "401")
+        assert [ask("?").status for _ in range(4)] == ["failed", "failed", "ok", "failed"]
+        assert not ask.stopped
 
 
 def test_prices_where_the_provider_says_no_cost(provider: Provider) -> None:

@@ -13,7 +13,7 @@ from llmrouterbench.checks.dataset import check_dataset, plain_instruments
 from llmrouterbench.datasets import Dataset, Instruments, identity, load
 from llmrouterbench.datasets._own_scorers import close_number
 from llmrouterbench.datasets.own import own_dataset, parse_own, scorer_version
-from llmrouterbench.replies import Item
+from llmrouterbench.replies import Item, Reply
 from llmrouterbench.scoring.folder import scorer_of
 
 CAPITALS = "question,city\nCapital of Tinland?,Port Quill\nCapital of Marsh?,Reed\n"
@@ -24,6 +24,9 @@ columns: {query: question, target: city}
 prompt: "{query} End with a line 'Answer: <city>'."
 scorer: exact
 """
+
+
+JUDGE = "judge: {model: m, template: '$query $target $reply VERDICT: CORRECT VERDICT: INCORRECT'}"
 
 
 def own(folder: Path, text: str = YAML, data: str = CAPITALS, file: str = "capitals.csv") -> Dataset:
@@ -164,6 +167,18 @@ def test_code_is_run_against_its_tests(tmp_path: Path, sandboxed: Instruments, r
     assert scored(tmp_path, "code", "assert f(1) == 2", reply, sandboxed) == score
 
 
+def test_two_dollars_in_a_template_are_one(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def ask(prompt: str) -> Reply:
+        asked.append(prompt)
+        return Reply("", "", "judge", "VERDICT: CORRECT")
+
+    made = own(tmp_path, YAML.replace("exact", "judge") + JUDGE.replace("$reply", "$reply for $$100"))
+    assert made.score(load(made, tmp_path)[0], "$5", replace(plain_instruments(), ask=ask)).value == 1
+    assert "for $100 VERDICT" in asked[0]
+
+
 def test_an_own_judge_has_an_identity(tmp_path: Path) -> None:
     judge = "judge:\n  model: o3-mini\n  template: '$query $target $reply VERDICT: CORRECT VERDICT: INCORRECT'\n"
     made = own(tmp_path, YAML.replace("exact", "judge") + judge)
@@ -195,6 +210,16 @@ def test_an_own_judge_has_an_identity(tmp_path: Path) -> None:
             YAML.replace("exact", "judge") + "judge: {model: m, template: $query}",
             "judge.template must contain '\\$target'",
         ),
+        (YAML.replace("exact", "judge") + JUDGE.replace("$reply", "$reply for $100"), r"at '\$100 VERDICT.*write \$\$"),
+        (
+            YAML.replace("exact", "judge") + JUDGE.replace("$reply", "$reply 5 $"),
+            r"a \$ that begins no name.*write \$\$",
+        ),
+        (
+            YAML.replace("exact", "judge") + JUDGE.replace("$reply", "$replay"),
+            r"field '\$replay'; did you mean 'reply'.*\$\$",
+        ),
+        (YAML.replace("exact", "judge") + JUDGE.replace("$reply", "$$reply"), "must contain '\\$reply'"),
         (YAML + "shown: 1", "shown must be true or false, got 1"),
         (YAML.replace("scorer: exact", "scorer: ''"), "scorer must be a text that is not empty, got ''"),
         (YAML + "shown: true\nshown: false", "must be YAML, got an error: found key 'shown' twice"),

@@ -67,7 +67,12 @@ def test_hostile_replies_are_scored_or_say_why_not(name: str, bench: Bench) -> N
     scores = score_replies(made, [(item, reply) for reply in HOSTILE.values()], bench)
     for what, score in zip(HOSTILE, scores, strict=True):
         assert score.scored or score.reason, f"{what}: not scored, without a reason"
-        if what in ("empty", "blank", "only a thought", "a thought without end") and made.kind != "harness":
+        asked = made.kind == "judge" and what == "a thought without end"  # it may hold the answer
+        if (
+            what in ("empty", "blank", "only a thought", "a thought without end")
+            and made.kind != "harness"
+            and not asked
+        ):
             assert score.value == 0, f"{what} must be wrong, got {score}"
     if made.kind == "judge":
         assert math.isnan(scores[-1].value), "a judge that is away makes nothing wrong"

@@ -19,6 +19,7 @@ import polars as pl
 import pytest
 
 import llmrouterbench.scoring.folder as scoring_step
+from llmrouterbench.calling.asking import JudgeStoppedError
 from llmrouterbench.collecting.config import CollectConfig, parse_config
 from llmrouterbench.collecting.replies_store import Prompted, items_path, replies_path
 from llmrouterbench.collecting.replies_writer import RepliesWriter
@@ -302,9 +303,12 @@ def test_a_judge_is_asked_once_and_paid_apart(judged: Path, provider: Provider, 
 def test_a_judge_that_fails_leaves_a_reply_unscored_until_it_answers(
     judged: Path, provider: Provider, tmp_path: Path
 ) -> None:
-    provider.script("judge-7", "401", "empty")
+    provider.script("judge-7", "400")
+    spoken = provider.reply
+    provider.reply = lambda prompt: "I wonder." if "country 3?" in prompt else spoken(prompt)
     counts = judge_folder(judged, tmp_path / "outcomes")["o3-mini"]
-    assert counts[:3] == (6, 0, 1)
+    assert counts[1:3] == (0, 1)
+    assert counts[0] in (6, 7), "what cannot be read is asked for again"
     kept = scores_of(tmp_path / "outcomes").filter(pl.col("score").is_null())
     assert sorted(reason.partition(":")[0] for reason in kept["reason"]) == [
         "the judge failed",
@@ -312,7 +316,40 @@ def test_a_judge_that_fails_leaves_a_reply_unscored_until_it_answers(
     ]
     assert np.isnan(Outcomes.load(tmp_path / "outcomes").score[:, 0]).sum() == 2
     judge_folder(judged, tmp_path / "outcomes")
-    assert np.isnan(Outcomes.load(tmp_path / "outcomes").score[:, 0]).sum() == 1, "an answer that was paid for stays"
+    assert np.isnan(Outcomes.load(tmp_path / "outcomes").score[:, 0]).sum() == 1, "it still says nothing"
+    provider.reply = spoken
+    judge_folder(judged, tmp_path / "outcomes")
+    assert not np.isnan(Outcomes.load(tmp_path / "outcomes").score[:, 0]).any(), (
+        "no judgement is kept that none can read"
+    )
+
+
+@pytest.mark.parametrize("compat", ["ours", "official"])
+def test_a_dead_judge_stops_the_run_and_what_was_scored_is_kept(
+    judged: Path, provider: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compat: Any
+) -> None:
+    monkeypatch.setattr(scoring_step, "_CHUNK", 2)
+    answered = []
+    spoken = provider.reply
+
+    def dies(prompt: str) -> str:
+        answered.append(prompt)
+        provider.key = "sk-another" if len(answered) == 2 else ""
+        return spoken(prompt)
+
+    provider.reply = dies
+    with (
+        open_judges(stored_config(judged, None)) as judges,
+        Bench(judges=judges) as bench,
+        pytest.raises(JudgeStoppedError, match=r"judge o3-mini stopped: .*key refused.* kept.* score again"),
+    ):
+        score_folder(judged, tmp_path / "outcomes", dataset, bench, compat=compat)
+    assert not (tmp_path / "outcomes").exists()
+    provider.reply, provider.key = spoken, ""
+    with open_judges(stored_config(judged, None)) as judges, Bench(judges=judges) as bench:
+        score_folder(judged, tmp_path / "outcomes", dataset, bench, compat=compat)
+        assert judges["o3-mini"].calls == 4, "two scores were kept"
+    assert Outcomes.load(tmp_path / "outcomes").score[:, 0].tolist() == [0, 1, 0, 1, 0, 1]
 
 
 def test_a_missing_judge_is_named_and_a_mistyped_one_is_suggested(judged: Path, tmp_path: Path) -> None:
@@ -421,7 +458,7 @@ def test_the_command_scores_and_says_what_it_found(judged: Path, provider: Provi
     assert said["counts"]["cells_measured"] == 6
     assert said["judges"]["o3-mini"]["judgements"] == 6
     assert said["judges"]["o3-mini"]["usd"] == pytest.approx(provider.billed)
-    assert said["source"]["scorers"]["simpleqa"].startswith("simpleqa@2+o3-mini:")
+    assert said["source"]["scorers"]["simpleqa"].startswith("simpleqa@3+o3-mini:")
     again = cli("score", str(judged), "--to", str(tmp_path / "outcomes"))
     assert again.returncode == 0
     assert "6 cells measured" in again.stdout

@@ -18,10 +18,14 @@ from llmrouterbench.calling.cache.leases import Leases
 from llmrouterbench.calling.calls import CallError, Endpoint, Request
 from llmrouterbench.calling.client import Client
 from llmrouterbench.calling.prices import Price
-from llmrouterbench.calling.retrying import Paid, complete_with_retries
+from llmrouterbench.calling.retrying import Paid, complete_with_retries, stopped_by
 from llmrouterbench.replies import Reply
 
 _POLL_SECONDS = 0.1
+
+
+class JudgeStoppedError(ConnectionError):
+    """The judge answers nobody any more: one sentence that says why."""
 
 
 class AskedElsewhereError(Exception):
@@ -87,7 +91,8 @@ def asker(
     cache     kept open and left open; None asks every time
     name      the judge's name in Reply.model; the model's id when not given
 
-    A failed call is a Reply with status "failed" and a reason, never an exception.
+    A failed call is a Reply with status "failed" and a reason. Where the rules by which a collection stops a model say
+    so (key refused, nothing left to pay with, nobody there), this call and all later ones raise JudgeStoppedError.
     """
     return Asker(endpoint, settings, cache, name or settings.model, price, attempts)
 
@@ -97,6 +102,7 @@ class Asker:
 
     spent     USD paid so far; unpriced: replies whose cost nobody knows
     calls     replies asked for; cached: those that were already paid for; failed: those that failed
+    stopped   why nothing more is asked, "" while it answers
     """
 
     def __init__(
@@ -105,15 +111,27 @@ class Asker:
         self.endpoint, self.settings = endpoint, settings
         self.name, self.price, self.attempts = name, price, attempts
         self.spent, self.unpriced, self.calls, self.cached, self.failed = 0.0, 0, 0, 0, 0
+        self.stopped = ""
+        self._refusals, self._answered = 0, False
         self._leases = None if cache is None else Leases(cache)
         self._client = Client()
         self.apart = Apart(f"judge {name}")
 
     def __call__(self, prompt: str) -> Reply:
-        """The judge's reply to a prompt; waits for it."""
+        """The judge's reply to a prompt; waits for it. Raises JudgeStoppedError."""
+        return self._wait_for(prompt, again=False)
+
+    def again(self, prompt: str) -> Reply:
+        """Another reply to a prompt, which takes the place of the one in the cache. Raises JudgeStoppedError."""
+        return self._wait_for(prompt, again=True)
+
+    def _wait_for(self, prompt: str, again: bool) -> Reply:
         if self.apart.closed:
             raise ValueError("the judge is closed; make a new asker")
-        return self.apart.run(self._ask(prompt))
+        reply = None if self.stopped else self.apart.run(self._ask(prompt, again))
+        if reply is None or (self.stopped and reply.status == "failed"):
+            raise JudgeStoppedError(f"judge {self.name} stopped: {self.stopped}")
+        return reply
 
     def close(self) -> None:
         """End the connections and the thread; calls under way in other threads are cancelled."""
@@ -127,31 +145,34 @@ class Asker:
     ) -> None:
         self.close()
 
-    async def _ask(self, prompt: str) -> Reply:
+    async def _ask(self, prompt: str, again: bool) -> Reply:
         messages = (*self.settings.messages, {"role": "user", "content": prompt})
         request = replace(self.settings, endpoint=self.endpoint.name, messages=messages)
         name = key(request, self.endpoint.url)
         outcome: Paid | CallError
         try:
-            outcome = await self._paid(request, name)
+            outcome = await self._paid(request, name, again)
             spent = outcome.cost if outcome.attempts else 0.0
         except CallError as error:
             outcome, spent = error, error.cost
         self._count(outcome, spent)
         return reply_of(outcome, model=self.name, key=name)
 
-    async def _paid(self, request: Request, name: str) -> Paid:
+    async def _paid(self, request: Request, name: str, again: bool) -> Paid:
         async def pay_now() -> Paid:
             return await complete_with_retries(
                 self._client, self.endpoint, request, price=self.price, attempts=self.attempts
             )  # fmt: skip
 
-        while self._leases is not None:
+        while self._leases is not None and not again:
             try:
                 return await ask_once(self._leases, name, request, pay_now)
             except AskedElsewhereError:
                 await asyncio.sleep(_POLL_SECONDS)
-        return await pay_now()
+        paid = await pay_now()
+        if self._leases is not None:
+            await self._leases.replace(name, record_of(paid.answer, request.model, paid.cost))
+        return paid
 
     def _count(self, outcome: Paid | CallError, spent: float | None) -> None:
         """Enter one reply in the account; only the loop's thread writes it."""
@@ -160,3 +181,9 @@ class Asker:
         self.cached += isinstance(outcome, Paid) and not outcome.attempts
         self.unpriced += spent is None
         self.spent += spent or 0.0
+        if isinstance(outcome, CallError):
+            self._refusals += 1
+            if stopped_by(outcome, self._refusals, self._answered):
+                self.stopped = self.stopped or outcome.reason
+        elif outcome.attempts:
+            self._refusals, self._answered = 0, True

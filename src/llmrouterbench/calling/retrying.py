@@ -9,7 +9,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from llmrouterbench.calling.calls import Answer, CallError, Endpoint, Request
 from llmrouterbench.calling.client import Client
@@ -19,6 +19,32 @@ T = TypeVar("T")
 
 UNREADABLE = 2
 """Attempts that may end with a reply that nobody can read (`bad_reply`): each may have been paid for."""
+
+Scope = Literal["endpoint", "model"]
+Stop = tuple[Scope, int, int]
+STOPS: dict[str, Stop] = {
+    "auth": ("endpoint", 1, 3),
+    "payment": ("endpoint", 1, 3),
+    "connection": ("endpoint", 3, 20),
+    "not_found": ("model", 1, 20),
+    "bad_request": ("model", 3, 20),
+    "bad_reply": ("model", 3, 20),
+}
+"""Kind of failure -> what it stops, after how many in a row before the model has answered anything, and after it has.
+
+A model that has answered may still refuse a query that is too long or moderated; that query fails and the rest go on.
+"""
+STOP_OTHERWISE: Stop = ("model", 20, 50)
+
+
+def stopped_by(error: CallError, refusals: int, answered: bool) -> Scope | None:
+    """What a failure stops, the last of so many in a row; None: nothing yet.
+
+    >>> stopped_by(CallError("key refused", "auth"), 1, False), stopped_by(CallError("key refused", "auth"), 1, True)
+    ('endpoint', None)
+    """
+    scope, before, after = STOPS.get(error.kind, STOP_OTHERWISE)
+    return scope if refusals >= (after if answered else before) else None
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
 from llmrouterbench.calling.asking import AskedElsewhereError, ask_once, reply_of
 from llmrouterbench.calling.cache import Cache, key
 from llmrouterbench.calling.cache.leases import Leases
 from llmrouterbench.calling.calls import CallError
 from llmrouterbench.calling.client import Client
-from llmrouterbench.calling.retrying import Paid
+from llmrouterbench.calling.retrying import Paid, stopped_by
 from llmrouterbench.collecting._calls import NoRoomError, PacedClient, PaidCall
 from llmrouterbench.collecting._work import Job, ModelWork, Progress
 from llmrouterbench.collecting.budget import Budget
@@ -28,21 +27,6 @@ from llmrouterbench.shown import Shown
 GRACE_SECONDS = 30.0
 """Time for calls under way after the first Ctrl-C."""
 TICK_SECONDS = 0.25
-
-Stop = tuple[Literal["endpoint", "model"], int, int]
-STOPS: dict[str, Stop] = {
-    "auth": ("endpoint", 1, 3),
-    "payment": ("endpoint", 1, 3),
-    "connection": ("endpoint", 3, 20),
-    "not_found": ("model", 1, 20),
-    "bad_request": ("model", 3, 20),
-    "bad_reply": ("model", 3, 20),
-}
-"""Kind of failure -> what it stops, after how many in a row before the model has answered anything, and after it has.
-
-A model that has answered may still refuse a query that is too long or moderated; that query fails and the rest go on.
-"""
-STOP_OTHERWISE: Stop = ("model", 20, 50)
 
 Tell = Callable[[Sequence[Progress]], None]
 
@@ -216,11 +200,9 @@ class Run:
 
     def _give_up(self, model: ModelWork, error: CallError) -> None:
         """Stop what refuses again and again."""
-        scope, before, after = STOPS.get(error.kind, STOP_OTHERWISE)
         model.refusals += 1
-        if model.refusals < (after if model.answered else before):
-            return
-        for other in self._models:
+        scope = stopped_by(error, model.refusals, model.answered)
+        for other in self._models if scope else ():
             if other is model or (scope == "endpoint" and other.endpoint.name == model.endpoint.name):
                 other.progress.stopped = other.progress.stopped or error.reason
 

@@ -25,11 +25,13 @@ class Instruments:
     run     run a Python program in the sandbox, with its standard input, or with what speaks to it, and a limit in
             seconds (kind "code")
     ask     one reply of the judge model to a prompt, cached, retried and priced apart from the pool (kind "judge")
+    again   as `ask`, past the cache, for a reply that cannot be read; None: as `ask`
     """
 
     equal: Callable[[str, str], bool]
     run: RunProgram
     ask: Callable[[str], Reply]
+    again: Callable[[str], Reply] | None = None
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,7 @@ def identity(dataset: Dataset) -> str:
     >>> identity(dataset("kandk"))
     'kandk@2'
     >>> identity(dataset("simpleqa")).rpartition(":")[0]
-    'simpleqa@2+o3-mini'
+    'simpleqa@3+o3-mini'
     """
     own = f"{dataset.name}@{dataset.version}"
     if not dataset.judge:

@@ -1,30 +1,26 @@
 """What the datasets with a judge share: the prompt to the judge, and its verdict.
 
 The judge is a model like any other, reached through `Instruments.ask`. It is told to end with one line
-`VERDICT: <label>`; the last such line counts. A judgement that failed or cannot be read is "not scored", never right
-or wrong.
+`VERDICT: <label>` (read in `_verdicts.py`). A judgement that failed, or twice cannot be read, is "not scored", never
+right or wrong.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from string import Template
 
 from llmrouterbench.datasets import Instruments
+from llmrouterbench.datasets._verdicts import verdict
 from llmrouterbench.datasets.answers import visible
-from llmrouterbench.replies import Item, Reply, Score
+from llmrouterbench.replies import Item, Score
 
 Scorer = Callable[[Item, str, Instruments], Score]
 
 SHOWN_LIMIT = 200_000
 """Characters of a reply that the judge sees: half of them from the start, half from the end, where answers stand."""
-
-_VERDICT = re.compile(r"^[\s*_`#>(\[]*verdict[\s*_`]*:(.*)$", re.IGNORECASE)
-_TAIL = 20_000
-_DECORATION = " \t\r*_`\"'()[]$.!"
 
 
 def fill(template: str, texts: Mapping[str, str]) -> str:
@@ -54,32 +50,20 @@ def _shortened(text: str) -> str:
     return f"{text[:half]}\n[{len(text) - SHOWN_LIMIT} characters left out]\n{text[-half:]}"
 
 
-def verdict(judgement: str, labels: Sequence[str]) -> str | None:
-    r"""The label on the last line `VERDICT: <label>`, None where there is no such line or its label is not one of ours.
+def judged(prompt: str, labels: Sequence[str], instruments: Instruments) -> tuple[str | None, str]:
+    """The judge's label and its whole text; None and the reason where there is no verdict.
 
-    >>> verdict("It says A. VERDICT: CORRECT?\n**Verdict:** `not_attempted`.", ["CORRECT", "NOT ATTEMPTED"])
-    'NOT ATTEMPTED'
-    >>> verdict("VERDICT: CORRECT or INCORRECT", ["CORRECT", "INCORRECT"]) is None
-    True
+    A judgement without a readable verdict is asked for once more, past the cache, and takes its place.
     """
-    for line in reversed(judgement[-_TAIL:].splitlines()):
-        found = _VERDICT.match(line)
-        if found:
-            said = found[1].strip(_DECORATION).replace("_", " ").upper()
-            return next((label for label in labels if said == label.upper()), None)
-    return None
-
-
-def judged(prompt: str, labels: Sequence[str], ask: Callable[[str], Reply]) -> tuple[str | None, str]:
-    """The judge's label and its whole text; None and the reason where there is no verdict."""
-    reply = ask(prompt)
-    if reply.status != "ok":
-        return None, f"the judge failed: {reply.reason or 'no reason given'}"
-    label = verdict(reply.text, labels)
-    if label is None:
-        end = reply.text.strip()[-80:] or "an empty judgement"
-        return None, f"the judge's verdict cannot be read: {end}"
-    return label, reply.text
+    for ask in (instruments.ask, instruments.again or instruments.ask):
+        reply = ask(prompt)
+        if reply.status != "ok":
+            return None, f"the judge failed: {reply.reason or 'no reason given'}"
+        label = verdict(reply.text, labels)
+        if label is not None:
+            return label, reply.text
+    end = reply.text.strip()[-80:] or "an empty judgement"
+    return None, f"the judge's verdict cannot be read: {end}"
 
 
 def graded(
@@ -94,7 +78,7 @@ def graded(
     shown = visible_reply(reply)
     if not shown:
         return Score(0.0, empty, "empty reply")
-    label, text = judged(fill(template, {**texts, "reply": shown}), labels, instruments.ask)
+    label, text = judged(fill(template, {**texts, "reply": shown}), labels, instruments)
     return not_scored(text) if label is None else Score(float(label == labels[0]), label.lower())
 
 
@@ -110,5 +94,13 @@ def not_scored(reason: str) -> Score:
 
 
 def visible_reply(reply: str) -> str:
-    """What the judge is shown of a reply: without thought blocks and outer blanks; "" where nothing is left."""
-    return visible(reply).strip()
+    """What the judge is shown of a reply: without thoughts and outer blanks; "" where nothing is left.
+
+    A thought that never ends may hold the answer, or be about a tag: the judge sees all of it and decides.
+
+    >>> visible_reply("<think>Ann?</think> Eve."), visible_reply("<think>Ann?</think>"), visible_reply("<think>Ann.")
+    ('Eve.', '', '<think>Ann.')
+    """
+    shown = visible(reply).strip()
+    ended = shown or visible(f"{reply}\n\nend").strip()
+    return shown if ended else reply.strip()

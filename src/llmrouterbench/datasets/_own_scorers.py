@@ -27,7 +27,7 @@ from llmrouterbench.datasets.answers import (
 )
 from llmrouterbench.replies import Item, Score
 
-SCORERS_VERSION = "2"
+SCORERS_VERSION = "3"
 """Part of the identity of every score by one of these; goes up when one of them changes its mind about a reply."""
 LETTERS = ascii_uppercase
 """The letters of options, in their order."""

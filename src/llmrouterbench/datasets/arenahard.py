@@ -102,7 +102,7 @@ def score(item: Item, reply: str, instruments: Instruments) -> Score:
     verdicts = []
     for first, second in ((baseline, shown), (shown, baseline)):
         texts = {"request": item.query, "answer_a": first, "answer_b": second}
-        label, text = judged(fill(template, texts), tuple(_POINTS), instruments.ask)
+        label, text = judged(fill(template, texts), tuple(_POINTS), instruments)
         if label is None:
             return not_scored(text)
         verdicts.append(label)
@@ -130,7 +130,7 @@ DATASET = Dataset(
     size=750,
     shots=0,
     kind="judge",
-    version=2,
+    version=3,
     read=read,
     prompt=prompt,
     score=score,

@@ -83,7 +83,7 @@ def score(item: Item, reply: str, instruments: Instruments) -> Score:
     if not shown:
         return Score(0.0, "", "empty reply")
     question = fill(TEMPLATE, {"question": item.query, "target": str(item.target), "reply": shown})
-    label, text = judged(question, ("YES", "NO"), instruments.ask)
+    label, text = judged(question, ("YES", "NO"), instruments)
     if label is None:
         return not_scored(text)
     extracted = _EXTRACTED.findall(text)
@@ -101,7 +101,7 @@ DATASET = Dataset(
     size=2158,
     shots=0,
     kind="judge",
-    version=2,
+    version=3,
     read=read,
     prompt=prompt,
     score=score,

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from string import Formatter
+from string import Formatter, Template
 from typing import Any
 
 import orjson
@@ -37,7 +37,8 @@ KINDS: dict[str, Kind] = {
 }
 """Built-in scorer -> kind of dataset, which says what instruments it needs."""
 _READERS = (".csv", ".jsonl", ".parquet")
-_JUDGED = ("$query", "$target", "$reply", "VERDICT: CORRECT", "VERDICT: INCORRECT")
+_JUDGED = ("query", "target", "reply")
+_VERDICTS = ("VERDICT: CORRECT", "VERDICT: INCORRECT")
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def scorer_version(scorer: object) -> str:
     """The version of a built-in scorer that a YAML file can name, "" for any other.
 
     >>> scorer_version(SCORERS["exact"]), scorer_version(print)
-    ('2', '')
+    ('3', '')
     """
     return SCORERS_VERSION if scorer in SCORERS.values() else ""
 
@@ -148,9 +149,31 @@ def _check_scorer(own: OwnDataset, where: str) -> None:
         raise ValueError(f"{where}: scorer {own.scorer!r} needs columns.{needs}, got none; name the column")
     if (own.judge is not None) != (own.scorer == "judge"):
         raise ValueError(f"{where}: judge must stand there for scorer 'judge' and for no other, got {own.scorer!r}")
-    for part in _JUDGED if own.judge else ():
-        if own.judge and part not in own.judge.template:
-            raise ValueError(f"{where}: judge.template must contain {part!r}; the verdict is the judge's last line")
+    if own.judge:
+        _check_template(own.judge.template, where)
+
+
+def _check_template(text: str, where: str) -> None:
+    template = Template(text)
+    if not template.is_valid():
+        bad = _bad_dollar(text)
+        raise ValueError(f"{where}: judge.template has a $ that begins no name, at {bad!r}; write $$ for a dollar sign")
+    names = template.get_identifiers()
+    for name in names:
+        if name not in _JUDGED:
+            near = did_you_mean(name, _JUDGED)
+            raise ValueError(
+                f"{where}: judge.template has an unknown field '${name}'{near}; write $$ for a dollar sign"
+            )
+    gaps = [f"${name}" for name in _JUDGED if name not in names] + [part for part in _VERDICTS if part not in text]
+    if gaps:
+        raise ValueError(f"{where}: judge.template must contain {gaps[0]!r}; the verdict is the judge's last line")
+
+
+def _bad_dollar(text: str) -> str:
+    """What stands at the first $ that is neither a name nor doubled."""
+    found = next(found for found in Template.pattern.finditer(text) if found["invalid"] is not None)
+    return text[found.start() : found.start() + 20].partition("\n")[0]
 
 
 def _check_prompt(own: OwnDataset, where: str) -> None:

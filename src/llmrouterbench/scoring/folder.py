@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 import polars as pl
 
-from llmrouterbench.calling.asking import Asker
+from llmrouterbench.calling.asking import Asker, JudgeStoppedError
 from llmrouterbench.collecting.config import CollectConfig
 from llmrouterbench.collecting.replies_store import (
     Prompted,
@@ -84,7 +84,8 @@ def score_folder(
     judged    judge -> what says how it is asked (`config.judge_settings`); who is asked otherwise judges anew
     overwrite replace what is at `to` even if it was not made from these replies
 
-    Raises FileNotFoundError or ValueError for a folder that holds no replies, FileExistsError for somebody else's `to`.
+    Raises FileNotFoundError or ValueError for a folder that holds no replies, FileExistsError for somebody else's `to`,
+    JudgeStoppedError where a judge answers nobody any more; the scores so far are kept for the next run.
     """
     manifest = read_replies_manifest(folder)
     names = stored_datasets(folder)
@@ -219,6 +220,10 @@ def _score_part(job: _Job, dataset: Dataset, items: Sequence[Prompted], model: s
         found = score_replies(dataset, chunk, job.bench, job.compat, tell)
         scores |= {item.id: score for (item, _), score in zip(chunk, found, strict=True)}
         _keep(frame(), path)
+        if why := job.bench.stopped(dataset):
+            raise JudgeStoppedError(
+                f"judge {dataset.judge} stopped: {why}; what was scored is kept, mend it and score again to go on"
+            )
     return Part(dataset, model, replies, frame())
 
 

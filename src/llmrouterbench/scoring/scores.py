@@ -1,6 +1,7 @@
 """Scores of many replies: what a scorer needs is opened once, slow scorers run side by side.
 
-A scorer that overruns its time limit, or a judge that cannot be read, leaves the reply "not scored" with the reason.
+A scorer that overruns its time limit, or a judge that cannot be read or stopped, leaves the reply "not scored" with the
+reason.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from functools import partial
 from types import TracebackType
 from typing import Literal, Self
 
+from llmrouterbench.calling.asking import JudgeStoppedError
 from llmrouterbench.datasets import Dataset, Instruments
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.replies import Item, Reply, Score
@@ -61,7 +63,13 @@ class Bench:
             equal=self._open_math() if dataset.kind == "math" else _unavailable_equal,
             run=self._open_sandbox() if dataset.kind == "code" else _unavailable_run,
             ask=self.judges.get(dataset.judge) or partial(_nobody, dataset.judge, tuple(self.judges)),
+            again=getattr(self.judges.get(dataset.judge), "again", None),
         )
+
+    def stopped(self, dataset: Dataset) -> str:
+        """Why the judge of a dataset answers nobody any more, "" where it does or there is none."""
+        judge = self.judges.get(dataset.judge)
+        return str(getattr(judge, "stopped", ""))
 
     def _open_math(self) -> Callable[[str, str], bool]:
         if self._equal is None:
@@ -101,6 +109,8 @@ def score_replies(
             return scorer(pair[0], pair[1], instruments)
         except TimeoutError as error:
             return Score(float("nan"), "", str(error) or "the scorer overran its time limit")
+        except JudgeStoppedError as error:
+            return Score(float("nan"), "", str(error))
 
     scores: list[Score] = []
     width = bench.width(dataset)

@@ -53,6 +53,10 @@ class Leases:
         await self._call(self._cache.put, name, record)
         self._held[name] = False
 
+    async def replace(self, name: str, record: Record) -> None:
+        """Keep a record in the place of an older one, without a lease."""
+        await self._call(self._cache.put, name, record)
+
     async def _renew(self) -> None:
         """Renew what is held, until nothing is."""
         while self._held:
