@@ -2,6 +2,8 @@
 
 import math
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 
 from llmrouterbench.checks.dataset import check_dataset, plain_instruments
 from llmrouterbench.datasets import Dataset, Instruments, identity, load
-from llmrouterbench.datasets._own_scorers import close_number
+from llmrouterbench.datasets._own_scorers import close_number, exact
 from llmrouterbench.datasets.own import own_dataset, parse_own, scorer_version
 from llmrouterbench.replies import Item, Reply
 from llmrouterbench.scoring.folder import scorer_of
@@ -256,6 +258,71 @@ def test_wrong_targets_and_lines_name_the_row(tmp_path: Path) -> None:
         own(tmp_path, YAML.replace("csv", "txt"), "", "capitals.txt")
     with pytest.raises(ValueError, match="row 2: id must be unique, got 'Q' of row 1 again"):
         own(tmp_path, YAML.replace("{query:", "{id: question, query:"), "question,city\nQ,A\nQ,B\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ("the sun.,sun,moon", r"row 1: options A and B read the same \('the sun.', 'sun'\)"),
+        ("x,$x$,y", "options A and B read the same"),
+        ("\\frac{1}{2},\\dfrac{1}{2},y", "options A and B read the same"),
+        ("O,A,AB", "option B is 'A', the letter of another option"),
+        ("mW,MW,kW", ""),
+        ("A,B,AB", ""),
+        ("x+1,x-1,-x", ""),
+        ("-5,5,+5", ""),
+        ("x^2,x2,2x", ""),
+    ],
+)
+def test_options_that_no_reply_could_tell_apart_are_refused(tmp_path: Path, options: str, why: str) -> None:
+    data = f"question,one,two,three,right\nWhich?,{options},C\n"
+    if why:
+        with pytest.raises(ValueError, match=why):
+            own(tmp_path, LETTERS, data, "colours.csv")
+    else:
+        assert own(tmp_path, LETTERS, data, "colours.csv").size == 1
+
+
+NAMES = (
+    "St. Louis", "J. R. R. Tolkien", "C#", "C++", "-5 °C", ".NET", "Dr. No", "Sgt. Pepper", "Jan. 5",
+    "Panic! at the Disco", "Washington, D.C.", "U.S. Steel", "$5", "5%", "AC/DC", "O'Neil", "7 a.m. daily",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("form", ["{}", "Answer: {}", "Answer: **{}**. It is known since 1900.", "\\boxed{{{}}}"])
+def test_nothing_is_cut_out_of_a_name(name: str, form: str) -> None:
+    assert exact(Item("i", "q", name), form.format(name), plain_instruments()).value == 1
+    for part in {name[: len(name) // 2], name.split(".")[0], name.split("!")[0], name.strip("-#+$%.")} - {
+        name,
+        f"{name[:-1]}",
+    }:
+        assert exact(Item("i", "q", part), form.format(name), plain_instruments()).value == 0, part
+
+
+def command(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "llmrouterbench", "datasets", *words], capture_output=True, text=True)
+
+
+def test_the_command_checks_a_file_and_scores_a_reply(tmp_path: Path) -> None:
+    own(tmp_path)
+    file = str(tmp_path / "own.yaml")
+    checked = command(file)
+    assert (checked.returncode, checked.stdout.splitlines()[0]) == (0, "item capitals-1, target 'Port Quill', prompt:")
+    assert "capitals keeps the contract of a dataset, items 2" in checked.stderr
+    said = command(file, "--item", "capitals-2", "--reply", "Answer: Reed").stdout
+    assert said.splitlines() == ["score 1", "read 'Reed', target 'Reed', item capitals-2"]
+    scored = orjson.loads(command(file, "--reply", "Answer: Reed", "--json").stdout)
+    assert (scored["item"], scored["score"], scored["answer"]) == ("capitals-1", 0, "Reed")
+    for words, why in (
+        ((file, "--item", "capital-2"), "no item 'capital-2'; did you mean 'capitals-2'?"),
+        ((str(tmp_path / "no.yaml"),), "no.yaml"),
+        (("--reply", "x"), "need the YAML file"),
+    ):
+        wrong = command(*words)
+        assert wrong.returncode in (1, 2)
+        assert why in wrong.stderr
+        assert "Traceback" not in wrong.stderr
 
 
 def test_tests_that_test_nothing_name_the_row(tmp_path: Path) -> None:

@@ -1,18 +1,17 @@
-"""`llmrouterbench score REPLIES --to OUTCOMES` and `llmrouterbench datasets`."""
+"""`llmrouterbench score REPLIES --to OUTCOMES`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llmrouterbench.commands._terminal import print_json, progress_bar, say, show_lines, show_rows
+from llmrouterbench.commands._terminal import print_json, progress_bar, say, show_lines
 from llmrouterbench.commands.app import Json, app, known, usage
 
 if TYPE_CHECKING:
     from llmrouterbench.calling.asking import Asker
-    from llmrouterbench.datasets import Dataset
 
 
 @app.command()
@@ -77,33 +76,3 @@ def _spent(judge: Asker) -> dict[str, float]:
         "without_known_cost": judge.unpriced,
         "usd": judge.spent,
     }
-
-
-@app.command()
-def datasets(json: Json = False) -> None:
-    """List the datasets, their size and how they are scored; --json adds source, revision, licence and citation."""
-    from llmrouterbench.datasets import dataset, dataset_names
-
-    listed = []
-    for name in dataset_names():
-        try:
-            listed.append(dataset(name))
-        except ImportError as error:  # a plug-in that is broken
-            say(str(error))
-    if json:
-        print_json({"datasets": [_card(one) for one in listed]})
-        return
-    rows = [
-        {"name": one.name, "title": one.title, "domain": one.domain, "size": f"{one.size:,}", "shots": str(one.shots),
-         "scored by": one.judge or one.kind} for one in listed
-    ]  # fmt: skip
-    show_rows("Datasets", rows, json=False)
-
-
-def _card(one: Dataset) -> dict[str, Any]:
-    """What a dataset says of itself, without its functions."""
-    names = ("name", "title", "domain", "licence", "citation", "size", "shots", "kind", "version", "subsets", "judge")
-    source = {"place": one.source.place, "repository": one.source.repository, "revision": one.source.revision}
-    return {name: getattr(one, name) for name in names} | {
-        "source": source, "shown_in_reports": one.shown, "official_reading": one.official is not None,
-    }  # fmt: skip

@@ -32,9 +32,13 @@ SCORERS_VERSION = "3"
 LETTERS = ascii_uppercase
 """The letters of options, in their order."""
 _CLOSE = Fraction(1, 10**6)
+_SHORT = (
+    "St Dr Mr Ms Mrs Mt Ft Jr Sr vs No Prof Sgt Gen Capt Col Lt Maj Rev Hon Gov Sen Inc Co Jan Feb Aug Sept Oct Dec"
+)
 _END = re.compile(
-    r"(?<![A-Z])(?<!\bSt)(?<!\bDr)(?<!\bMr)(?<!\bMs)(?<!\bMrs)(?<!\bMt)(?<!\bFt)(?<!\bJr)(?<!\bSr)(?<!\bvs)(?<!\bNo)(?<!\bProf)"
-    r"[.!?。](?=\s)|\s(?:because|since|which|where)\s"
+    r"(?<![A-Z])"
+    + "".join(rf"(?<!\b{short})" for short in _SHORT.split())
+    + r"(?:(?<!\.[a-z])[.。](?=\s)|(?:(?<=\.[a-z])\.|[!?])(?=\s+[^\sa-z]))|\s(?:because|since|which|where)\s"
 )
 """Where an answer ends and a sentence or a clause goes on; not behind an initial or an abbreviation."""
 _ENDS = 20

@@ -85,6 +85,26 @@ def plain_option(text: str) -> str:
     return re.sub(r"^[*_`\"“”\s]+|[*_`\"“”\s.;:!]+$", "", text)
 
 
+def ambiguous(options: Mapping[str, str]) -> str:
+    """Why a reply could not mean one of the options (letter -> text): two read the same, or one is another's letter.
+
+    "" where each can be meant. Case tells options apart ("mW", "MW"); an article does not.
+
+    >>> ambiguous({"A": "The sun.", "B": "sun"}), ambiguous({"A": "O", "B": "A"}), ambiguous({"A": "mW", "B": "MW"})
+    ("options A and B read the same ('The sun.', 'sun')", "option B is 'A', the letter of another option", '')
+    """
+    seen: dict[str, str] = {}
+    for key, text in options.items():
+        plain, low, spoken = _forms(text)
+        if plain.upper() in options and plain.upper() != key:
+            return f"option {key} is {text!r}, the letter of another option"
+        for form in {plain, spoken if spoken != low else ""} - {""}:
+            if form in seen:
+                return f"options {seen[form]} and {key} read the same ({options[seen[form]]!r}, {text!r})"
+        seen |= dict.fromkeys({plain, spoken if spoken != low or plain == low else ""} - {""}, key)
+    return ""
+
+
 def option_meant(said: str, options: Mapping[str, str]) -> str:
     """The letter of the one option whose own words a text is, or begins with before a clause; "" where none is.
 

@@ -22,6 +22,7 @@ import orjson
 
 from llmrouterbench.datasets import Dataset, Kind, Source
 from llmrouterbench.datasets._own_scorers import LETTERS, SCORERS, SCORERS_VERSION, entries_of, unfit_tests
+from llmrouterbench.datasets._phrases import ambiguous
 from llmrouterbench.files import sha256_of
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.replies import Item
@@ -232,6 +233,7 @@ def _item(own: OwnDataset, row: Mapping[str, Any], where: str, number: int) -> I
         details |= _tests(str(_cell(row, columns.tests, where)), where)
     target = _cell(row, columns.target, where) if columns.target else None
     if own.scorer == "letter":
+        _check_options(options, where)
         target = _letter(target, options, where)
     if own.scorer == "number":
         target = _number(target, where)
@@ -264,6 +266,13 @@ def _options(row: Mapping[str, Any], columns: str | tuple[str, ...], where: str)
             f"{where}: column {columns!r} must hold a list of options, got {listed!r}; or name several columns"
         )
     return [str(option) for option in listed]
+
+
+def _check_options(options: list[str], where: str) -> None:
+    if len(options) > len(LETTERS):
+        raise ValueError(f"{where}: options must be {len(LETTERS)} at most, one a letter, got {len(options)}")
+    if why := ambiguous(dict(zip(LETTERS, options, strict=False))):
+        raise ValueError(f"{where}: {why}, so that no reply could choose; change the options or their order")
 
 
 def _tests(tests: str, where: str) -> dict[str, Any]:
