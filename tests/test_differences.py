@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmrouterbench.reporting.words import standing_sentence
-from llmrouterbench.stats import Sample
-from llmrouterbench.studies.differences import benjamini_hochberg, compare_columns, holm, p_value
+from llmrouterbench.stats import Sample, holm
+from llmrouterbench.studies.differences import benjamini_hochberg, compare_columns, p_value
 
 P = st.lists(st.floats(0.0, 1.0), min_size=1, max_size=12).map(np.array)
 

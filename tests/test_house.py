@@ -57,7 +57,7 @@ THROUGH = {
     "test_code_datasets": "sandbox/_inside_cases",
     "test_code_values": "sandbox/_inside_judge sandbox/_inside_peer sandbox/_inside_solution sandbox/_inside_values "
     "sandbox/_inside_wire",
-    "test_scoring_folder": "scoring/_outcomes",
+    "test_scoring_folder": "scoring/_outcomes scoring/_unread",
     "test_serve_faults": "serve/breaker serve/events serve/exchange",
     "test_serve_decisions": "serve/choosing",
     "test_serve_process": "serve/asgi serve/meters",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -226,6 +227,46 @@ def test_a_stop_loses_only_the_chunk_under_way(
 # --- compatibility ---------------------------------------------------------------------------------------------------
 
 
+def test_replies_without_a_readable_answer_are_counted_and_shown(tmp_path: Path) -> None:
+    items = [Item(f"q{i}", f"Which colour is {i}?", "A", details={"options": OPTIONS}) for i in range(40)]
+    long = "I wonder about the colour. " * 30
+    texts = {
+        "small": [f"{long}\nwho knows" if i < 12 else "Answer: A" for i in range(40)],
+        "large": ["" if i == 3 else "Answer: B" for i in range(40)],
+    }
+    answers = {
+        "medqa": {model: {f"q{i}": {"text": text} for i, text in enumerate(all)} for model, all in texts.items()}
+    }
+    folder = write_folder(config(tmp_path / "replies"), {"medqa": items}, answers)
+    report = scored(folder, tmp_path / "outcomes")
+    small, large = report.source["unread"]
+    tail = math.comb(40, 12) * 40 + math.comb(40, 13)
+    assert (small["model"], small["replies"], small["unread"], small["flagged"]) == ("small", 40, 12, True)
+    assert (large["model"], large["unread"], large["flagged"]) == ("large", 1, False)
+    assert small["p"] == pytest.approx(2 * 2 * tail / math.comb(80, 13)), "Fisher by hand, two tails, two pairs"
+    assert len(small["examples"]) == 3
+    assert all(len(example) < 200 and "\n" not in example for example in small["examples"])
+    assert small["examples"][0].startswith("q0: ")
+    assert small["examples"][0].endswith("who knows")
+    assert large["examples"] == ["q3: empty reply: (empty)"]
+    said = str(report).splitlines()
+    assert "no readable answer: medqa x small, 12 of 40 replies: more than other models have" in said[-6]
+    assert said[-2] == "no readable answer: medqa x large, 1 of 40 replies"
+    kept = Outcomes.load(tmp_path / "outcomes").source["unread"]
+    assert [row["unread"] for row in kept] == [12, 1]
+    assert "who knows" not in json.dumps(kept), "a reply's words stay out of what reports are made from"
+
+
+def test_who_is_alone_is_not_flagged_and_a_judge_reads_for_itself(judged: Path, tmp_path: Path) -> None:
+    items = [Item(f"q{i}", f"Which colour is {i}?", "A", details={"options": OPTIONS}) for i in range(20)]
+    answers = {"medqa": {"small": {f"q{i}": {"text": "Who knows?"} for i in range(20)}}}
+    folder = write_folder(config(tmp_path / "alone"), {"medqa": items}, answers)
+    rows = scored(folder, tmp_path / "outcomes").source["unread"]
+    assert [(row["unread"], row["flagged"], row["p"]) for row in rows] == [(20, False, 1.0)]
+    with open_judges(stored_config(judged, None)) as judges, Bench(judges=judges) as bench:
+        assert score_folder(judged, tmp_path / "judged", dataset, bench).source["unread"] == []
+
+
 def test_official_readings_are_named_in_every_place(tmp_path: Path) -> None:
     answers = {"finqa": {"small": {"page-1": {"text": r"So \boxed{0.93}"}}}}
     folder = write_folder(config(tmp_path / "replies"), {"finqa": FINQA}, answers)
@@ -251,6 +292,14 @@ def test_a_leaderboard_says_how_its_replies_were_scored(medqa: Path, tmp_path: P
     assert any(note.startswith("Official readings: ") for note in board.notes)
     assert any(note.startswith("Failed calls count as score 0") for note in board.notes)
     assert "Official readings" in (tmp_path / "runs/report/leaderboard.md").read_text()
+    page = (tmp_path / "runs/report/index.html").read_text("utf-8")
+    assert "Replies without a readable answer" in page
+    counts = Outcomes.load(tmp_path / "outcomes").source["unread"]
+    assert any(row["unread"] for row in counts)
+    for row in counts:
+        assert (f"<td>{row['model']}</td><td>{row['unread']}</td><td>{row['replies']}</td>" in page) == (
+            row["unread"] > 0
+        )
     done = cli("report", str(tmp_path / "runs"), "--samples", "20", "--ties-win", "--json")
     assert "Every positive score counts as 1 (ties_win)." in json.loads(done.stdout)["notes"], done.stderr
 

@@ -151,7 +151,16 @@ def report_lines(report: ImportReport, names: int = 12) -> list[str]:
     counts = ", ".join(f"{count:,} {what.replace('_', ' ')}" for what, count in report.counts.items())
     lines = [f"{report.source['name']} ({report.source['format']}): {counts}"]
     lines += [_line(finding, names) for finding in report.findings]
-    return lines if report.findings else [*lines, "nothing was masked, dropped or merged"]
+    lines += [] if report.findings else ["nothing was masked, dropped or merged"]
+    return [*lines, *(line for row in report.source.get("unread", ()) if row["unread"] for line in _unread(row))]
+
+
+def _unread(row: Mapping[str, Any]) -> list[str]:
+    """What `score` says of one model's replies to one dataset in which no answer could be read."""
+    share = f"{row['unread']:,} of {row['replies']:,} replies"
+    more = ": more than other models have, the scorer's fault more often than the model's" if row["flagged"] else ""
+    said = f"no readable answer: {row['dataset']} x {row['model']}, {share}{more}"
+    return [said, *(f"  {example}" for example in row.get("examples", ()))]
 
 
 def _line(finding: Finding, most: int) -> str:

@@ -285,6 +285,18 @@ class Paired:
         )
 
 
+def holm(p: FloatArray) -> FloatArray:
+    """Holm-adjusted p-values (k,): the chance of any false finding among all stays below what is called significant.
+
+    >>> holm(np.array([0.01, 0.04, 0.03])).round(3).tolist()
+    [0.03, 0.06, 0.06]
+    """
+    order = np.argsort(p, kind="stable")
+    out = np.empty(len(p))
+    out[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1.0)
+    return out
+
+
 def pair(samples: Sequence[Sample], *, replicates: int = 1000, seed: int = 0) -> Paired:
     """Means and bootstrap draws of the columns of one sample a seed.
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from llmrouterbench.studies.differences import holm
+from llmrouterbench.stats import holm
 from llmrouterbench.table import FloatArray
 
 Verdict = Literal["stable", "shifted", "far away", "too few"]

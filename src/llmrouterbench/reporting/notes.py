@@ -38,6 +38,12 @@ def _scoring(board: Leaderboard) -> Iterator[str]:
             "Official readings: replies were scored with `--compat official`, as the official code reads them, known"
             " defects included; do not compare with scores of other outcomes."
         )
+    flagged = [f"{row['model']} on {row['dataset']}" for row in source.get("unread", ()) if row["flagged"]]
+    if flagged:
+        yield (
+            "Many more replies without a readable answer than the other models of the dataset:"
+            f" {', '.join(flagged)}. It is the scorer's fault more often than the model's: read some (`score`)."
+        )
     if source.get("failed_calls") == "zero":
         yield "Failed calls count as score 0, as in the paper; they are not measured replies."
 

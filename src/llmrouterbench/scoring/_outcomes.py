@@ -35,9 +35,18 @@ class Part:
 
 
 def write_scored(
-    to: Path, items: Items, parts: Sequence[Part], models: tuple[str, ...], source: Mapping[str, Any], failed: Failed
+    to: Path,
+    items: Items,
+    parts: Sequence[Part],
+    models: tuple[str, ...],
+    source: Mapping[str, Any],
+    failed: Failed,
+    unread: Sequence[Mapping[str, Any]] = (),
 ) -> ImportReport:
-    """Store outcomes, replies and scores as one folder, in the place of an older one."""
+    """Store outcomes, replies and scores as one folder, in the place of an older one.
+
+    unread  rows of `_unread.unread`; the outcomes keep their counts, the report their examples too
+    """
     findings = Findings()
     row = {
         _id(name, entry.item.id): number
@@ -53,12 +62,13 @@ def write_scored(
         "cells_measured": measured,
         "cells_missing": outcomes.score.size - measured,
     }
-    report = ImportReport(source, counts, findings.all())
+    report = ImportReport({**source, "unread": list(unread)}, counts, findings.all())
     with new_folder(to, overwrite=True) as partial:
         for number, part in enumerate(parts):
             _write_texts(partial / "replies", number, part, row)
         write_parquet(pl.concat([part.scores for part in parts]), partial / "scores.parquet")
-        whole = replace(outcomes, source=dict(source))
+        counted = [{name: value for name, value in row.items() if name != "examples"} for row in unread]
+        whole = replace(outcomes, source={**source, "unread": counted})
         fill_folder(whole, partial, settings={"failed_calls": failed}, report=report.to_dict())
     return report
 

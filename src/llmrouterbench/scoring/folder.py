@@ -34,6 +34,7 @@ from llmrouterbench.files import read_json, sha256_of, source_of, write_parquet
 from llmrouterbench.findings import ImportReport
 from llmrouterbench.replies import Item, Score
 from llmrouterbench.scoring._outcomes import Failed, Part, write_scored
+from llmrouterbench.scoring._unread import unread
 from llmrouterbench.scoring.config import judge_settings, open_judges, resolver
 from llmrouterbench.scoring.scores import Bench, Compat, score_replies
 
@@ -102,7 +103,7 @@ def score_folder(
     parts = [_score_part(job, datasets[name], items[name], model) for name in names for model in models]
     hidden = sorted(name for name, one in datasets.items() if not one.shown)
     facts = {**source, "scorers": scorers, "failed_calls": failed, "compat": compat, "not_shown": hidden}
-    report = write_scored(to, items, parts, models, facts, failed)
+    report = write_scored(to, items, parts, models, facts, failed, unread(parts))
     shutil.rmtree(work, ignore_errors=True)
     return report
 

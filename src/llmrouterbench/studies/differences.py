@@ -21,20 +21,8 @@ from llmrouterbench.benching.folder import Runs
 from llmrouterbench.benching.replay import Replay, replay
 from llmrouterbench.metrics import avg_acc
 from llmrouterbench.naming import did_you_mean
-from llmrouterbench.stats import Interval, Paired, Sample, pair
+from llmrouterbench.stats import Interval, Paired, Sample, holm, pair
 from llmrouterbench.table import FloatArray
-
-
-def holm(p: FloatArray) -> FloatArray:
-    """Holm-adjusted p-values (k,): the chance of any false finding among all stays below what is called significant.
-
-    >>> holm(np.array([0.01, 0.04, 0.03])).round(3).tolist()
-    [0.03, 0.06, 0.06]
-    """
-    order = np.argsort(p, kind="stable")
-    out = np.empty(len(p))
-    out[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1.0)
-    return out
 
 
 def benjamini_hochberg(p: FloatArray) -> FloatArray:

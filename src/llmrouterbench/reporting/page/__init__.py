@@ -120,6 +120,8 @@ def _view(board: Leaderboard, played: Replay, samples: int) -> dict[str, Any]:
         "matrix": difference_matrix(compared) if compared else None,
         "verdicts": [(name, standing(compared, name)) for name in compared.names] if compared else [],
         "notes": board.notes,
+        "unread": [row for row in board.facts["source"].get("unread", ()) if row["unread"]],
+        "readable": bool(board.facts["source"].get("unread")),
         "provenance": provenance(board),
         "holds": [],
     }
