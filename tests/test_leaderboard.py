@@ -557,7 +557,7 @@ def test_report_without_matplotlib_says_what_to_install(worked: Path, monkeypatc
 
 
 def test_report_of_no_runs_says_where_runs_come_from(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="make a folder of runs with `llmrouterbench bench`"):
+    with pytest.raises(FileNotFoundError, match="make one with `llmrouterbench bench`"):
         report(tmp_path)
 
 

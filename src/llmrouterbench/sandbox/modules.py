@@ -50,7 +50,7 @@ def readable(path: Path) -> bool:
 def imported(tree: ast.AST) -> set[str]:
     r"""Top-level names of the modules that a program imports, the standard library aside.
 
-    >>> sorted(imported(ast.parse("import os, numpy.linalg as la\\ndef f():\\n from sympy.abc import x")))
+    >>> sorted(imported(ast.parse("import os, numpy.linalg as la\ndef f():\n from sympy.abc import x")))
     ['numpy', 'sympy']
     """
     names = set[str]()
