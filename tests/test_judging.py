@@ -124,7 +124,7 @@ SPELLINGS: list[tuple[str, tuple[str, ...], str | None]] = [
     ("VERDICT: YES, I think", LABELS, None),
     ("VERDICT:", LABELS, None),
     ("VERDICT: YES\nwait\nVERDICT: perhaps", LABELS, None),
-    ("VERDICT: YES\nVERDICT: NO", LABELS, None),
+    ("VERDICT: YES\nVERDICT: NO", LABELS, "NO"),
     ("I would say the VERDICT: YES here", LABELS, None),
     ("correct: yes", LABELS, None),
     ("CORRECT", GRADED, None),
@@ -174,7 +174,7 @@ def test_a_failed_and_an_unreadable_judgement_give_their_reason() -> None:
     label, why = judged("?", LABELS, judge.instruments)
     assert label is None
     assert why.endswith("cannot be read: I am not sure.")
-    assert judge.prompts == ["?", "?"]
+    assert judge.prompts == ["?"], "without a cache there is no other reply"
     assert judged("?", LABELS, Judge("").instruments)[1].endswith("an empty judgement")
 
 

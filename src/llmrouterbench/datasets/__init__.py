@@ -25,7 +25,7 @@ class Instruments:
     run     run a Python program in the sandbox, with its standard input, or with what speaks to it, and a limit in
             seconds (kind "code")
     ask     one reply of the judge model to a prompt, cached, retried and priced apart from the pool (kind "judge")
-    again   as `ask`, past the cache, for a reply that cannot be read; None: as `ask`
+    again   as `ask`, past the cache, for a reply that cannot be read; None where there is no other
     """
 
     equal: Callable[[str, str], bool]

@@ -55,7 +55,7 @@ def judged(prompt: str, labels: Sequence[str], instruments: Instruments) -> tupl
 
     A judgement without a readable verdict is asked for once more, past the cache, and takes its place.
     """
-    for ask in (instruments.ask, instruments.again or instruments.ask):
+    for ask in filter(None, (instruments.ask, instruments.again)):
         reply = ask(prompt)
         if reply.status != "ok":
             return None, f"the judge failed: {reply.reason or 'no reason given'}"

@@ -2,8 +2,8 @@ r"""The verdict in what a judge wrote: the label behind "VERDICT:", however the 
 
 A judge is told to end with one line `VERDICT: <label>`, and writes bold, lists, headings, tables, tags, JSON, LaTeX,
 full-width signs, a reason behind the label, or the label on the line below. What is thought, what names two labels, and
-what hedges is no verdict. The last verdict counts; of lines that follow one another, which is how a judge repeats the
-labels to choose from, all must say the same.
+what hedges is no verdict. The last verdict counts; three different ones on lines that follow one another are the labels
+to choose from, repeated, and no verdict.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from llmrouterbench.datasets._thoughts import visible
 
 _TAIL, _LONG = 20_000, 2_000
 """Characters at the end of a judgement that are read, and those of a verdict with its reason."""
+_MENU = 3
 _TAG = re.compile(r"<(?:final_?)?verdict>\s*([^<>\n]*(?:[<>]{1,2}[^<>\n]*)?)\s*</(?:final_?)?verdict>", re.IGNORECASE)
 _LINE = re.compile(
     r"[\s*_`#>(\[{|\"'“•·–—-]*+(?:\d{1,2}[.)]\s*+)?+[\s*_`\"'“\[(]*+"
@@ -49,8 +50,8 @@ def verdict(judgement: str, labels: Sequence[str]) -> str | None:
     >>> verdict(r"- **Final verdict**： $A \gg B$ (A is clearly better)", ["A>>B", "A>B"])
     'A>>B'
     """
-    said = {_label(line[:_LONG], labels) for line in _last_lines(visible(judgement)[-_TAIL:])}
-    return said.pop() if len(said) == 1 else None
+    said = [_label(line[:_LONG], labels) for line in _last_lines(visible(judgement)[-_TAIL:])]
+    return said[0] if said and len(set(said)) < _MENU else None
 
 
 def _last_lines(text: str) -> Iterator[str]:
@@ -64,7 +65,7 @@ def _last_lines(text: str) -> Iterator[str]:
         words = found[1] if found else None
         if (words is not None and not words.strip(_DECORATION)) or (words is None and _HEADING.fullmatch(line)):
             words = below
-        if words is None and begun:
+        if begun and not (words and words.strip()):
             return
         if words is not None:
             begun = True
