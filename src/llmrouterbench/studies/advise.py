@@ -11,6 +11,7 @@ import numpy as np
 from llmrouterbench.benching.deciding import decide
 from llmrouterbench.benching.folder import Decisions, Made, Part, Runs, Served
 from llmrouterbench.benching.replay import Key, Replay, replay
+from llmrouterbench.coverage import need_matrix
 from llmrouterbench.embedders.tfidf import TfidfSvd
 from llmrouterbench.embedders.vectors import embed_queries
 from llmrouterbench.metrics import dataset_means, dataset_oracle_choice
@@ -93,6 +94,7 @@ def advise(outcomes: Outcomes, *, quick: bool = False, replicates: int = 1000, j
 
     Raises ValueError where nothing was measured or there are too few queries to split.
     """
+    need_matrix(outcomes, "whether routing is worth it")
     pool = outcomes.pool
     seeds = QUICK_SEEDS if quick else SEEDS
     replicates = min(replicates, 200) if quick else replicates
