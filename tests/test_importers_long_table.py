@@ -157,6 +157,22 @@ def test_the_same_text_under_two_ids_or_in_two_datasets_is_two_queries(path: Pat
     assert (outcomes.queries.id.tolist(), outcomes.group.tolist()) == (["x/1", "y/1"], [0, 1])
 
 
+def test_an_id_of_requests_is_not_taken_for_that_of_queries(path: Path, tmp_path: Path) -> None:
+    rows = [row | {"id": f"req-{i}"} for i, row in enumerate(ROWS)]
+    plain, _ = imported(write(path, ROWS), tmp_path)
+    for key, queries in {"auto": 2, "text": 2, "id": 4}.items():
+        outcomes, report = imported(write(path, rows), tmp_path, key=key)
+        assert len(outcomes) == queries, key
+        assert any("request id" in kind for kind in counts(report)) == (key == "auto")
+        assert (outcomes.content_hash == plain.content_hash) == (key != "id")
+
+
+def test_ids_that_name_queries_are_kept(path: Path, tmp_path: Path) -> None:
+    rows = [row | {"id": f"query-{i // 2}"} for i, row in enumerate(ROWS)]
+    outcomes, report = imported(write(path, rows), tmp_path)
+    assert (outcomes.queries.id.tolist(), counts(report)) == (["query-0", "query-1"], {})
+
+
 def test_a_prompt_that_differs_between_models_is_reported(path: Path, tmp_path: Path) -> None:
     rows = [ROWS[0] | {"prompt": "A: 1 + 1?"}, ROWS[1] | {"prompt": "B: 1 + 1?"}]
     outcomes, report = imported(write(path, rows), tmp_path)

@@ -9,13 +9,29 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from llmrouterbench.findings import Findings, Happened, Options
+from llmrouterbench.findings import Findings, Happened, Key, Options
 from llmrouterbench.importers._cells import mask_zero_cost, note_missing_cells
 from llmrouterbench.table import PLANES, FloatArray, Outcomes
 
 _MAX_CELLS = 200_000_000
 
 AnyArray = NDArray[Any]
+
+
+def keyed(table: pl.DataFrame, key: Key, findings: Findings) -> pl.DataFrame:
+    """The records, without their ids where these do not name queries.
+
+    An id that is another one in every record, while one text was asked of several models, is that of a request.
+    """
+    if "id" not in table.columns or key == "id":
+        return table
+    if key == "auto":
+        several = table.group_by("dataset", "query").agg(pl.col("model").n_unique()).filter(pl.col("model") > 1).height
+        if not several or table["id"].n_unique() < table.height:
+            return table
+        kind = "request id in the place of a query's, so records are joined by their text (--key id joins by id)"
+        findings.add(kind, "dropped", f"record {table['#'][0]}: id {table['id'][0]}", table.height)
+    return table.drop("id")
 
 
 def number_queries(table: pl.DataFrame, path: Path, word: str, findings: Findings) -> pl.DataFrame:

@@ -1,8 +1,8 @@
 """A long table: one record per query and model, as CSV, JSON Lines or Parquet. The door for your own logs.
 
-Columns `query`, `model` and `score` (in [0, 1]) are needed; `dataset`, `id`, `prompt`, `cost` (USD), `tokens_in`,
-`tokens_out`, `seconds` and `reply` are read where they are there, and empty means "not measured". `ALIASES` lists other
-names that are understood. A value that breaks a rule is an error that names the record: the file is the user's own and
+Columns `query`, `model` and `score` (in [0, 1]) are needed; `dataset`, `id` (of the query), `prompt`, `cost` (USD),
+`tokens_in`, `tokens_out`, `seconds` and `reply` are read where they are there, and empty means "not measured".
+`ALIASES` lists other names that are understood. A value that breaks a rule is an error that names the record: the file is the user's own and
 can be put right.
 """
 
@@ -19,7 +19,7 @@ import polars as pl
 from llmrouterbench.files import sha256_of
 from llmrouterbench.findings import Findings, Imported, Options
 from llmrouterbench.importers._cells import note_repeated_prompts
-from llmrouterbench.importers._long_rows import first_cells, number_queries, wide_table
+from llmrouterbench.importers._long_rows import first_cells, keyed, number_queries, wide_table
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.records import Place, parse_numbers, read_csv, read_lines, read_parquet
 from llmrouterbench.store import write_replies
@@ -51,7 +51,7 @@ def read_long_table(path: Path, options: Options) -> Imported:
     options.tell("reading", 0, path.stat().st_size)
     raw, word = _read(path)
     columns = _columns(raw.columns, path)
-    table = _checked(raw, columns, Place(path, word, raw["#"]))
+    table = keyed(_checked(raw, columns, Place(path, word, raw["#"])), options.key, findings)
     queries = number_queries(table, path, word, findings)
     cells = first_cells(table, queries, findings)
     outcomes = wide_table(cells, queries, path, options, findings)
