@@ -167,6 +167,18 @@ def test_an_id_of_requests_is_not_taken_for_that_of_queries(path: Path, tmp_path
         assert (outcomes.content_hash == plain.content_hash) == (key != "id")
 
 
+def test_propensities_of_a_log_are_kept(path: Path, tmp_path: Path) -> None:
+    rows = [row | {"query": f"q{i // 3}", "propensity": 0.5} for i, row in enumerate([*ROWS, ROWS[3]])]
+    outcomes, _ = imported(write(path, rows[:2] + rows[3:]), tmp_path)
+    assert outcomes.propensity is not None
+    asked_twice = 1 - 0.5**2  # each model may have been measured by either request
+    expected = [[asked_twice, asked_twice], [asked_twice, np.nan]]
+    assert np.array_equal(outcomes.propensity, expected, equal_nan=True)
+    for wrong in (0.0, 1.5):
+        with pytest.raises(ValueError, match="propensity must be above 0 and at most 1, got"):
+            import_outcomes(write(path, [ROWS[0] | {"propensity": wrong}]), tmp_path / "wrong")
+
+
 def test_ids_that_name_queries_are_kept(path: Path, tmp_path: Path) -> None:
     rows = [row | {"id": f"query-{i // 2}"} for i, row in enumerate(ROWS)]
     outcomes, report = imported(write(path, rows), tmp_path)

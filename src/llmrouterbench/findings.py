@@ -73,8 +73,7 @@ class Options:
     """How to import.
 
     zero_cost  "unknown": a call that cost 0 has no known cost; "free": it cost nothing
-    key        what makes records one query: their "id", their dataset and "text"; "auto": the id, unless it is that of a
-               request
+    key        what makes records one query: their "id", dataset and "text", or "auto": the id, unless it is a request's
     replies    folder for parts of stored replies, or None to leave replies out
     progress   called with (what, done, total) while reading; total is None where it is not known
     """

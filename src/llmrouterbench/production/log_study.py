@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from llmrouterbench.decision_log import DecisionFrames
+from llmrouterbench.decision_log import LEFT_OUT, DecisionFrames
 from llmrouterbench.production.drift import Drift, drift_report
 from llmrouterbench.production.off_policy import Logged, OffPolicy, evaluate_policy
 from llmrouterbench.table import FloatArray, IntArray
@@ -21,7 +21,6 @@ from llmrouterbench.table import FloatArray, IntArray
 if TYPE_CHECKING:
     from llmrouterbench.production.fitted import FittedRouter
 
-_LEFT_OUT = ("named", "conversation")
 UNEXPLORED = "the router, without exploration"
 
 
@@ -74,7 +73,7 @@ def study(frames: DecisionFrames) -> Studied:
     rows = frames.decisions.with_columns(
         why=pl.when(pl.col("status") != "ok")
         .then(pl.lit("not served in full"))
-        .when(pl.col("reason").is_in(_LEFT_OUT))
+        .when(pl.col("reason").is_in(LEFT_OUT))
         .then(pl.col("reason"))
         .when(pl.col("model") != pl.col("chosen"))
         .then(pl.lit("served by a fallback"))
