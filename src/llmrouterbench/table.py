@@ -211,7 +211,7 @@ class Outcomes:
         for name, plane in self.planes().items():
             if plane.shape != shape:
                 raise ValueError(f"Outcomes.{name} must be (queries, models) = {shape}, got {plane.shape}")
-            _check_range(name, plane, 0.0, 1.0 if name in _SHARES else np.finfo(np.float64).max, self)
+            _check_range(name, plane, *self.bounds(name), self)
         for name in ("dataset", "group", "subset", "index"):
             if len(getattr(self, name)) != shape[0]:
                 raise ValueError(f"Outcomes.{name} must be (queries,) = ({shape[0]},), got {len(getattr(self, name))}")
@@ -286,6 +286,10 @@ class Outcomes:
     def datasets(self) -> list[str]:
         """Dataset names in plain string order."""
         return sorted(set(self.dataset.tolist()))
+
+    def bounds(self, plane: str) -> tuple[float, float]:
+        """The lowest and the highest number that may stand in a plane."""
+        return 0.0, 1.0 if plane in _SHARES else float(np.finfo(np.float64).max)
 
     def planes(self) -> dict[str, FloatArray]:
         """Every (n, m) array by its name, those of logs where there are any."""
