@@ -8,9 +8,9 @@ from scipy.stats import binomtest
 
 from llmrouterbench.estimating.pseudo import (
     FLOOR,
+    Evidence,
     PseudoOutcomes,
     effective_trials,
-    evidence,
     pseudo_outcomes,
     usable,
 )
@@ -113,10 +113,13 @@ def test_queries_without_a_score_or_its_propensity_do_not_count() -> None:
 
 def test_a_matrix_is_its_own_evidence() -> None:
     table = world(5, 40, known=False)
-    assert evidence(table, table, logged=False) == (table, table)
-    learn, judge = evidence(table, world(6, 40, known=False), logged=True)
-    assert isinstance(learn, PseudoOutcomes)
-    assert isinstance(judge, PseudoOutcomes)
+    same = Evidence.of(table, table, logged=False)
+    assert (same.learn is table, same.judge is table, same.weight) == (True, True, None)
+    with pytest.raises(ValueError, match="must hold 20 effective trials of a model, got 1?[0-9] at most in 20 queries"):
+        Evidence.of(table.take(np.arange(20)), table, logged=True)
+    made = Evidence.of(world(6, 200, known=False), table, logged=True)
+    assert isinstance(made.learn, PseudoOutcomes)
+    assert isinstance(made.judge, PseudoOutcomes)
 
 
 def test_more_certain_leads_take_more_hidden_selection_to_undo() -> None:

@@ -175,13 +175,29 @@ def joined(outcomes: Outcomes, parts: Sequence[tuple[IntArray, Pseudo]]) -> Pseu
     return Pseudo(outcomes, **planes, beyond=beyond, known=parts[0][1].known)
 
 
-def evidence(train: Outcomes, part: Outcomes, logged: bool) -> tuple[Outcomes, Outcomes]:
-    """What routers learn from `train`, and what they are judged by on `part`; nothing learned knows what judges.
+@dataclass(frozen=True)
+class Evidence:
+    """What routers learn from some queries, and what they are judged by on others; nothing learned knows what judges.
 
-    Of a matrix the outcomes themselves; of a log (`logged`) pseudo-outcomes, for which `train` must teach everything.
+    learn, judge  of a matrix the outcomes themselves; of a log pseudo-outcomes, all that is estimated being learned
+                  from the first
+    weight        (n, m) of what judges, see `Pseudo`; None of a matrix
     """
-    if not logged:
-        return train, part
-    made = pseudo_outcomes(train)
-    supported = made.effective >= FEWEST
-    return made.table(supported), nuisance(train)(part).table(supported)
+
+    learn: Outcomes
+    judge: Outcomes
+    weight: FloatArray | None = None
+
+    @classmethod
+    def of(cls, train: Outcomes, part: Outcomes, *, logged: bool) -> Evidence:
+        """From embedded outcomes. Raises ValueError for a log without 20 effective trials of any model."""
+        if not logged:
+            return cls(train, part)
+        made, judge = pseudo_outcomes(train), nuisance(train)(part)
+        supported = made.effective >= FEWEST
+        if not supported.any():
+            raise ValueError(
+                f"a log must hold {FEWEST:.0f} effective trials of a model, got {made.effective.max():.0f} at most in"
+                f" {len(train):,} queries; collect more requests"
+            )
+        return cls(made.table(supported), judge.table(supported), judge.weight)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from llmrouterbench.estimating.pseudo import FEWEST, Pseudo, effective_trials
 from llmrouterbench.metrics import avg_acc, dataset_means
 from llmrouterbench.stats import UNKNOWN_NUMBER, Interval
-from llmrouterbench.table import FloatArray, IntArray
+from llmrouterbench.table import FloatArray, IntArray, StrArray
 
 MOST_ODDS = 20.0
 """Odds of hidden selection beyond which nobody asks."""
@@ -50,14 +49,16 @@ def value_of(name: str, made: Pseudo, choice: IntArray) -> Value:
     rows, part = np.arange(len(choice)), made.part
     weight = made.weight[rows, choice]
     effective, got = float(effective_trials(weight)), np.nan_to_num(part.score[rows, choice])
-    share = _share(part)
+    share = _share(part.dataset)
     known = effective >= FEWEST
     cost = float((share * made.cost[rows, choice]).sum()) if known else float("nan")
-    score = interval_of(made, made.score[rows, choice], effective) if known else UNKNOWN_NUMBER
+    score = UNKNOWN_NUMBER
+    if known:
+        score = within_bounds(interval_of(made.score[rows, choice], part.dataset, part.group, effective))
     total = (share * weight).sum()
     return Value(
         name,
-        Interval(*(float(np.clip(one, 0.0, 1.0)) for one in (score.value, score.low, score.high))),
+        score,
         cost,
         ips=float((share * weight * got).sum()) if known else float("nan"),
         snips=float((share * weight * got).sum() / total) if known else float("nan"),
@@ -75,10 +76,18 @@ def difference(made: Pseudo, choice: IntArray, base: IntArray) -> Interval:
     trials = min(float(effective_trials(made.weight[rows, one])) for one in (choice, base))
     if trials < FEWEST:
         return UNKNOWN_NUMBER
-    return interval_of(made, made.score[rows, choice] - made.score[rows, base], trials, float(differ.mean()))
+    lead = made.score[rows, choice] - made.score[rows, base]
+    return interval_of(lead, made.part.dataset, made.part.group, trials, float(differ.mean()))
 
 
-def interval_of(made: Pseudo, values: FloatArray, effective: float, share: float = 1.0) -> Interval:
+def within_bounds(score: Interval) -> Interval:
+    """An interval of a score, which lies in [0, 1]."""
+    return Interval(*(float(np.clip(one, 0.0, 1.0)) for one in (score.value, score.low, score.high)))
+
+
+def interval_of(
+    values: FloatArray, dataset: StrArray, group: IntArray, effective: float, share: float = 1.0
+) -> Interval:
     """AvgAcc of values (n,) with the interval of a t-test; copies of a query count as one.
 
     The error holds the trial that was not seen: with few of them all may be right, and the next one wrong. `share` of
@@ -86,10 +95,10 @@ def interval_of(made: Pseudo, values: FloatArray, effective: float, share: float
     """
     from scipy.special import stdtrit
 
-    part = made.part
-    acc = dataset_means(values, part.dataset, part.datasets)
-    left = _share(part) * (values - acc[np.searchsorted(np.array(part.datasets), part.dataset)])
-    _, cluster = np.unique(part.group, return_inverse=True)
+    names, place = np.unique(dataset, return_inverse=True)
+    acc = dataset_means(values, dataset, names.tolist())
+    left = _share(dataset) * (values - acc[place])
+    _, cluster = np.unique(group, return_inverse=True)
     sums = np.bincount(cluster, weights=left)
     error = np.sqrt((sums**2).sum() + (share * _UNSEEN / effective) ** 2)
     width = float(stdtrit(max(effective - 1.0, 1.0), 0.975) * error)
@@ -97,9 +106,9 @@ def interval_of(made: Pseudo, values: FloatArray, effective: float, share: float
     return Interval(value, value - width, value + width)
 
 
-def _share(part: Any) -> FloatArray:
+def _share(dataset: StrArray) -> FloatArray:
     """Share (n,) of each query in AvgAcc."""
-    _, place, count = np.unique(part.dataset, return_inverse=True, return_counts=True)
+    _, place, count = np.unique(dataset, return_inverse=True, return_counts=True)
     return np.asarray(1.0 / (len(count) * count[place]), dtype=np.float64)
 
 
