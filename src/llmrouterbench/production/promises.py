@@ -57,7 +57,7 @@ class Promise:
 def promises(fitted: FittedRouter, policies: Sequence[Policy | str], *, replicates: int = REPLICATES) -> list[Promise]:
     """One promise a policy, all on the same bootstrap draws. Raises ValueError for a policy beyond reach."""
     chosen = [as_policy(policy) for policy in policies]
-    served = [_served(fitted, policy) for policy in chosen]
+    served = [served_on_slice(fitted, policy) for policy in chosen]
     single = np.full(len(fitted.learned.piece), fitted.learned.models.index(fitted.learned.best))
     choices = np.array([*(choice for choice, _ in served), single])
     piece, rows = fitted.learned.piece, np.arange(len(fitted.learned.piece))
@@ -106,7 +106,7 @@ def _of_a_log(made: Promise, piece: CalibrationSlice, choice: IntArray, single: 
     return replace(made, quality=quality, lead=lead)
 
 
-def _served(fitted: FittedRouter, policy: Policy) -> tuple[IntArray, float]:
+def served_on_slice(fitted: FittedRouter, policy: Policy) -> tuple[IntArray, float]:
     """Model (n,) that serves each query of the slice, and the part of them for which none meets the policy."""
     order, met = fitted.dial.order_of_slice(policy)
     columns = [fitted.learned.models.index(model) for model in fitted.models]
