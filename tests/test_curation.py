@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 
 from llmrouterbench.simulation.simulate import simulate
 from llmrouterbench.studies.curation import (
-    Coverage,
+    PoolValue,
     curate,
     curate_within,
     dropped_loss,
@@ -61,7 +61,7 @@ def test_marginal_values_by_hand() -> None:
 @settings(max_examples=150, deadline=None)
 @given(SCORES, st.data())
 def test_greedy_reaches_its_guarantee(score: np.ndarray, data: st.DataObject) -> None:
-    pool = Coverage.of(table(score))
+    pool = PoolValue.of(table(score))
     size = data.draw(st.integers(1, score.shape[1]))
     greedy = pool.value(greedy_order(pool.score, pool.weight, size))
     best = max(pool.value(subset) for subset in itertools.combinations(range(score.shape[1]), size))
@@ -71,7 +71,7 @@ def test_greedy_reaches_its_guarantee(score: np.ndarray, data: st.DataObject) ->
 @settings(max_examples=100, deadline=None)
 @given(SCORES)
 def test_lazy_greedy_takes_a_best_step_each_time(score: np.ndarray) -> None:
-    pool = Coverage.of(table(score))
+    pool = PoolValue.of(table(score))
     order = greedy_order(pool.score, pool.weight, score.shape[1])
     assert sorted(order) == list(range(score.shape[1]))
     for k, chosen in enumerate(order):
@@ -87,7 +87,7 @@ def test_budgeted_greedy_keeps_the_budget_and_its_guarantee(score: np.ndarray, d
     price = {m: data.draw(st.floats(0.1, 5.0)) for m in outcomes.models}
     budget = data.draw(st.floats(0.1, 12.0))
     chosen = curate_within(outcomes, budget, price)
-    pool = Coverage.of(outcomes)
+    pool = PoolValue.of(outcomes)
     assert sum(price[m] for m in chosen) <= budget + 1e-9
     fits = [
         subset
@@ -102,7 +102,7 @@ def test_budgeted_greedy_keeps_the_budget_and_its_guarantee(score: np.ndarray, d
 @settings(max_examples=100, deadline=None)
 @given(SCORES)
 def test_drop_one_and_shapley_are_consistent_with_the_oracle(score: np.ndarray) -> None:
-    pool = Coverage.of(table(score))
+    pool = PoolValue.of(table(score))
     everything = list(range(score.shape[1]))
     whole = pool.value(everything)
     for i in everything:
@@ -114,7 +114,7 @@ def test_drop_one_and_shapley_are_consistent_with_the_oracle(score: np.ndarray) 
 @settings(max_examples=60, deadline=None)
 @given(SCORES)
 def test_random_subsets_are_the_mean_over_all_subsets(score: np.ndarray) -> None:
-    pool = Coverage.of(table(score))
+    pool = PoolValue.of(table(score))
     m = score.shape[1]
     expected = pool.weight @ random_oracle(pool.score, range(1, m + 1))
     for k in range(1, m + 1):
@@ -147,8 +147,8 @@ def test_cost_aware_greedy_reaches_its_guarantee_above_the_floor() -> None:
 def test_what_was_not_measured_covers_nothing_and_is_left_out_where_nobody_was() -> None:
     score = np.array([[1.0, np.nan], [np.nan, 1.0], [np.nan, np.nan]])
     outcomes = table(score)
-    assert Coverage.of(outcomes).value([0]) == 0.5
-    assert Coverage.of(outcomes).value([0, 1]) == 1.0
+    assert PoolValue.of(outcomes).value([0]) == 0.5
+    assert PoolValue.of(outcomes).value([0, 1]) == 1.0
     assert [one.alone.value for one in marginal_values(outcomes, replicates=20)] == [1.0, 1.0]
 
 

@@ -157,6 +157,34 @@ def test_the_same_text_under_two_ids_or_in_two_datasets_is_two_queries(path: Pat
     assert (outcomes.queries.id.tolist(), outcomes.group.tolist()) == (["x/1", "y/1"], [0, 1])
 
 
+def test_an_id_of_requests_is_not_taken_for_that_of_queries(path: Path, tmp_path: Path) -> None:
+    rows = [row | {"id": f"req-{i}"} for i, row in enumerate(ROWS)]
+    plain, _ = imported(write(path, ROWS), tmp_path)
+    for key, queries in {"auto": 2, "text": 2, "id": 4}.items():
+        outcomes, report = imported(write(path, rows), tmp_path, key=key)
+        assert len(outcomes) == queries, key
+        assert any("request id" in kind for kind in counts(report)) == (key == "auto")
+        assert (outcomes.content_hash == plain.content_hash) == (key != "id")
+
+
+def test_propensities_of_a_log_are_kept(path: Path, tmp_path: Path) -> None:
+    rows = [row | {"query": f"q{i // 3}", "propensity": 0.5} for i, row in enumerate([*ROWS, ROWS[3]])]
+    outcomes, _ = imported(write(path, rows[:2] + rows[3:]), tmp_path)
+    assert outcomes.propensity is not None
+    asked_twice = 1 - 0.5**2  # each model may have been measured by either request
+    expected = [[asked_twice, asked_twice], [asked_twice, np.nan]]
+    assert np.array_equal(outcomes.propensity, expected, equal_nan=True)
+    for wrong in (0.0, 1.5):
+        with pytest.raises(ValueError, match="propensity must be above 0 and at most 1, got"):
+            import_outcomes(write(path, [ROWS[0] | {"propensity": wrong}]), tmp_path / "wrong")
+
+
+def test_ids_that_name_queries_are_kept(path: Path, tmp_path: Path) -> None:
+    rows = [row | {"id": f"query-{i // 2}"} for i, row in enumerate(ROWS)]
+    outcomes, report = imported(write(path, rows), tmp_path)
+    assert (outcomes.queries.id.tolist(), counts(report)) == (["query-0", "query-1"], {})
+
+
 def test_a_prompt_that_differs_between_models_is_reported(path: Path, tmp_path: Path) -> None:
     rows = [ROWS[0] | {"prompt": "A: 1 + 1?"}, ROWS[1] | {"prompt": "B: 1 + 1?"}]
     outcomes, report = imported(write(path, rows), tmp_path)

@@ -202,6 +202,12 @@ def test_a_log_imports_as_outcomes(world: tuple[FittedRouter, Outcomes], log: Pa
     assert set(back.queries.text) == set(outcomes.queries.text)
     assert np.isfinite(back.score).sum() <= np.isfinite(studied.feedback).sum()
     assert np.nanmean(back.score) == pytest.approx(np.nanmean(studied.feedback), abs=0.05)
+    assert back.propensity is not None
+    measured, known = np.isfinite(back.score), np.isfinite(back.propensity)
+    assert (measured.any(axis=1) == known.any(axis=1)).all(), "what counts are requests with feedback"
+    assert (back.propensity[measured] >= 0.4 / len(back.models) - 1e-9).all()
+    weights = measured[known.all(axis=1)] / back.propensity[known.all(axis=1)]
+    assert weights.mean() == pytest.approx(1.0, abs=0.15), "each model was measured as often as it should be"
 
 
 def test_a_log_without_texts_is_no_outcomes(tmp_path: Path) -> None:

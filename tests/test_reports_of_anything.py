@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -14,6 +14,7 @@ pytest.importorskip("matplotlib", reason="exhibits need matplotlib")
 
 from llmrouterbench.benching.folder import Decisions, Made, Runs, Served
 from llmrouterbench.benching.replay import replay
+from llmrouterbench.coverage import coverage_of
 from llmrouterbench.reporting.columns import COLUMNS, Row
 from llmrouterbench.reporting.curation import curation_lines
 from llmrouterbench.reporting.describe import describe
@@ -93,6 +94,7 @@ def said_of(outcomes: Outcomes, runs: Runs) -> tuple[str, str]:
 @settings(max_examples=25)
 @given(outcomes=holed(), seed=st.integers(0, 100))
 def test_no_text_prints_what_is_no_number(outcomes: Outcomes, seed: int) -> None:
+    assume(coverage_of(outcomes).matrix)
     text, files = said_of(outcomes, runs_of(outcomes, seed))
     text = re.sub(r"sha256 [0-9a-f]+", "", text)
     for where, what in ((text, NO_NUMBER), (files, NO_NUMBER), (text, NO_TEXT)):

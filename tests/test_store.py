@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from hypothesis.extra import numpy as hnp
 
 from llmrouterbench.store import read_manifest, read_outcomes, scan_replies, write_outcomes
 from llmrouterbench.table import Outcomes
+
+NAN = float("nan")
 
 
 def some(seed: int = 0) -> Outcomes:
@@ -107,8 +110,8 @@ def _flip(path: Path) -> None:
 def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     write_outcomes(some(), tmp_path / "o")
     path = tmp_path / "o" / "manifest.json"
-    path.write_bytes(orjson.dumps({**orjson.loads(path.read_bytes()), "schema": 2}))
-    with pytest.raises(ValueError, match="must have schema 1, got 2"):
+    path.write_bytes(orjson.dumps({**orjson.loads(path.read_bytes()), "schema": 3}))
+    with pytest.raises(ValueError, match="must have schema 1 or 2, got 3"):
         read_outcomes(tmp_path / "o")
 
 
@@ -180,3 +183,29 @@ def test_a_living_writer_is_left_alone(tmp_path: Path) -> None:
     partial.mkdir()
     write_outcomes(some(), tmp_path / "o")
     assert partial.is_dir()
+
+
+def test_what_a_log_knows_is_stored_as_schema_2_and_nothing_else_changes(tmp_path: Path) -> None:
+    plain = Outcomes.of(["a", "b"], ["x", "y"], [[1, NAN], [NAN, 0]])
+    logged = replace(plain, propensity=np.array([[0.75, 0.25], [NAN, 0.5]]))
+    for name, outcomes, schema in (("plain", plain, 1), ("logged", logged, 2)):
+        write_outcomes(outcomes, tmp_path / name)
+        assert orjson.loads((tmp_path / name / "manifest.json").read_bytes())["schema"] == schema
+        assert read_outcomes(tmp_path / name).content_hash == outcomes.content_hash
+    assert plain.content_hash != logged.content_hash
+    assert "planes" not in orjson.loads((tmp_path / "plain" / "manifest.json").read_bytes())
+    again = read_outcomes(tmp_path / "logged")
+    assert again.propensity is not None
+    assert np.array_equal(again.propensity, [[0.75, 0.25], [NAN, 0.5]], equal_nan=True)
+    one = again.take(np.array([1])).select(["y"])
+    assert one.propensity is not None
+    assert one.propensity.tolist() == [[0.5]]
+
+
+def test_planes_of_a_later_version_are_refused(tmp_path: Path) -> None:
+    logged = replace(Outcomes.of(["a"], ["x"], [[1]]), propensity=np.array([[0.5]]))
+    write_outcomes(logged, tmp_path / "logged")
+    path = tmp_path / "logged" / "manifest.json"
+    path.write_bytes(orjson.dumps({**orjson.loads(path.read_bytes()), "planes": ["mood"]}))
+    with pytest.raises(ValueError, match="must hold planes of propensity, got 'mood'; use a newer version"):
+        read_outcomes(tmp_path / "logged")

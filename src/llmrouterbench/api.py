@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from llmrouterbench.studies.advise import Advice
     from llmrouterbench.studies.collapse import Collapse
     from llmrouterbench.studies.curation import Curation
+    from llmrouterbench.studies.log_advice import LogAdvice
     from llmrouterbench.studies.moves import Diff
     from llmrouterbench.studies.stress import Stress
 
@@ -93,15 +94,17 @@ def compare(old: Runs | str | Path, new: Runs | str | Path, *, samples: int = 10
 
 def advise(
     outcomes: Outcomes | str | Path, *, setting: Setting | str | Path | None = None, quick: bool = False
-) -> Advice:
+) -> Advice | LogAdvice:
     """Whether routing is worth it on these outcomes: one recommendation, with the numbers that decide.
+
+    Of a log, in which each query was answered by one model, the numbers are doubly robust estimates.
 
     `quick` takes one seed, fewer draws and no learning curve. Raises ValueError where nothing was measured or there are
     too few queries to split.
     """
-    from llmrouterbench.studies.advise import advise as study
+    from llmrouterbench.studies.advise import recommend
 
-    return study(load_outcomes(outcomes, setting), quick=quick)
+    return recommend(load_outcomes(outcomes, setting), quick=quick)
 
 
 def curate(

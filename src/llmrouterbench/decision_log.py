@@ -89,6 +89,8 @@ class Logged:
     attempts: tuple[Mapping[str, Any], ...]
 
 
+LEFT_OUT = ("named", "conversation")
+"""Reasons behind which no probability of the server stands."""
 _JSON = ("propensities", "scores", "costs", "attempts")
 _SQL = {"str": "TEXT", "float": "REAL", "int": "INTEGER", "bool": "INTEGER"}
 _COLUMNS = tuple(field.name for field in fields(Logged))

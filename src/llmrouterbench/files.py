@@ -76,8 +76,8 @@ KINDS = {
 """The folders that are read again, by the format that their marking file says."""
 
 
-def read_marked(folder: Path, form: str, schema: int) -> dict[str, Any]:
-    """What the marking file of a folder says. `form` is one of `KINDS`.
+def read_marked(folder: Path, form: str, *schemas: int) -> dict[str, Any]:
+    """What the marking file of a folder says. `form` is one of `KINDS`, its schema one of those given.
 
     Raises FileNotFoundError where no such folder is, ValueError where it is of another kind or schema; each says what
     lies there and which command takes that, or makes the right one.
@@ -93,9 +93,10 @@ def read_marked(folder: Path, form: str, schema: int) -> dict[str, Any]:
         missing = ValueError if known or (folder / kind.file).is_file() else FileNotFoundError
         raise missing(f"{folder} must be {kind.noun}, got {got}; {remedy}")
     marked: dict[str, Any] = read_json(folder / kind.file)
-    if marked.get("schema") != schema:
+    if marked.get("schema") not in schemas:
+        wanted = " or ".join(map(str, schemas))
         raise ValueError(
-            f"{folder} must have schema {schema}, got {marked.get('schema')!r}; use the llmrouterbench that wrote it"
+            f"{folder} must have schema {wanted}, got {marked.get('schema')!r}; use the llmrouterbench that wrote it"
         )
     return marked
 

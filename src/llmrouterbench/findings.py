@@ -15,6 +15,7 @@ from llmrouterbench.table import Outcomes
 
 Happened = Literal["masked", "dropped", "kept", "merged"]
 ZeroCost = Literal["unknown", "free"]
+Key = Literal["auto", "id", "text"]
 Progress = Callable[[str, int, int | None], None]
 
 
@@ -72,6 +73,7 @@ class Options:
     """How to import.
 
     zero_cost  "unknown": a call that cost 0 has no known cost; "free": it cost nothing
+    key        what makes records one query: their "id", dataset and "text", or "auto": the id, unless it is a request's
     replies    folder for parts of stored replies, or None to leave replies out
     progress   called with (what, done, total) while reading; total is None where it is not known
     """
@@ -79,6 +81,7 @@ class Options:
     zero_cost: ZeroCost = "unknown"
     replies: Path | None = None
     progress: Progress | None = None
+    key: Key = "auto"
 
     def tell(self, what: str, done: int, total: int | None) -> None:
         """Report progress, if somebody listens."""

@@ -2,7 +2,8 @@
 
     manifest.json      schema version, content hash, source, settings, size and sha256 of every other file
     queries.parquet    id, dataset, subset, index, group: one row a query
-    outcomes.parquet   query (row number), model, score, cost, tokens_in, tokens_out, seconds: one row a measured cell
+    outcomes.parquet   query (row number), model, score, cost, tokens_in, tokens_out, seconds, and the planes of a log:
+                       one row a cell of which anything is known
     texts.parquet      text, prompt (null where it equals the text): read only when somebody asks for a text
     replies/*.parquet  query, model, reply: read only when somebody asks for replies; absent where the source has none
     import_report.json what the importer read, masked, dropped, and why; absent for outcomes that were not imported
@@ -24,10 +25,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from llmrouterbench.files import new_folder, read_marked, sha256_of, write_json, write_parquet
-from llmrouterbench.table import PLANES, FloatArray, Outcomes, Queries, Text
+from llmrouterbench.table import LOG_PLANES, PLANES, Outcomes, Queries, Text
 
 FORMAT = "llmrouterbench/outcomes"
-SCHEMA = 1
+SCHEMA, LOGGED = 1, 2
+"""Schema of a folder without planes of a log, and of one whose manifest names some in `planes`."""
 _DAMAGED = "the folder is damaged, import it again"
 
 
@@ -64,9 +66,10 @@ def fill_folder(
     if report is not None:
         write_json(partial / "import_report.json", report)
     files = sorted(path for path in partial.rglob("*") if path.is_file())
+    extra = [name for name in outcomes.planes() if name in LOG_PLANES]
     manifest = {
         "format": FORMAT,
-        "schema": SCHEMA,
+        "schema": LOGGED if extra else SCHEMA,
         "content_hash": outcomes.content_hash,
         "queries": len(outcomes),
         "models": list(outcomes.models),
@@ -75,6 +78,7 @@ def fill_folder(
         "simulated": outcomes.simulated,
         "source": outcomes.source,
         "settings": dict(settings or {}),
+        **({"planes": extra} if extra else {}),
         "files": {
             path.relative_to(partial).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
             for path in files
@@ -98,15 +102,15 @@ def _queries_frame(outcomes: Outcomes) -> pl.DataFrame:
 
 def _outcomes_frame(outcomes: Outcomes) -> pl.DataFrame:
     known = np.zeros(outcomes.score.shape, dtype=np.bool_)
-    for name in PLANES:
-        known |= np.isfinite(getattr(outcomes, name))
+    for plane in outcomes.planes().values():
+        known |= np.isfinite(plane)
     row, column = np.nonzero(known)
-    planes = {name: getattr(outcomes, name)[row, column] for name in PLANES}
+    planes = {name: plane[row, column] for name, plane in outcomes.planes().items()}
     frame = pl.DataFrame({"query": row.astype(np.uint32), "model": column.astype(np.uint16), **planes})
     models = pl.Series("model", list(outcomes.models), dtype=pl.String)
     return frame.with_columns(
         models.gather(column).cast(pl.Enum(models)) if len(models) else pl.lit(None).alias("model"),
-        *(pl.col(name).fill_nan(None) for name in PLANES),
+        *(pl.col(name).fill_nan(None) for name in planes),
     )
 
 
@@ -125,7 +129,12 @@ def read_manifest(folder: Path, verify: bool = False) -> dict[str, Any]:
     Raises FileNotFoundError where there is no store, ValueError where a file is missing, cut or of a schema that this
     version does not know. `verify` also checks the sha256 of every file.
     """
-    manifest = read_marked(folder, FORMAT, SCHEMA)
+    manifest = read_marked(folder, FORMAT, SCHEMA, LOGGED)
+    unknown = [name for name in manifest.get("planes", []) if name not in LOG_PLANES]
+    if unknown:
+        raise ValueError(
+            f"{folder} must hold planes of {', '.join(LOG_PLANES)}, got {unknown[0]!r}; use a newer version"
+        )
     for name, facts in manifest["files"].items():
         file = folder / name
         if not file.is_file() or file.stat().st_size != facts["bytes"]:
@@ -164,7 +173,7 @@ def read_outcomes(folder: Path) -> Outcomes:
         outside=tuple(manifest["outside"]),
         simulated=bool(manifest["simulated"]),
         source=dict(manifest["source"]),
-        **_planes(cells, shape),
+        **_planes(cells, shape, (*PLANES, *manifest.get("planes", []))),
     )
 
 
@@ -172,11 +181,11 @@ def _strings(series: pl.Series) -> np.typing.NDArray[np.str_]:
     return np.array(series.to_list(), dtype=np.str_)
 
 
-def _planes(cells: pl.DataFrame, shape: tuple[int, int]) -> dict[str, FloatArray]:
+def _planes(cells: pl.DataFrame, shape: tuple[int, int], names: Sequence[str]) -> dict[str, Any]:
     row = cells["query"].to_numpy()
     column = cells["model"].to_physical().to_numpy() if cells.height else row
     planes = {}
-    for name in PLANES:
+    for name in names:
         plane = np.full(shape, np.nan)
         plane[row, column] = cells[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
         planes[name] = plane

@@ -26,6 +26,11 @@ StrArray = NDArray[np.str_]
 Plane = Literal["score", "cost", "tokens_in", "tokens_out", "seconds"]
 PLANES: tuple[str, ...] = get_args(Plane)
 """The (queries, models) arrays of `Outcomes`, in the order in which they are stored and hashed."""
+LOG_PLANES = ("propensity",)
+"""The arrays that only a log has: None where nothing is known, and then neither stored nor hashed."""
+
+
+_SHARES = ("score", "propensity")
 
 
 @dataclass(frozen=True)
@@ -175,6 +180,7 @@ class Outcomes:
     subset      (n,) part of the dataset the query was exported with ("test_1000"; "" where there is none)
     index       (n,) position of the record in its source file
     outside     models that were measured but that no router may choose, such as a commercial router; always last
+    propensity  (n, m) probability with which the log would have measured the cell; None where no log says so
     simulated   True when no real model produced these numbers
 
     Raises ValueError on wrong shapes, scores outside [0, 1], negative costs, repeated ids or models.
@@ -198,14 +204,14 @@ class Outcomes:
     outside: tuple[str, ...] = ()
     simulated: bool = False
     source: dict[str, Any] = field(default_factory=dict, compare=False)
+    propensity: FloatArray | None = None
 
     def __post_init__(self) -> None:
         shape = (len(self.queries), len(self.models))
-        for name in PLANES:
-            plane: FloatArray = getattr(self, name)
+        for name, plane in self.planes().items():
             if plane.shape != shape:
                 raise ValueError(f"Outcomes.{name} must be (queries, models) = {shape}, got {plane.shape}")
-            _check_range(name, plane, 0.0, 1.0 if name == "score" else np.finfo(np.float64).max, self)
+            _check_range(name, plane, *self.bounds(name), self)
         for name in ("dataset", "group", "subset", "index"):
             if len(getattr(self, name)) != shape[0]:
                 raise ValueError(f"Outcomes.{name} must be (queries,) = ({shape[0]},), got {len(getattr(self, name))}")
@@ -281,9 +287,18 @@ class Outcomes:
         """Dataset names in plain string order."""
         return sorted(set(self.dataset.tolist()))
 
+    def bounds(self, plane: str) -> tuple[float, float]:
+        """The lowest and the highest number that may stand in a plane."""
+        return 0.0, 1.0 if plane in _SHARES else float(np.finfo(np.float64).max)
+
+    def planes(self) -> dict[str, FloatArray]:
+        """Every (n, m) array by its name, those of logs where there are any."""
+        found = {name: getattr(self, name) for name in (*PLANES, *LOG_PLANES)}
+        return {name: plane for name, plane in found.items() if plane is not None}
+
     def take(self, rows: IntArray) -> Outcomes:
         """The outcomes of some queries."""
-        planes = {name: getattr(self, name)[rows] for name in PLANES}
+        planes: dict[str, Any] = {name: plane[rows] for name, plane in self.planes().items()}
         columns = {name: getattr(self, name)[rows] for name in ("dataset", "group", "subset", "index")}
         return replace(self, queries=self.queries.take(rows), **planes, **columns)
 
@@ -296,7 +311,7 @@ class Outcomes:
 
                 raise KeyError(f"no model named {model!r} in these outcomes{did_you_mean(model, self.models)}")
         keep = np.array([column[model] for model in models], dtype=np.int64)
-        planes = {name: getattr(self, name)[:, keep] for name in PLANES}
+        planes: dict[str, Any] = {name: plane[:, keep] for name, plane in self.planes().items()}
         return replace(self, models=tuple(models), outside=tuple(m for m in models if m in self.outside), **planes)
 
     def with_embedding(self, embedding: FloatArray) -> Outcomes:
@@ -316,7 +331,9 @@ class Outcomes:
             digest.update("\x1f".join(column.tolist()).encode() + b"\x1e")
         for array in (self.group, self.index):
             digest.update(np.ascontiguousarray(array, dtype="<i8").tobytes())
-        for plane in (getattr(self, name) for name in PLANES):
+        for name, plane in self.planes().items():
+            if name in LOG_PLANES:
+                digest.update(f"\x1e{name}".encode())
             canonical = np.where(np.isnan(plane), np.nan, plane + 0.0)  # one NaN, no negative zero
             digest.update(np.ascontiguousarray(canonical, dtype="<f8").tobytes())
         return digest.hexdigest()

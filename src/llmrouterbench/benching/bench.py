@@ -24,6 +24,7 @@ from llmrouterbench.benching.folder import Decisions, Made, Part, Runs, Served, 
 from llmrouterbench.benching.rules import Rules
 from llmrouterbench.benching.writing import RunsFolder, Task
 from llmrouterbench.contracts import Router
+from llmrouterbench.coverage import need_matrix
 from llmrouterbench.embedders import Embedder, make_embedder
 from llmrouterbench.embedders.vectors import content_of, embed_queries
 from llmrouterbench.files import cache_folder, sha256_of
@@ -72,8 +73,9 @@ def bench(
     replies   folder of outcomes with the models' replies, for routers that read them (None: `outcomes`, where that is
               a folder)
 
-    Raises ValueError for a rule, router or setting that cannot be, or when `out` holds decisions of other data or other
-    rules; what a router raises names the router and the seed. ChildProcessError where a worker is lost.
+    Raises ValueError for a rule, router or setting that cannot be, for logged data (one model a query), or when `out`
+    holds decisions of other data or other rules; what a router raises names the router and the seed. ChildProcessError
+    where a worker is lost.
     """
     workers, say = Workers(jobs, backend, cluster), progress or (lambda what, done, total: None)
     entries, outside = router_entries(routers), outside_names(routers)
@@ -83,6 +85,7 @@ def bench(
         outcomes = Outcomes.load(outcomes)
     stored = Path(replies) if replies else None
     table = put_outside(apply_setting(outcomes, pool) if pool else outcomes, outside)
+    need_matrix(table, "which router is best")
     splits = splits_of(rules, table, seeds)
     asked = {**entries, **dict.fromkeys(outside)}
     made = _made(table, rules, pool, asked, splits, noted_place(Path(out), stored) if stored else None)

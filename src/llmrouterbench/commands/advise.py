@@ -23,10 +23,10 @@ def advise(
 ) -> None:
     """Say whether routing is worth it here, with the numbers that decide, and which models nobody needs."""
     from llmrouterbench.reporting.advice import advice_dict, advice_lines, write_advice
-    from llmrouterbench.studies.advise import advise as study
+    from llmrouterbench.studies.advise import recommend
 
     outcomes, _ = load(folder, setting)
-    advice = study(outcomes, quick=quick)
+    advice = recommend(outcomes, quick=quick)
     if to is not None:
         missing = write_advice(advice, to)
         if missing:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
@@ -90,6 +90,15 @@ def _save(fitted: FittedRouter, to: Path, *, overwrite: bool) -> None:
     save_picture(reliability_picture(curves, title=title, simulated=simulated), to, "reliability")
 
 
+def _of_a_log(data: dict[str, Any]) -> list[str]:
+    """What stands before every number of a router that was fitted on a log."""
+    if "coverage" not in data:
+        return []
+    how = "as if each model had served every query (doubly robust)"
+    few = "where a policy has fewer than 20 effective trials on the calibration slice its quality is unknown"
+    return [f"{data['coverage']['words'].capitalize()}.", f"Learned and judged {how}; {few}."]
+
+
 def fit_lines(fitted: FittedRouter) -> list[str]:
     """What was fitted and why, as plain lines."""
     facts = fitted.facts
@@ -97,6 +106,7 @@ def fit_lines(fitted: FittedRouter) -> list[str]:
     before, after = report["before"], report["after"]
     mark = "SIMULATED data. " if facts["simulated"] else ""
     return [
+        *_of_a_log(data),
         f"{mark}Router {facts['router']} on {count(data['train'])} queries,"
         f" calibrated on {count(data['calibration'])} others.",
         *(f"- {sentence}" for sentence in facts["why_router"]),
@@ -133,6 +143,7 @@ def policies(
     if json:
         print_json({"best_single": fitted.learned.best, "policies": [one.to_dict() for one in promised]})
     else:
+        show_lines(_of_a_log(fitted.facts["data"]))
         _show_promises(fitted, promised)
 
 

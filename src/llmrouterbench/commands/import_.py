@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 import typer
 
@@ -19,6 +19,7 @@ from llmrouterbench.commands.app import (
     known,
     usage,
 )
+from llmrouterbench.findings import Key
 
 
 @app.command("import")
@@ -32,11 +33,15 @@ def import_(
         bool, typer.Option("--zero-cost-is-free", help="Take a cost of 0 as free, not as unknown.")
     ] = False,
     replies: Annotated[bool, typer.Option("--replies/--no-replies", help="Keep the models' reply texts.")] = True,
+    key: Annotated[
+        str, typer.Option("--key", help="What makes records one query: id, text, or auto (id, unless of requests).")
+    ] = "auto",
     json: Json = False,
 ) -> None:
     """Read outcomes of any known format into a folder, and say what was masked or dropped."""
     from llmrouterbench.importers import format_names, import_outcomes, report_lines
 
+    usage(lambda: known("key", key, list(get_args(Key))))
     usage(lambda: known("format", format, ["auto", *format_names()]))
     with progress_bar() as tell:
         report = import_outcomes(
@@ -47,6 +52,7 @@ def import_(
             overwrite=overwrite,
             zero_cost="free" if free else "unknown",
             replies=replies,
+            key=cast(Key, key),
             progress=tell,
         )
     if json:

@@ -22,13 +22,14 @@ from llmrouterbench.commands.app import (
     app,
     load,
 )
-from llmrouterbench.numerals import count, number, significant, usd
+from llmrouterbench.coverage import cannot_tell
+from llmrouterbench.numerals import UNKNOWN, count, number, significant, usd
 from llmrouterbench.settings import BUILT_IN, load_setting
 
 _FORMS: dict[str, Callable[[Any], str]] = {
     "tokens_millions": significant,
     "cost_usd": usd,
-    "best_single": str,
+    "best_single": lambda model: model or UNKNOWN,
     "best_single_AvgAcc": number,
     "dataset_oracle_AvgAcc": number,
     "oracle_AvgAcc": number,
@@ -54,9 +55,11 @@ def info(
         print_json(facts)
         return
     mark = "SIMULATED: " if outcomes.simulated else ""
-    overview = facts["overview"]
+    overview, logged = facts["overview"], facts["data"]["kind"] == "logged"
+    show_lines(_about(facts["data"]))
     show_pairs(f"{mark}Overview ({folder})", {key: _FORMS.get(key, count)(value) for key, value in overview.items()})
-    show_matrix(f"{mark}Score, mean in %", facts["accuracy"], number)
+    where = " of the queries that each model answered" if logged else ""
+    show_matrix(f"{mark}Score, mean in %{where}", facts["accuracy"], number)
     if isfinite(overview["cost_usd"]):
         show_matrix(f"{mark}Cost, USD recorded", facts["cost"], usd)
     if overview["missing_cells"]:
@@ -67,6 +70,12 @@ def info(
         from llmrouterbench.importers import ImportReport, report_lines
 
         show_lines(report_lines(ImportReport.from_dict(facts["import_report"])))
+
+
+def _about(data: dict[str, Any]) -> list[str]:
+    """The kind of the data, first of all; of a log also what it cannot say."""
+    words = [data["words"][0].upper() + data["words"][1:] + "."]
+    return [*words, f"{cannot_tell('which model is best')}."] if data["kind"] == "logged" else words
 
 
 @app.command("routers")

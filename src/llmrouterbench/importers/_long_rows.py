@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,29 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from llmrouterbench.findings import Findings, Happened, Options
+from llmrouterbench.findings import Findings, Happened, Key, Options
 from llmrouterbench.importers._cells import mask_zero_cost, note_missing_cells
 from llmrouterbench.table import PLANES, FloatArray, Outcomes
 
 _MAX_CELLS = 200_000_000
 
 AnyArray = NDArray[Any]
+
+
+def keyed(table: pl.DataFrame, key: Key, findings: Findings) -> pl.DataFrame:
+    """The records, without their ids where these do not name queries.
+
+    An id that is another one in every record, while one text was asked of several models, is that of a request.
+    """
+    if "id" not in table.columns or key == "id":
+        return table
+    if key == "auto":
+        several = table.group_by("dataset", "query").agg(pl.col("model").n_unique()).filter(pl.col("model") > 1).height
+        if not several or table["id"].n_unique() < table.height:
+            return table
+        kind = "request id in the place of a query's, so records are joined by their text (--key id joins by id)"
+        findings.add(kind, "dropped", f"record {table['#'][0]}: id {table['id'][0]}", table.height)
+    return table.drop("id")
 
 
 def number_queries(table: pl.DataFrame, path: Path, word: str, findings: Findings) -> pl.DataFrame:
@@ -54,6 +71,8 @@ def first_cells(table: pl.DataFrame, queries: pl.DataFrame, findings: Findings) 
     """The first record of every query and model, with the row of its query."""
     key = ["id"] if "id" in table.columns else ["dataset", "query"]
     table = table.join(queries.select("row", *key), on=key, how="left", maintain_order="left")
+    if "propensity" in table.columns:
+        table = table.with_columns(propensity=_ever_measured())
     first = pl.struct("row", "model").is_first_distinct()
     cells = table.filter(first)
     again = table.filter(~first).join(cells, on=["row", "model"], how="left", suffix="_first", maintain_order="left")
@@ -64,6 +83,16 @@ def first_cells(table: pl.DataFrame, queries: pl.DataFrame, findings: Findings) 
     _note(again.filter(~same), "contradictory repeated record, the first one counts", "dropped", findings)
     _note(cells.filter(pl.col("score").is_null()), "null score", "masked", findings)
     return cells
+
+
+def _ever_measured() -> pl.Expr:
+    """Probability that a log measures a cell at all: in one of the requests of its query, each with this propensity.
+
+    A log says it only where the model served; the mean of these stands for the other requests of the query.
+    """
+    once = pl.col("propensity").mean().over("row", "model")
+    times = pl.len().over("row")
+    return pl.when(times == 1).then(once).otherwise(1.0 - (1.0 - once) ** times)
 
 
 def _note(records: pl.DataFrame, kind: str, happened: Happened, findings: Findings) -> None:
@@ -90,7 +119,7 @@ def wide_table(
     ids = np.array(queries["id"].to_list(), dtype=np.str_)
     note_missing_cells(present, np.array(dataset, dtype=np.str_), models, findings)
     cost = _plane(cells, "cost", at, shape)
-    return Outcomes.of(
+    outcomes = Outcomes.of(
         queries["query"].to_list(),
         models,
         _plane(cells, "score", at, shape),
@@ -102,6 +131,8 @@ def wide_table(
         id=ids.tolist(),
         prompt=queries.select(pl.coalesce("prompt", "query")).to_series().to_list(),
     )
+    known = _plane(cells, "propensity", at, shape)
+    return replace(outcomes, propensity=known) if np.isfinite(known).any() else outcomes
 
 
 def _plane(cells: pl.DataFrame, name: str, at: tuple[AnyArray, AnyArray], shape: tuple[int, int]) -> FloatArray:

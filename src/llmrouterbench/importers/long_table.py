@@ -1,8 +1,9 @@
 """A long table: one record per query and model, as CSV, JSON Lines or Parquet. The door for your own logs.
 
-Columns `query`, `model` and `score` (in [0, 1]) are needed; `dataset`, `id`, `prompt`, `cost` (USD), `tokens_in`,
-`tokens_out`, `seconds` and `reply` are read where they are there, and empty means "not measured". `ALIASES` lists other
-names that are understood. A value that breaks a rule is an error that names the record: the file is the user's own and
+Columns `query`, `model` and `score` (in [0, 1]) are needed; `dataset`, `id` (of the query), `prompt`, `cost` (USD),
+`tokens_in`, `tokens_out`, `seconds`, `reply` and, of a log, `propensity` (probability of the model that served) are
+read where they are there, and empty means "not measured". `ALIASES` lists other names that are
+understood. A value that breaks a rule is an error that names the record: the file is the user's own and
 can be put right.
 """
 
@@ -19,11 +20,11 @@ import polars as pl
 from llmrouterbench.files import sha256_of
 from llmrouterbench.findings import Findings, Imported, Options
 from llmrouterbench.importers._cells import note_repeated_prompts
-from llmrouterbench.importers._long_rows import first_cells, number_queries, wide_table
+from llmrouterbench.importers._long_rows import first_cells, keyed, number_queries, wide_table
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.records import Place, parse_numbers, read_csv, read_lines, read_parquet
 from llmrouterbench.store import write_replies
-from llmrouterbench.table import PLANES, FloatArray
+from llmrouterbench.table import LOG_PLANES, PLANES, FloatArray
 
 NEEDED = ("query", "model", "score")
 TEXTS = ("query", "model", "dataset", "id", "prompt", "reply")
@@ -36,13 +37,20 @@ ALIASES = {
     "tokens_out": ("completion_tokens", "output_tokens"),
     "seconds": ("latency",),
     "reply": ("response", "raw_output"),
+    "propensity": ("pscore", "action_probability"),
 }
 """Column name -> other names that are understood. The name itself goes first where a file has both."""
 
 _DATASET = "data"
+_NUMBERS = (*PLANES, *LOG_PLANES)
+_BOUNDS = {"score": "between 0 and 1", "propensity": "above 0 and at most 1"}
 _BATCH = 10_000
 _ZERO_OR_MORE = "a number of 0 or more"
-_RULES = {"score": "a number between 0 and 1", "cost": "a number of USD of 0 or more"}
+_RULES = {
+    "score": "a number between 0 and 1",
+    "propensity": "a probability above 0",
+    "cost": "a number of USD of 0 or more",
+}
 
 
 def read_long_table(path: Path, options: Options) -> Imported:
@@ -51,7 +59,7 @@ def read_long_table(path: Path, options: Options) -> Imported:
     options.tell("reading", 0, path.stat().st_size)
     raw, word = _read(path)
     columns = _columns(raw.columns, path)
-    table = _checked(raw, columns, Place(path, word, raw["#"]))
+    table = keyed(_checked(raw, columns, Place(path, word, raw["#"])), options.key, findings)
     queries = number_queries(table, path, word, findings)
     cells = first_cells(table, queries, findings)
     outcomes = wide_table(cells, queries, path, options, findings)
@@ -96,7 +104,7 @@ def _known(key: str) -> str | None:
     ('query', None)
     """
     key = key.strip().lower()
-    names = (name for name in (*TEXTS, *PLANES) if key == name or key in ALIASES.get(name, ()))
+    names = (name for name in (*TEXTS, *_NUMBERS) if key == name or key in ALIASES.get(name, ()))
     return next(names, None)
 
 
@@ -107,14 +115,14 @@ def _json_column(key: str, values: Sequence[Any], place: Place) -> pl.Series:
     for record, value in enumerate(values):
         if value is not None and not isinstance(value, kinds):
             raise ValueError(f"{key} must be {rule}, got {str(value)[:60]!r} in {place.of(record)}; write it as one")
-    if column in PLANES:
+    if column in _NUMBERS:
         return pl.Series(key, [None if value is None else _float(value) for value in values], dtype=pl.Float64)
     return pl.Series(key, [None if value is None else _text(value) for value in values], dtype=pl.String)
 
 
 def _kinds(column: str) -> tuple[tuple[type, ...], str]:
     """The JSON types of a column, and what to call them; JSON's true and false are numbers in Python."""
-    if column in PLANES:
+    if column in _NUMBERS:
         return (int, float), _RULES.get(column, _ZERO_OR_MORE)
     return ((str, int) if column in ("id", "model", "dataset") else (str,)), "a text"
 
@@ -134,7 +142,7 @@ def _columns(found: Sequence[str], path: Path) -> dict[str, str]:
     """Column name -> name in the file. Raises ValueError where one that is needed is not there."""
     names = {name.strip().lower(): name for name in reversed(found) if name != "#"}
     columns = {}
-    for column in (*TEXTS, *PLANES):
+    for column in (*TEXTS, *_NUMBERS):
         taken = next((names[name] for name in (column, *ALIASES.get(column, ())) if name in names), None)
         if taken is not None:
             columns[column] = taken
@@ -153,7 +161,7 @@ def _checked(raw: pl.DataFrame, columns: dict[str, str], place: Place) -> pl.Dat
     out = [raw["#"]]
     for column, name in columns.items():
         values = raw[name].alias(name)
-        if column in PLANES:
+        if column in _NUMBERS:
             out.append(pl.Series(column, _in_range(column, values, place), nan_to_null=True))
         else:
             out.append(_checked_texts(column, values, place).alias(column))
@@ -164,11 +172,13 @@ def _checked(raw: pl.DataFrame, columns: dict[str, str], place: Place) -> pl.Dat
 def _in_range(column: str, values: pl.Series, place: Place) -> FloatArray:
     rule = _RULES.get(column, _ZERO_OR_MORE)
     numbers = parse_numbers(values, rule, place)
-    wrong = (numbers < 0) | (numbers > 1 if column == "score" else np.isinf(numbers))
+    wrong = (numbers < 0) | (numbers > 1 if column in _BOUNDS else np.isinf(numbers))
+    if column == "propensity":
+        wrong |= numbers == 0  # what was served had a chance
     if wrong.any():
         first = int(wrong.argmax())
         remedy = "divide by the maximum" if column == "score" and numbers[first] > 0 else "leave it empty if unknown"
-        bounds = "between 0 and 1" if column == "score" else "0 or more"
+        bounds = _BOUNDS.get(column, "0 or more")
         raise ValueError(f"{values.name} must be {bounds}, got {numbers[first]:g} in {place.of(first)}; {remedy}")
     return numbers
 

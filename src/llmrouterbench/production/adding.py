@@ -22,7 +22,7 @@ from llmrouterbench.production.calibration import (
     mean_and_error,
 )
 from llmrouterbench.production.fitted import FittedRouter
-from llmrouterbench.production.learned import CalibrationSlice, Learned
+from llmrouterbench.production.learned import CalibrationSlice, Learned, LoggedSlice
 from llmrouterbench.table import Estimate, FloatArray, Outcomes, Queries
 from llmrouterbench.worth import folds_of
 
@@ -66,6 +66,10 @@ def add_models(fitted: FittedRouter, outcomes: Outcomes) -> tuple[FittedRouter, 
     Raises ValueError for a router that cannot take one, and where there is no new model or too few scored probes.
     """
     router = _joinable(fitted)
+    if isinstance(fitted.learned.piece, LoggedSlice):
+        raise ValueError(
+            "a router that takes a model must be fitted on a matrix, got one of a log; fit again with both"
+        )
     names = [model for model in outcomes.pool.models if model not in fitted.learned.models]
     if not names:
         raise ValueError(

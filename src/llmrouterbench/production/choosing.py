@@ -13,6 +13,8 @@ import numpy as np
 
 from llmrouterbench.benching.policies import decide_sweep, default_weights
 from llmrouterbench.contracts import Router, TradeOffRouter
+from llmrouterbench.coverage import coverage_of
+from llmrouterbench.estimating.pseudo import Evidence
 from llmrouterbench.metrics import known_mean
 from llmrouterbench.numerals import UNKNOWN, percent, points, usd
 from llmrouterbench.production.calibration import MARGIN, mean_and_error
@@ -55,26 +57,42 @@ def settings_of(router: Router, train: Outcomes) -> FloatArray:
     return np.array([float(f"{weight:.4g}") for weight in default_weights(train)])
 
 
-def out_of_fold_trial(spec: str, train: Outcomes, fold: IntArray) -> Trial:
+@dataclass(frozen=True)
+class Fold:
+    """Rows of train that a router serves, fitted on what the others teach."""
+
+    held: IntArray
+    evidence: Evidence
+
+
+def folds_to_serve(train: Outcomes, fold: IntArray) -> list[Fold]:
+    """Every fold of train; of a log with pseudo-outcomes, for which the other folds teach everything."""
+    logged, found = not coverage_of(train).matrix, []
+    for one in np.unique(fold).tolist():
+        held, rest = np.flatnonzero(fold == one), np.flatnonzero(fold != one)
+        found.append(Fold(held, Evidence.of(train.take(rest), train.take(held), logged=logged)))
+    return found
+
+
+def out_of_fold_trial(spec: str, train: Outcomes, folds: Sequence[Fold]) -> Trial:
     """Serve every fold at every setting with a router fitted on the others."""
     unfitted = router_of(spec)
     settings = settings_of(unfitted, train)
-    choice = np.zeros((len(settings), len(train)), dtype=np.int64)
-    for one in np.unique(fold).tolist():
-        held = np.flatnonzero(fold == one)
-        fitted = copy.deepcopy(unfitted).fit(train.take(np.flatnonzero(fold != one)))
-        choice[:, held] = decide_sweep(fitted, train.queries.take(held), settings)
-    rows = np.arange(len(train))
-    return Trial(spec, settings, train.score[rows, choice], train.cost[rows, choice])
+    score, cost = np.full((2, len(settings), len(train)), np.nan)
+    for one in folds:
+        fitted, judge = copy.deepcopy(unfitted).fit(one.evidence.learn), one.evidence.judge
+        choice, rows = decide_sweep(fitted, judge.queries, settings), np.arange(len(judge))
+        score[:, one.held], cost[:, one.held] = judge.score[rows, choice], judge.cost[rows, choice]
+    return Trial(spec, settings, score, cost)
 
 
-def single_trial(train: Outcomes, fold: IntArray) -> Trial:
+def single_trial(train: Outcomes, folds: Sequence[Fold]) -> Trial:
     """The best single model, found without the fold it serves."""
-    choice = np.zeros(len(train), dtype=np.int64)
-    for one in np.unique(fold).tolist():
-        choice[fold == one] = train_best_single(train.take(np.flatnonzero(fold != one)))
-    rows = np.arange(len(train))
-    return Trial("best_single", np.zeros(1), train.score[rows, choice][None], train.cost[rows, choice][None])
+    score, cost = np.full((2, 1, len(train)), np.nan)
+    for one in folds:
+        best, judge = train_best_single(one.evidence.learn), one.evidence.judge
+        score[0, one.held], cost[0, one.held] = judge.score[:, best], judge.cost[:, best]
+    return Trial("best_single", np.zeros(1), score, cost)
 
 
 @dataclass(frozen=True)
@@ -91,6 +109,9 @@ def choose_router(trials: Sequence[Trial]) -> Chosen:
     for other in trials[1:]:
         mean, error = mean_and_error(other.score[0] - best.score[0])
         wins = mean > MARGIN * error
+        if mean == error == 0.0:
+            because.append(f"{other.spec} scores the same as {best.spec} on every query out of fold")
+            continue
         says = "better by half a standard error or more" if wins else "not better by half a standard error"
         because.append(f"{other.spec} minus {best.spec} out of fold: {_points(mean, error)}, {says}")
         best = other if wins else best
@@ -132,8 +153,8 @@ def choose(train: Outcomes, router: str, policy: str | None, seed: int) -> tuple
     given = Chosen(policy or "", ("the policy was given",)) if policy else None
     if router != "auto" and given:
         return Chosen(router, ("the router was given",)), given
-    fold = folds_of(train, FOLDS, seed)
-    trials = [out_of_fold_trial(spec, train, fold) for spec in (CANDIDATES if router == "auto" else (router,))]
+    folds = folds_to_serve(train, folds_of(train, FOLDS, seed))
+    trials = [out_of_fold_trial(spec, train, folds) for spec in (CANDIDATES if router == "auto" else (router,))]
     chosen = choose_router(trials) if router == "auto" else Chosen(router, ("the router was given",))
     trial = next(trial for trial in trials if trial.spec == chosen.name)
-    return chosen, given or choose_policy(trial, single_trial(train, fold))
+    return chosen, given or choose_policy(trial, single_trial(train, folds))

@@ -13,8 +13,10 @@ import numpy as np
 from llmrouterbench.benching.deciding import reads_replies
 from llmrouterbench.benching.policies.policy import Policy
 from llmrouterbench.contracts import Router, TradeOffRouter
+from llmrouterbench.coverage import Coverage, coverage_of
 from llmrouterbench.embedders import Embedder, make_embedder
 from llmrouterbench.embedders.vectors import embed_queries, text_hash
+from llmrouterbench.estimating.pseudo import Evidence, usable
 from llmrouterbench.files import cache_folder
 from llmrouterbench.metrics import known_mean
 from llmrouterbench.naming import did_you_mean
@@ -29,7 +31,7 @@ from llmrouterbench.production.calibration import (
 from llmrouterbench.production.choosing import Chosen, choose, router_of, settings_of
 from llmrouterbench.production.fitted import FittedRouter
 from llmrouterbench.production.fitted_store import check_embedder_serves
-from llmrouterbench.production.learned import CalibrationSlice, Learned
+from llmrouterbench.production.learned import CalibrationSlice, Learned, LoggedSlice
 from llmrouterbench.production.novelty import fit_novelty
 from llmrouterbench.production.promises import promises
 from llmrouterbench.splits import near_duplicate_groups, validation_split
@@ -90,6 +92,8 @@ def fit(outcomes: Outcomes, settings: FitSettings | None = None, *, say: Say = l
     settings = settings or FitSettings()
     pool = outcomes.pool
     settings.check(pool.models)
+    coverage = coverage_of(pool)
+    pool = pool if coverage.matrix else pool.take(usable(pool))
     say("finding near-copies")
     pool = replace(pool, group=near_duplicate_groups(pool))
     rows, held = validation_split(pool, np.arange(len(pool)), settings.seed, settings.share)
@@ -105,14 +109,24 @@ def fit(outcomes: Outcomes, settings: FitSettings | None = None, *, say: Say = l
         say("choosing router and trade-off out of fold")
         chosen, policy = choose(train, settings.router, settings.policy, settings.seed)
         say(f"fitting {chosen.name}")
-        made = _fitted(train, piece, chosen, policy, embedder, settings)
-        return _guarded(made, train, piece, chosen, policy, embedder, settings)
+        data = _Data(train, piece, Evidence.of(train, piece, logged=not coverage.matrix), coverage)
+        made = _fitted(data, chosen, policy, embedder, settings)
+        return _guarded(made, data, chosen, policy, embedder, settings)
+
+
+@dataclass(frozen=True)
+class _Data:
+    """What was measured in train and on the calibration slice, and what a router learns from and is judged by."""
+
+    train: Outcomes
+    piece: Outcomes
+    evidence: Evidence
+    coverage: Coverage
 
 
 def _guarded(
     made: FittedRouter,
-    train: Outcomes,
-    piece: Outcomes,
+    data: _Data,
     router: Chosen,
     policy: Chosen,
     embedder: Embedder,
@@ -124,9 +138,9 @@ def _guarded(
     """
     tried = [made]
     if settings.policy is None and policy.name != "best":
-        tried.append(_fitted(train, piece, router, Chosen("best", policy.because), embedder, settings))
+        tried.append(_fitted(data, router, Chosen("best", policy.because), embedder, settings))
     if settings.policy is None and settings.router == "auto":
-        tried.append(_fitted(train, piece, Chosen(SINGLE, router.because), Chosen("best", ()), embedder, settings))
+        tried.append(_fitted(data, Chosen(SINGLE, router.because), Chosen("best", ()), embedder, settings))
     for one in tried:
         lead = promises(one, [one.default_policy])[0].lead
         if not lead.high < 0:
@@ -137,13 +151,12 @@ def _guarded(
     return one
 
 
-def _fitted(
-    train: Outcomes, piece: Outcomes, chosen: Chosen, policy: Chosen, embedder: Embedder, settings: FitSettings
-) -> FittedRouter:
+def _fitted(data: _Data, chosen: Chosen, policy: Chosen, embedder: Embedder, settings: FitSettings) -> FittedRouter:
+    train, piece = data.train, data.piece
     unfitted = router_of(chosen.name)
     dial = settings_of(unfitted, train)
-    router = unfitted.fit(train)
-    learned, report = _learn(router, dial, train, piece, policy.name, embedder, settings)
+    router = unfitted.fit(data.evidence.learn)
+    learned, report = _learn(router, dial, data, policy.name, embedder, settings)
     facts = {
         "router": chosen.name,
         "why_router": list(chosen.because),
@@ -157,6 +170,7 @@ def _fitted(
             "train": len(train),
             "calibration": len(piece),
             "datasets": sorted({*train.datasets, *piece.datasets}),
+            **({} if data.coverage.matrix else {"coverage": data.coverage.to_dict()}),
         },
         "models": _prices(train),
         "best_single": learned.best,
@@ -185,27 +199,27 @@ def _prices(train: Outcomes) -> dict[str, dict[str, Any]]:
 def _learn(
     router: Router,
     dial: FloatArray,
-    train: Outcomes,
-    piece: Outcomes,
+    data: _Data,
     policy: str,
     embedder: Embedder,
     settings: FitSettings,
 ) -> tuple[Learned, dict[str, Any]]:
     """Calibration, novelty and the slice of a fitted router, and the numbers to report."""
+    train, piece, learn = data.train, data.piece, data.evidence.learn
     estimate = router.predict(piece.queries)
     fold = folds_of(piece, FOLDS, settings.seed)
     method = choose_method(estimate.score, piece.score, fold)
     quality = out_of_fold(None, estimate.score, piece.score, fold)
     cost_method, bill_before, bill_after = choose_cost_method(estimate.cost, piece.cost, fold)
     own = isinstance(router, TradeOffRouter)
-    best = train_best_single(train)
+    best = train_best_single(learn)
     learned = Learned(
         models=train.models,
         dropped=(),
         score_map=fit_map(method, estimate.score, piece.score),
-        cost_map=fit_cost_map(estimate.cost, piece.cost, known_mean(train.cost, axis=0), cost_method),
+        cost_map=fit_cost_map(estimate.cost, piece.cost, known_mean(learn.cost, axis=0), cost_method),
         seconds=known_mean(train.seconds, axis=0),
-        mean_score=_mean_score(train, piece),
+        mean_score=_mean_score(learn, data.evidence.judge),
         novelty=fit_novelty(
             train.queries.embedded("fit"),
             piece.queries.embedded("fit"),
@@ -213,7 +227,7 @@ def _learn(
             settings.novel,
             settings.seed,
         ),
-        piece=_slice(piece, estimate.score, estimate.cost, quality, _own_choices(router, piece, dial)),
+        piece=_slice(piece, data.evidence, estimate.score, estimate.cost, quality, _own_choices(router, piece, dial)),
         settings=dial,
         own_dial=own,
         best=train.models[best],
@@ -248,9 +262,14 @@ def _own_choices(router: Router, piece: Outcomes, dial: FloatArray) -> IntArray:
 
 
 def _slice(
-    piece: Outcomes, score: FloatArray, cost: FloatArray, quality: FloatArray, choice: IntArray
+    piece: Outcomes,
+    evidence: Evidence,
+    score: FloatArray,
+    cost: FloatArray,
+    quality: FloatArray,
+    choice: IntArray,
 ) -> CalibrationSlice:
-    return CalibrationSlice(
+    found = CalibrationSlice(
         name=np.array([text_hash(text) for text in piece.queries.text], dtype=np.str_),
         dataset=piece.dataset,
         group=piece.group,
@@ -262,4 +281,9 @@ def _slice(
         observed_score=piece.score,
         observed_cost=piece.cost,
         observed_seconds=piece.seconds,
+    )
+    if evidence.weight is None:
+        return found
+    return LoggedSlice(
+        **vars(found), value_score=evidence.judge.score, value_cost=evidence.judge.cost, weight=evidence.weight
     )

@@ -41,6 +41,29 @@ class CalibrationSlice:
     def __len__(self) -> int:
         return len(self.name)
 
+    @property
+    def judged(self) -> tuple[FloatArray, FloatArray]:
+        """Scores and costs (n, m) whose means over queries are what a policy is worth."""
+        return self.observed_score, self.observed_cost
+
+
+@dataclass(frozen=True)
+class LoggedSlice(CalibrationSlice):
+    """The slice of a log, in which each query was answered by one model.
+
+    value_score, value_cost  (n, m) pseudo-outcomes by what train taught, see `estimating.pseudo`
+    weight                   (n, m) 1 / propensity where the log measured a score, else 0
+    """
+
+    value_score: FloatArray
+    value_cost: FloatArray
+    weight: FloatArray
+
+    @property
+    def judged(self) -> tuple[FloatArray, FloatArray]:
+        """Pseudo-outcomes (n, m) of score and cost."""
+        return self.value_score, self.value_cost
+
 
 @dataclass(frozen=True)
 class Learned:

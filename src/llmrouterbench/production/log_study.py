@@ -6,6 +6,7 @@ its conversation and what a fallback served is left out and counted: no probabil
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,15 +14,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from llmrouterbench.decision_log import DecisionFrames
-from llmrouterbench.production.drift import Drift, drift_report
+from llmrouterbench.benching.policies.policy import as_policy
+from llmrouterbench.decision_log import LEFT_OUT, DecisionFrames
+from llmrouterbench.production.drift import RESIDUAL, Drift, drift_report
 from llmrouterbench.production.off_policy import Logged, OffPolicy, evaluate_policy
+from llmrouterbench.production.promises import served_on_slice
 from llmrouterbench.table import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from llmrouterbench.production.fitted import FittedRouter
 
-_LEFT_OUT = ("named", "conversation")
 UNEXPLORED = "the router, without exploration"
 
 
@@ -38,6 +40,7 @@ class Studied:
     ood        (n,) whether the query was far from the training queries
     text       (n,) "" where it was not kept
     left_out   requests that do not count, by reason
+    policy     in words, of most requests; None where it is not known
     """
 
     models: tuple[str, ...]
@@ -51,6 +54,7 @@ class Studied:
     ood: FloatArray
     text: tuple[str, ...]
     left_out: dict[str, int]
+    policy: str | None = None
 
     def __len__(self) -> int:
         return len(self.choice)
@@ -74,7 +78,7 @@ def study(frames: DecisionFrames) -> Studied:
     rows = frames.decisions.with_columns(
         why=pl.when(pl.col("status") != "ok")
         .then(pl.lit("not served in full"))
-        .when(pl.col("reason").is_in(_LEFT_OUT))
+        .when(pl.col("reason").is_in(LEFT_OUT))
         .then(pl.col("reason"))
         .when(pl.col("model") != pl.col("chosen"))
         .then(pl.lit("served by a fallback"))
@@ -105,6 +109,7 @@ def study(frames: DecisionFrames) -> Studied:
         rows["ood"].cast(pl.Float64).to_numpy(),
         tuple(text or "" for text in rows["query"].to_list()),
         left_out,
+        _most_common(rows["policy"].drop_nulls().to_list()),
     )
 
 
@@ -145,8 +150,8 @@ def log_drift(studied: Studied, router: FittedRouter) -> list[Drift]:
     from llmrouterbench.production.novelty import nearest_cosine
 
     learned, piece = router.learned, router.learned.piece
-    then = {"feedback minus expected score": (piece.observed_score - piece.quality).ravel()}
-    now = {"feedback minus expected score": studied.feedback - _of_choice(studied.score_estimate, studied.choice)}
+    then = {RESIDUAL: _served_then(router, studied)}
+    now = {RESIDUAL: studied.feedback - _of_choice(studied.score_estimate, studied.choice)}
     for column, model in enumerate(learned.models):
         if model in studied.models:
             then[f"expected score of {model}"] = piece.quality[:, column]
@@ -157,6 +162,36 @@ def log_drift(studied: Studied, router: FittedRouter) -> list[Drift]:
         then = {name: nearest_cosine(piece.embedding.astype(np.float64), learned.novelty.known), **then}
         now[name] = nearest_cosine(router.embedded(texts).embedded("drift"), learned.novelty.known)
     return drift_report(then, now)
+
+
+def _served_then(router: FittedRouter, studied: Studied) -> FloatArray:
+    """Score minus expected score (n,) on the calibration slice, of what the log's policy would have served there.
+
+    A policy serves a model where it expects much of it, so residuals of all models are no measure for those served. The
+    other models have the share of exploration that the log shows.
+    """
+    learned, piece = router.learned, router.learned.piece
+    try:
+        choice, _ = served_on_slice(router, as_policy(studied.policy or router.default_policy))
+    except ValueError:  # words that this router cannot follow
+        choice, _ = served_on_slice(router, router.default_policy)
+    sure = studied.preferred >= 0
+    kept = studied.propensity[sure, studied.preferred[sure]]
+    usual = float(kept.mean()) if len(kept) else 1.0
+    others = len(learned.models) - 1
+    weight = np.full(piece.quality.shape, (1.0 - usual) / others if others else 0.0)
+    weight[np.arange(len(piece)), choice] = usual if others else 1.0
+    residual = piece.judged[0] - piece.quality
+    known = np.isfinite(residual) & (weight > 0)
+    total = np.where(known, weight, 0.0).sum(axis=1)
+    mean = np.divide(
+        np.where(known, weight * residual, 0.0).sum(axis=1), total, out=np.full(len(piece), np.nan), where=total > 0
+    )
+    return np.asarray(mean, dtype=np.float64)
+
+
+def _most_common(policies: Sequence[str]) -> str | None:
+    return Counter(policies).most_common(1)[0][0] if policies else None
 
 
 def _singles(studied: Studied) -> list[tuple[str, FloatArray]]:

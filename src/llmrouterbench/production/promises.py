@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,12 @@ from llmrouterbench.benching.policies.best import Best
 from llmrouterbench.benching.policies.cheapest import Cheapest
 from llmrouterbench.benching.policies.policy import Policy, as_policy
 from llmrouterbench.benching.policies.strong_share import StrongShare
+from llmrouterbench.estimating.pseudo import FEWEST, effective_trials
+from llmrouterbench.estimating.values import interval_of, within_bounds
 from llmrouterbench.metrics import known_mean
 from llmrouterbench.production.fitted import FittedRouter
-from llmrouterbench.stats import Interval, Sample, pair
+from llmrouterbench.production.learned import CalibrationSlice, LoggedSlice
+from llmrouterbench.stats import UNKNOWN_NUMBER, Interval, Sample, pair
 from llmrouterbench.table import FloatArray, IntArray
 
 REPLICATES = 1000
@@ -54,15 +57,15 @@ class Promise:
 def promises(fitted: FittedRouter, policies: Sequence[Policy | str], *, replicates: int = REPLICATES) -> list[Promise]:
     """One promise a policy, all on the same bootstrap draws. Raises ValueError for a policy beyond reach."""
     chosen = [as_policy(policy) for policy in policies]
-    served = [_served(fitted, policy) for policy in chosen]
+    served = [served_on_slice(fitted, policy) for policy in chosen]
     single = np.full(len(fitted.learned.piece), fitted.learned.models.index(fitted.learned.best))
     choices = np.array([*(choice for choice, _ in served), single])
     piece, rows = fitted.learned.piece, np.arange(len(fitted.learned.piece))
-    score, cost = (plane[rows, choices].T for plane in (piece.observed_score, piece.observed_cost))
+    score, cost = (plane[rows, choices].T for plane in piece.judged)
     one_stratum = np.full(len(piece), "traffic")
     paired = pair([Sample(one_stratum, piece.group, score, cost)], replicates=replicates)
     return [
-        _promise(fitted, policy, choice, unmet, i, len(chosen), paired, len(piece))
+        _of_a_log(_promise(fitted, policy, choice, unmet, i, len(chosen), paired, len(piece)), piece, choice, single)
         for i, (policy, (choice, unmet)) in enumerate(zip(chosen, served, strict=True))
     ]
 
@@ -86,7 +89,24 @@ def _promise(
     )
 
 
-def _served(fitted: FittedRouter, policy: Policy) -> tuple[IntArray, float]:
+def _of_a_log(made: Promise, piece: CalibrationSlice, choice: IntArray, single: IntArray) -> Promise:
+    """The same where the slice is a matrix; of a log no quality below 20 effective trials, and honest ones above."""
+    if not isinstance(piece, LoggedSlice):
+        return made
+    traffic, rows, differ = np.full(len(piece), "traffic"), np.arange(len(piece)), choice != single
+    trials, usual = (float(effective_trials(piece.weight[rows, one])) for one in (choice, single))
+    value, base = (piece.value_score[rows, one] for one in (choice, single))
+    lead = quality = UNKNOWN_NUMBER
+    if trials >= FEWEST and np.isfinite(value).all():
+        quality = within_bounds(interval_of(value, traffic, piece.group, trials))
+    if not differ.any():
+        lead = Interval(0.0, 0.0, 0.0)
+    elif min(trials, usual) >= FEWEST and np.isfinite(value - base).all():
+        lead = interval_of(value - base, traffic, piece.group, min(trials, usual), float(differ.mean()))
+    return replace(made, quality=quality, lead=lead)
+
+
+def served_on_slice(fitted: FittedRouter, policy: Policy) -> tuple[IntArray, float]:
     """Model (n,) that serves each query of the slice, and the part of them for which none meets the policy."""
     order, met = fitted.dial.order_of_slice(policy)
     columns = [fitted.learned.models.index(model) for model in fitted.models]
@@ -113,7 +133,7 @@ def usual_policies(fitted: FittedRouter) -> list[Policy]:
     best = learned.models.index(learned.best)
     found: list[Policy] = [fitted.default_policy, Best()]
     quality = float(np.floor(20 * learned.mean_score[best]) / 20)
-    usd = float(known_mean(learned.piece.observed_cost[:, best]))
+    usd = float(known_mean(learned.piece.judged[1][:, best]))
     seconds = learned.seconds[np.isfinite(learned.seconds)]
     if np.isfinite(usd) and usd > 0:
         found += [Cheapest(min_quality=float(f"{q:.2g}")) for q in (quality, quality - 0.1) if q > 0]

@@ -70,6 +70,6 @@ class Dial:
             if len(self._solved) >= _MOST_SOLVED:  # clients may name any policy: what is kept must not grow with them
                 self._solved.clear()
             learned = self._learned
-            piece = Slice(self.of_slice(), learned.piece.observed_cost, learned.settings)
+            piece = Slice(self.of_slice(), learned.piece.judged[1], learned.settings)
             known = self._solved[policy] = policy.solved(piece)
         return known

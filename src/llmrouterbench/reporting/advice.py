@@ -11,10 +11,12 @@ from typing import Any
 from llmrouterbench.files import write_bytes, write_json
 from llmrouterbench.naming import markdown_safe
 from llmrouterbench.numerals import count, interval, percent, points
+from llmrouterbench.reporting.log_advice import log_advice_dict, log_advice_lines
 from llmrouterbench.stats import Interval
-from llmrouterbench.studies.advise import BY_TASK, WORTH_GAIN, WORTH_SAVING, Advice, Candidate
+from llmrouterbench.studies.advise import WORTH_GAIN, WORTH_SAVING, Advice, Candidate
 from llmrouterbench.studies.headroom import Needless
 from llmrouterbench.studies.learning import Learning
+from llmrouterbench.studies.log_advice import BY_TASK, LogAdvice
 
 
 def recommendation(advice: Advice) -> str:
@@ -77,8 +79,10 @@ def _rounded_up(number: float) -> int:
     return int(-(-number // unit)) * unit
 
 
-def advice_lines(advice: Advice) -> list[str]:
+def advice_lines(advice: Advice | LogAdvice) -> list[str]:
     """The advice as plain lines, the recommendation first."""
+    if isinstance(advice, LogAdvice):
+        return log_advice_lines(advice)
     mark = "SIMULATED data. " if advice.simulated else ""
     studied = "on test splits that no choice has seen; in brackets 95 % intervals."
     return [
@@ -134,12 +138,14 @@ def _points(one: Interval) -> str:
     return interval(one, points, " points")
 
 
-def advice_dict(advice: Advice) -> dict[str, Any]:
+def advice_dict(advice: Advice | LogAdvice) -> dict[str, Any]:
     """Numbers and sentences as plain values, ready for JSON."""
+    if isinstance(advice, LogAdvice):
+        return log_advice_dict(advice)
     return {"recommendation": recommendation(advice), "because": reasons(advice), **asdict(advice)}
 
 
-def write_advice(advice: Advice, folder: Path) -> str:
+def write_advice(advice: Advice | LogAdvice, folder: Path) -> str:
     """advice.md, advice.json and, where there is a learning curve, learning.svg, .png and .csv.
 
     Returns what could not be drawn and the remedy, "" where all was.
@@ -147,7 +153,7 @@ def write_advice(advice: Advice, folder: Path) -> str:
     lines = "\n".join(map(markdown_safe, advice_lines(advice)))
     write_bytes(folder / "advice.md", f"{lines}\n".encode())
     write_json(folder / "advice.json", advice_dict(advice))
-    if not advice.learning:
+    if isinstance(advice, LogAdvice) or not advice.learning:
         return ""
     if find_spec("matplotlib") is None:
         return "the figure of the learning curve needs matplotlib; pip install 'llmrouterbench[report]'"

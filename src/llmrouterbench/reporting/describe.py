@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from llmrouterbench.coverage import coverage_of, in_order
 from llmrouterbench.metrics import avg_acc, best_single, dataset_means, dataset_oracle_choice, oracle_choice
 from llmrouterbench.reporting.frames import distinct
 from llmrouterbench.settings import Setting
@@ -15,12 +16,13 @@ from llmrouterbench.table import FloatArray, Outcomes
 def describe(outcomes: Outcomes, setting: Setting | None = None) -> dict[str, Any]:
     """Plain facts, ready for JSON; NaN marks what was not measured.
 
+    data        what kind of data they are, see `coverage.Coverage`
     overview    counts, tokens and cost (Table 2), best single model, dataset oracle and oracle AvgAcc
     accuracy    model -> dataset -> mean score in percent, and "AvgAcc" (Tables 4 and 5)
     cost        model -> dataset -> USD recorded, and "Total" (Table 6); unknown costs are left out and counted
     coverage    model -> dataset -> cells measured; `unknown_costs` likewise
     """
-    datasets = outcomes.datasets
+    datasets, coverage = outcomes.datasets, coverage_of(outcomes)
     names = {entry.id: entry.name or entry.id for entry in setting.datasets} if setting else {}
     label = distinct([names.get(name, name) for name in datasets], ["AvgAcc", "Total"])
     acc = 100.0 * dataset_means(outcomes.score, outcomes.dataset, datasets)
@@ -33,7 +35,8 @@ def describe(outcomes: Outcomes, setting: Setting | None = None) -> dict[str, An
         "source": outcomes.source,
         "content_hash": outcomes.content_hash,
         "setting": setting.name if setting else None,
-        "overview": _overview(outcomes, acc),
+        "data": coverage.to_dict(),
+        "overview": _overview(outcomes, acc, coverage.matrix),
         "datasets": {
             names.get(name, name): {
                 "queries": int((outcomes.dataset == name).sum()),
@@ -48,14 +51,26 @@ def describe(outcomes: Outcomes, setting: Setting | None = None) -> dict[str, An
     }
 
 
-def _overview(outcomes: Outcomes, acc: FloatArray) -> dict[str, Any]:
+def _overview(outcomes: Outcomes, acc: FloatArray, matrix: bool) -> dict[str, Any]:
+    """Counts and references; of a log it is not known which model is best, nor what an oracle would score."""
     outcomes, acc = outcomes.pool, acc[:, : len(outcomes.pool.models)]
     known = np.isfinite(outcomes.score)
     oracle = oracle_choice(outcomes.score, outcomes.cost)
     served = np.where(oracle >= 0, outcomes.score[np.arange(len(oracle)), np.maximum(oracle, 0)], np.nan)
-    best = best_single(acc)
+    best = best_single(acc) if matrix else None
     by_dataset = dataset_oracle_choice(acc)
     dataset_best = np.where(by_dataset >= 0, acc[np.arange(len(acc)), np.maximum(by_dataset, 0)], np.nan)
+    nothing = (float("nan"),) * 4
+    _, single, by_task, by_query = (
+        nothing
+        if best is None
+        else in_order(
+            float("nan"),
+            float(avg_acc(acc[:, best])),
+            float(avg_acc(dataset_best)),
+            float(avg_acc(100.0 * dataset_means(served, outcomes.dataset, outcomes.datasets))),
+        )
+    )
     return {
         "datasets": len(outcomes.datasets),
         "models": len(outcomes.models),
@@ -66,10 +81,10 @@ def _overview(outcomes: Outcomes, acc: FloatArray) -> dict[str, Any]:
         "tokens_millions": float(_sum(np.stack([outcomes.tokens_in, outcomes.tokens_out]))) / 1e6,
         "cost_usd": float(_sum(outcomes.cost)),
         "unknown_costs": int((known & ~np.isfinite(outcomes.cost)).sum()),
-        "best_single": outcomes.models[best],
-        "best_single_AvgAcc": float(avg_acc(acc[:, best])),
-        "dataset_oracle_AvgAcc": float(avg_acc(dataset_best)),
-        "oracle_AvgAcc": float(avg_acc(100.0 * dataset_means(served, outcomes.dataset, outcomes.datasets))),
+        "best_single": None if best is None else outcomes.models[best],
+        "best_single_AvgAcc": single,
+        "dataset_oracle_AvgAcc": by_task,
+        "oracle_AvgAcc": by_query,
     }
 
 

@@ -19,13 +19,16 @@ from llmrouterbench.benching.replay import (
     complete_routers,
     replay,
 )
+from llmrouterbench.coverage import in_order, need_matrix
 from llmrouterbench.metrics import (
     avg_acc,
+    best_single,
     cost_save,
     difference,
     excess,
     gain,
     gap,
+    known_mean,
     like_for_like,
     oracle_gap_recovered,
     pareto_dist,
@@ -38,7 +41,7 @@ from llmrouterbench.naming import did_you_mean
 from llmrouterbench.reporting.board import Leaderboard, Point
 from llmrouterbench.reporting.columns import Row, RowKind
 from llmrouterbench.reporting.notes import notes
-from llmrouterbench.stats import Interval, Judgement, Paired, judged, pair, seed_summary
+from llmrouterbench.stats import Interval, Judgement, Paired, judged, pair, sample_means, seed_summary
 from llmrouterbench.studies.peaks import peaks_on_test
 from llmrouterbench.table import FloatArray
 
@@ -52,10 +55,11 @@ def leaderboard(
     of ArenaHard's ties in its oracle. `baseline` is the router that differences are against: best_single when not
     given, Best Single where that was not run. A router that lacks a seed is left out and named in the notes.
 
-    Raises ValueError for a baseline that is no complete router of the runs.
+    Raises ValueError for a baseline that is no complete router of the runs, and for logged data (one model a query).
     """
+    need_matrix(runs.outcomes, "which router is best")
     outcomes = replace(runs.outcomes, score=ties_as_wins(runs.outcomes.score)) if ties_win else runs.outcomes
-    played = replay(runs, outcomes)
+    played = _credible(replay(runs, outcomes))
     base: Key = ("model", outcomes.models[played.base])
     evidence = _Evidence(
         played, base, _baseline(runs, baseline) or base, pair(played.samples, replicates=samples, seed=seed)
@@ -82,6 +86,25 @@ def leaderboard(
         facts=_facts(runs, played, samples, seed, ties_win),
     )
     return replace(board, notes=tuple(notes(board, runs)))
+
+
+def _credible(played: Replay) -> Replay:
+    """The same; a reference that missing cells put on the wrong side of the best single model is not known."""
+    names = (RANDOM, DATASET_ORACLE_PAPER, DATASET_ORACLE, ORACLE)
+    acc = known_mean(np.array([sample_means(sample, played.datasets)[0] for sample in played.samples]), axis=0)
+    models = acc[[i for i, (kind, _) in enumerate(played.keys) if kind == "model"]]
+    random, paper, own, oracle = (avg_acc(acc[played.keys.index(("reference", name))]) for name in names)
+    single = avg_acc(models[best_single(models.T)])
+    mean, _, by_task, top = in_order(float(random), float(single), float(own), float(oracle))
+    paper_task = in_order(mean, float(single), float(paper), top)[2]
+    known = dict(zip(names, np.isfinite([mean, paper_task, by_task, top]).tolist(), strict=True))
+    gone = [i for i, (kind, name) in enumerate(played.keys) if kind == "reference" and not known[name]]
+    if not gone:
+        return played
+    samples = [replace(sample, score=sample.score.copy()) for sample in played.samples]
+    for sample in samples:
+        sample.score[:, gone] = np.nan
+    return replace(played, samples=tuple(samples))
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmrouterbench.benching.folder import Runs, load_runs
+from llmrouterbench.coverage import need_matrix
 from llmrouterbench.reporting.board import Leaderboard
 from llmrouterbench.reporting.leaderboard import leaderboard
 from llmrouterbench.reporting.page import noting_jinja2, write_beside
@@ -87,6 +88,7 @@ def outcomes_report(
     serving: str | Path | None = None,
 ) -> Exhibits | None:
     """Every table and figure that needs no runs. Arguments and errors as of `full_report`."""
+    need_matrix(outcomes, "which model is best on what")
     others = {name: load_runs(Path(path)) for name, path in (embedders or {}).items()}
     return _exhibits(outcomes, Path(to), serving, setting=setting, embedders=others, samples=samples)
 

@@ -11,6 +11,7 @@ import numpy as np
 from llmrouterbench.benching.deciding import decide
 from llmrouterbench.benching.folder import Decisions, Made, Part, Runs, Served
 from llmrouterbench.benching.replay import Key, Replay, replay
+from llmrouterbench.coverage import coverage_of, need_matrix
 from llmrouterbench.embedders.tfidf import TfidfSvd
 from llmrouterbench.embedders.vectors import embed_queries
 from llmrouterbench.metrics import dataset_means, dataset_oracle_choice
@@ -20,13 +21,14 @@ from llmrouterbench.splits import Split, make_split, near_duplicate_groups
 from llmrouterbench.stats import Interval, Paired, pair
 from llmrouterbench.studies.headroom import Headroom, Needless, headroom, needless_models
 from llmrouterbench.studies.learning import Choices, Learning, learned_choices, learning_curves, sizes
+from llmrouterbench.studies.log_advice import BY_TASK, LogAdvice, advise_log
 from llmrouterbench.table import IntArray, Outcomes
 from llmrouterbench.worth import train_best_single
 
 CANDIDATES = ("task_soft", "gated:router=knn")
 """Routers that are tried, in this order; the first that clears the bar is recommended."""
 SEEDS, QUICK_SEEDS = (42, 999, 2024), (42,)
-SINGLE, BY_TASK = "best_single", "by_task"
+SINGLE = "best_single"
 WORTH_GAIN, WORTH_SAVING, TOLERANCE = 0.005, 0.05, 0.01
 """AvgAcc and share of the bill that make a router worth its upkeep; AvgAcc that a saving may cost at the low end."""
 VALIDATION = 0.2
@@ -88,11 +90,22 @@ class Advice(Shown):
     simulated: bool
 
 
+def recommend(outcomes: Outcomes, *, quick: bool = False) -> Advice | LogAdvice:
+    """The advice that the data allow: a log, and a pool of one model, have advice of their own. Errors as `advise`."""
+    pool = outcomes.pool
+    if len(pool.models) > 1 and coverage_of(pool).matrix:
+        return advise(outcomes, quick=quick)
+    grouped = replace(pool, group=near_duplicate_groups(pool))
+    embedded = grouped.with_embedding(embed_queries(grouped, TfidfSvd(), np.arange(len(grouped)))[0])
+    return advise_log(embedded, CANDIDATES, WORTH_GAIN)
+
+
 def advise(outcomes: Outcomes, *, quick: bool = False, replicates: int = 1000, jobs: int = 2) -> Advice:
     """Study outcomes and recommend; `quick` takes one seed, fewer draws and no learning curve.
 
-    Raises ValueError where nothing was measured or there are too few queries to split.
+    Raises ValueError for logged data, where nothing was measured, or where there are too few queries to split.
     """
+    need_matrix(outcomes, "whether routing is worth it")
     pool = outcomes.pool
     seeds = QUICK_SEEDS if quick else SEEDS
     replicates = min(replicates, 200) if quick else replicates

@@ -21,6 +21,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from llmrouterbench.coverage import need_matrix
 from llmrouterbench.metrics import avg_acc, best_single, dataset_means
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.shown import Shown
@@ -33,7 +34,7 @@ _SAME = 1e-12
 
 
 @dataclass(frozen=True)
-class Coverage:
+class PoolValue:
     """Values of a pool on the queries that anything was measured on.
 
     outcomes  n such queries, m models that a router may choose
@@ -48,7 +49,7 @@ class Coverage:
     weight: FloatArray
 
     @classmethod
-    def of(cls, outcomes: Outcomes) -> Coverage:
+    def of(cls, outcomes: Outcomes) -> PoolValue:
         """The pool of some outcomes. Raises ValueError where nothing was measured."""
         pool = outcomes.pool
         measured = np.isfinite(pool.score).any(axis=1)
@@ -74,7 +75,7 @@ class Coverage:
     def value(self, models: Sequence[int] | IntArray) -> float:
         """Oracle AvgAcc of a subset; 0 of the empty one.
 
-        >>> pool = Coverage.of(Outcomes.of(["q", "r"], ["a", "b"], [[1, 0], [0, 1]]))
+        >>> pool = PoolValue.of(Outcomes.of(["q", "r"], ["a", "b"], [[1, 0], [0, 1]]))
         >>> pool.value([0]), pool.value([0, 1])
         (0.5, 1.0)
         """
@@ -122,7 +123,7 @@ def curate(outcomes: Outcomes, size: int | None = None, *, cost_weight: float = 
     >>> curate(outcomes, 2)
     ('a', 'c')
     """
-    pool = Coverage.of(outcomes)
+    pool = PoolValue.of(outcomes)
     models = pool.outcomes.models
     size = len(models) if size is None else size
     if not 1 <= size <= len(models):
@@ -131,7 +132,7 @@ def curate(outcomes: Outcomes, size: int | None = None, *, cost_weight: float = 
     return tuple(models[i] for i in order)
 
 
-def _utility(pool: Coverage, cost_weight: float) -> FloatArray:
+def _utility(pool: PoolValue, cost_weight: float) -> FloatArray:
     """Utility score - weight * cost (n, m), moved up so that the lowest is 0."""
     if not (cost_weight >= 0.0 and math.isfinite(cost_weight)):
         raise ValueError(f"cost_weight must be a number of at least 0, got {cost_weight}")
@@ -159,7 +160,7 @@ def curate_within(outcomes: Outcomes, budget: float, price: Mapping[str, float])
     >>> curate_within(outcomes, 5.0, {"a": 9.0, "b": 4.0})
     ('b',)
     """
-    pool = Coverage.of(outcomes)
+    pool = PoolValue.of(outcomes)
     models = pool.outcomes.models
     for model in models:
         if model not in price:
@@ -174,7 +175,7 @@ def curate_within(outcomes: Outcomes, budget: float, price: Mapping[str, float])
     return tuple(models[i] for i in chosen)
 
 
-def _fill(pool: Coverage, budget: float, cost: FloatArray) -> list[int]:
+def _fill(pool: PoolValue, budget: float, cost: FloatArray) -> list[int]:
     """Greedy by gain per price, over the columns that still fit."""
     best, left, chosen = np.zeros(len(pool.score)), budget, list[int]()
     open_ = cost <= left
@@ -230,7 +231,7 @@ def subset_curves(
     the same queries, so curated values are in hindsight; `marginal_values` tells which differences are noise.
     Raises ValueError for a size that the pool does not have.
     """
-    pool = Coverage.of(outcomes)
+    pool = PoolValue.of(outcomes)
     m = len(pool.outcomes.models)
     sizes = _spread(m) if sizes is None else sorted(set(sizes))
     if not sizes or sizes[0] < 1 or sizes[-1] > m:
@@ -255,7 +256,7 @@ def _spread(models: int) -> list[int]:
     return sorted({round(size) for size in np.geomspace(1, models, _MOST_SIZES).tolist()})
 
 
-def _oracles(pool: Coverage, order: Sequence[int], sizes: Sequence[int]) -> tuple[FloatArray, FloatArray]:
+def _oracles(pool: PoolValue, order: Sequence[int], sizes: Sequence[int]) -> tuple[FloatArray, FloatArray]:
     """Score and cost (n, sizes) of the oracles of the first models in an order; the cheapest of the best serves."""
     n = len(pool.score)
     best, paid = np.full(n, -1.0), np.full(n, np.inf)
@@ -294,7 +295,7 @@ class MarginalValue:
 
 def marginal_values(outcomes: Outcomes, *, replicates: int = 1000, seed: int = 0) -> tuple[MarginalValue, ...]:
     """Add-one and drop-one tables with Shapley values, one row a model, the most accurate first."""
-    pool = Coverage.of(outcomes)
+    pool = PoolValue.of(outcomes)
     measured_score = pool.outcomes.score
     single = measured_score[:, [best_single(pool.accuracy)]]
     added = np.where(np.isfinite(single), np.maximum(pool.score - single, 0.0), np.nan)
@@ -375,15 +376,16 @@ def study(
 ) -> Curation:
     """The chosen models, the curves of subsets, and what every model is worth; `price` of a model is 1 when not given.
 
-    Raises ValueError for a size, weight, budget or price out of range, or a price of an unknown model.
+    Raises ValueError for a size, weight, budget or price out of range, a price of an unknown model, or logged data.
     """
+    need_matrix(outcomes, "which models to keep")
     models = outcomes.pool.models
     for name in price or {}:
         if name not in models:
             raise ValueError(f"no model named {name!r} to give a price{did_you_mean(name, models)}")
     order = curate(outcomes, size, cost_weight=cost_weight)
     kept = None if budget is None else curate_within(outcomes, budget, {**dict.fromkeys(models, 1.0), **(price or {})})
-    pool = Coverage.of(outcomes)
+    pool = PoolValue.of(outcomes)
 
     def oracle(names: Sequence[str]) -> float:
         return pool.value([models.index(name) for name in names])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from llmrouterbench.coverage import in_order, need_matrix
 from llmrouterbench.metrics import (
     avg_acc,
     best_single,
@@ -13,8 +14,8 @@ from llmrouterbench.metrics import (
     oracle_choice,
     oracle_gap_recovered,
 )
-from llmrouterbench.stats import Interval, Paired, interval, pair, sample_of
-from llmrouterbench.studies.curation import Coverage, marginal_values
+from llmrouterbench.stats import UNKNOWN_NUMBER, Interval, Paired, interval, pair, sample_of
+from llmrouterbench.studies.curation import PoolValue, marginal_values
 from llmrouterbench.table import BoolArray, FloatArray, IntArray, Outcomes
 
 FEWEST_REPEATS = 30
@@ -45,9 +46,13 @@ class Headroom:
 
 
 def headroom(outcomes: Outcomes, *, replicates: int = 1000, seed: int = 0) -> Headroom:
-    """Best single model, oracle, and what explains the gap. Raises ValueError where nothing was measured."""
-    pool = Coverage.of(outcomes).outcomes
-    acc = Coverage.of(pool).accuracy
+    """Best single model, oracle, and what explains the gap. Raises ValueError where nothing was measured, or for a log.
+
+    Where missing cells put the oracle below the best single model, it is not known.
+    """
+    need_matrix(outcomes, "what an oracle would gain")
+    pool = PoolValue.of(outcomes).outcomes
+    acc = PoolValue.of(pool).accuracy
     best, oracle = best_single(acc), oracle_choice(pool.score, pool.cost)
     by_dataset = dataset_oracle_choice(acc)[np.searchsorted(np.array(pool.datasets), pool.dataset)]
     rows = np.arange(len(pool))
@@ -55,11 +60,11 @@ def headroom(outcomes: Outcomes, *, replicates: int = 1000, seed: int = 0) -> He
     means = pair([sample_of(pool, columns)], replicates=replicates, seed=seed)
     noise, repeats = noise_share(pool, best, replicates=replicates, seed=seed)
     single_dataset = len(pool.datasets) == 1
-    unknown = Interval(float("nan"), float("nan"), float("nan"))
-    share = unknown if single_dataset else _recovered(means, 2, 0, 1)
-    return Headroom(
-        pool.models[best], means.accuracy(0), means.accuracy(1), means.difference(1, 0), share, noise, repeats
-    )
+    share = UNKNOWN_NUMBER if single_dataset else _recovered(means, 2, 0, 1)
+    values = means.accuracy(0).value, means.accuracy(2).value, means.accuracy(1).value
+    oracle_is_known = np.isfinite(in_order(np.nan, *values)[3])
+    room = (means.accuracy(1), means.difference(1, 0)) if oracle_is_known else (UNKNOWN_NUMBER, UNKNOWN_NUMBER)
+    return Headroom(pool.models[best], means.accuracy(0), *room, share, noise, repeats)
 
 
 def _recovered(means: Paired, column: int, base: int, oracle: int) -> Interval:

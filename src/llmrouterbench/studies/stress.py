@@ -10,6 +10,7 @@ import numpy as np
 
 from llmrouterbench.benching.deciding import decide
 from llmrouterbench.benching.folder import Made, Runs
+from llmrouterbench.coverage import need_matrix
 from llmrouterbench.metrics import best_single, dataset_means
 from llmrouterbench.shown import Shown
 from llmrouterbench.studies.collapse import Collapse, routing_collapse
@@ -69,8 +70,10 @@ def stress(
     factors  price factors by model; half and twice the price of the best single model when not given
     domains  dataset -> domain, to leave out whole domains instead of datasets
 
-    Raises ValueError or KeyError for a model that is not there, as the functions of `robustness` do.
+    Raises ValueError or KeyError for a model that is not there, as the functions of `robustness` do, and ValueError for
+    logged data.
     """
+    need_matrix(outcomes, "how a router takes a disturbance")
     pool = outcomes.pool
     best = pool.models[best_single(dataset_means(pool.score, pool.dataset, pool.datasets))]
     prices = [factors] if factors else [{best: factor} for factor in FACTORS]

@@ -1,0 +1,203 @@
+"""Doubly robust pseudo-outcomes: what every model would have scored and cost on every query of a log, right on average.
+
+A pseudo-outcome is what a model of the outcomes expects, corrected where the log measured: expected + (measured -
+expected) / propensity. Its mean over queries is right where either the expectation or the propensity is, and of a
+single query it says next to nothing: it lies outside [0, 1] as often as not.
+
+Source: Robins, Rotnitzky, Zhao 1994; for policies Dudik, Langford, Li 2011 (arXiv 1103.4601) and Athey, Wager 2021
+(arXiv 1702.02896). Both models are fitted without the fold they speak of (Chernozhukov et al. 2018, arXiv 1608.00060).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from llmrouterbench.contracts import Router
+from llmrouterbench.routers import make_router
+from llmrouterbench.table import BoolArray, FloatArray, IntArray, Outcomes, Queries
+from llmrouterbench.worth import folds_of
+
+FOLDS = 3
+FLOOR = 0.02
+"""Propensities below this count as this: one request speaks for 50 at most."""
+FEWEST = 20.0
+"""Effective trials of a model below which nothing is said of it."""
+_MOST_DATASETS = 50
+
+
+@dataclass(frozen=True)
+class PseudoOutcomes(Outcomes):
+    """Outcomes whose scores and costs are pseudo-outcomes: any numbers, known for every query and supported model."""
+
+    def bounds(self, plane: str) -> tuple[float, float]:
+        """Pseudo-outcomes have none."""
+        most = float(np.finfo(np.float64).max)
+        return (-most, most) if plane in ("score", "cost") else super().bounds(plane)
+
+
+@dataclass(frozen=True)
+class Pseudo:
+    """Pseudo-outcomes of n queries and m models.
+
+    part       the queries, and what the log measured
+    score, cost  (n, m) pseudo-outcomes; a cost is NaN where it is never known
+    weight     (n, m) 1 / propensity where the log measured a score, else 0
+    residual   (n, m) measured minus expected score, 0 where nothing was measured
+    beyond     (n, m) whether the propensity of a model lies below the floor
+    known      whether the log says its propensities; else they are estimated, which assumes that whoever chose saw
+               nothing that the query does not show
+    """
+
+    part: Outcomes
+    score: FloatArray
+    cost: FloatArray
+    weight: FloatArray
+    residual: FloatArray
+    beyond: BoolArray
+    known: bool
+
+    @property
+    def effective(self) -> FloatArray:
+        """Effective trials (m,): how many evenly weighted ones the log has of each model."""
+        return effective_trials(self.weight)
+
+    def table(self, supported: BoolArray | None = None) -> PseudoOutcomes:
+        """What a router may learn from; nothing of a model without 20 effective trials, or of those not `supported`."""
+        enough = self.effective >= FEWEST if supported is None else supported
+        planes: dict[str, Any] = {
+            "score": np.where(enough, self.score, np.nan),
+            "cost": np.where(enough, self.cost, np.nan),
+        }
+        rest: dict[str, Any] = {
+            one.name: getattr(self.part, one.name) for one in fields(Outcomes) if one.name not in planes
+        }
+        return PseudoOutcomes(**rest, **planes)
+
+
+def effective_trials(weight: FloatArray) -> FloatArray:
+    """(sum of weights)^2 / sum of their squares, of weights (n, ...); 0 without any. Source: Kish 1965.
+
+    >>> effective_trials(np.array([[2.0, 9.0], [2.0, 1.0], [0.0, 0.0]])).round(2).tolist()
+    [2.0, 1.22]
+    """
+    square = (weight**2).sum(axis=0)
+    found: FloatArray = np.divide(weight.sum(axis=0) ** 2, square, out=np.zeros(np.shape(square)), where=square > 0)
+    return found
+
+
+def usable(outcomes: Outcomes) -> IntArray:
+    """Rows of the queries that count: with a score, and with a propensity of it where the log says most of them."""
+    measured = np.isfinite(outcomes.score)
+    rows = measured.any(axis=1)
+    if says_propensities(outcomes):
+        assert outcomes.propensity is not None
+        rows &= ~(measured & ~(outcomes.propensity > 0)).any(axis=1)
+    return np.flatnonzero(rows)
+
+
+def says_propensities(outcomes: Outcomes) -> bool:
+    """Whether a log says the propensity of most cells that it measured."""
+    if outcomes.propensity is None:
+        return False
+    measured = np.isfinite(outcomes.score)
+    return bool((outcomes.propensity[measured] > 0).mean() > 0.5) if measured.any() else False
+
+
+@dataclass(frozen=True)
+class Nuisance:
+    """What some queries of a log teach about outcomes and choices: both linear in embedding and dataset."""
+
+    outcome: Router
+    choice: Router | None
+    datasets: tuple[str, ...]
+
+    def __call__(self, part: Outcomes) -> Pseudo:
+        """Pseudo-outcomes of other queries."""
+        seen = _seen(part, self.datasets)
+        estimate = self.outcome.predict(seen)
+        if self.choice is None:
+            assert part.propensity is not None
+            propensity = part.propensity
+        else:
+            propensity = self.choice.predict(seen).score
+        return _pseudo(part, np.clip(estimate.score, 0.0, 1.0), estimate.cost, propensity, self.choice is None)
+
+
+def nuisance(train: Outcomes) -> Nuisance:
+    """Fit on embedded queries, see `usable`. Raises ValueError where they have no embedding."""
+    names = tuple(train.datasets) if 1 < len(train.datasets) <= _MOST_DATASETS else ()
+    seen = replace(train, queries=_seen(train, names), propensity=None)
+    choice = None
+    if not says_propensities(train):
+        measured = np.isfinite(train.score).astype(np.float64)
+        nothing = np.full(measured.shape, np.nan)
+        choice = make_router("linear", kind="logistic").fit(replace(seen, score=measured, cost=nothing))
+    return Nuisance(make_router("linear").fit(seen), choice, names)
+
+
+def _seen(part: Outcomes, datasets: tuple[str, ...]) -> Queries:
+    """Queries whose embedding says their dataset as well."""
+    vectors = part.queries.embedded("an estimate from a log")
+    names = (part.dataset[:, None] == np.array(datasets, dtype=np.str_)[None]).astype(np.float64)
+    return replace(part.queries, embedding=np.hstack([vectors, names]) if datasets else vectors)
+
+
+def _pseudo(part: Outcomes, score: FloatArray, cost: FloatArray, propensity: FloatArray, known: bool) -> Pseudo:
+    measured = np.isfinite(part.score)
+    weight = np.where(measured, 1.0 / np.clip(np.nan_to_num(propensity, nan=1.0), FLOOR, 1.0), 0.0)
+    residual = np.where(measured, part.score - score, 0.0)
+    paid = np.where(measured & np.isfinite(part.cost), part.cost - cost, 0.0)
+    return Pseudo(part, score + weight * residual, cost + weight * paid, weight, residual, propensity < FLOOR, known)
+
+
+def pseudo_outcomes(outcomes: Outcomes, *, folds: int = FOLDS, seed: int = 0) -> Pseudo:
+    """Pseudo-outcomes of embedded queries, each from models that did not see its fold; copies share a fold."""
+    fold = folds_of(outcomes, folds, seed)
+    parts = []
+    for one in np.unique(fold).tolist():
+        held = np.flatnonzero(fold == one)
+        parts.append((held, nuisance(outcomes.take(np.flatnonzero(fold != one)))(outcomes.take(held))))
+    return joined(outcomes, parts)
+
+
+def joined(outcomes: Outcomes, parts: Sequence[tuple[IntArray, Pseudo]]) -> Pseudo:
+    """Pseudo-outcomes of parts, each with its rows, as those of the whole."""
+    planes = {name: np.zeros(outcomes.score.shape) for name in ("score", "cost", "weight", "residual")}
+    beyond = np.zeros(outcomes.score.shape, dtype=np.bool_)
+    for rows, part in parts:
+        for name, plane in planes.items():
+            plane[rows] = getattr(part, name)
+        beyond[rows] = part.beyond
+    return Pseudo(outcomes, **planes, beyond=beyond, known=parts[0][1].known)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What routers learn from some queries, and what they are judged by on others; nothing learned knows what judges.
+
+    learn, judge  of a matrix the outcomes themselves; of a log pseudo-outcomes, all that is estimated being learned
+                  from the first
+    weight        (n, m) of what judges, see `Pseudo`; None of a matrix
+    """
+
+    learn: Outcomes
+    judge: Outcomes
+    weight: FloatArray | None = None
+
+    @classmethod
+    def of(cls, train: Outcomes, part: Outcomes, *, logged: bool) -> Evidence:
+        """From embedded outcomes. Raises ValueError for a log without 20 effective trials of any model."""
+        if not logged:
+            return cls(train, part)
+        made, judge = pseudo_outcomes(train), nuisance(train)(part)
+        supported = made.effective >= FEWEST
+        if not supported.any():
+            raise ValueError(
+                f"a log must hold {FEWEST:.0f} effective trials of a model, got {made.effective.max():.0f} at most in"
+                f" {len(train):,} queries; collect more requests"
+            )
+        return cls(made.table(supported), judge.table(supported), judge.weight)

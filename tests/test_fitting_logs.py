@@ -1,0 +1,73 @@
+"""Routers fitted on a log: learned and judged by pseudo-outcomes, stored, loaded, promised."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from llmrouterbench.production.adding import add_models
+from llmrouterbench.production.fitted import FittedRouter
+from llmrouterbench.production.fitting import FitSettings, fit
+from llmrouterbench.production.learned import CalibrationSlice, LoggedSlice
+from llmrouterbench.production.promises import promises
+from llmrouterbench.table import Outcomes
+
+NAN = float("nan")
+CHANCE = {"select rows of table": (0.95, 0.45), "draft polite letter": (0.55, 0.95)}
+
+
+def specialists(n: int = 800, seed: int = 1) -> Outcomes:
+    """Two specialists, one of them asked at random: alone 0.75 and 0.70, routed by kind 0.95."""
+    rng = np.random.default_rng(seed)
+    kinds = rng.integers(0, 2, n)
+    words, chance = list(CHANCE), np.array(list(CHANCE.values()))[kinds]
+    at = np.arange(n), rng.integers(0, 2, n)
+    score, cost = np.full((n, 2), NAN), np.full((n, 2), NAN)
+    score[at], cost[at] = rng.random(n) < chance[at], np.array([0.001, 0.0001])[at[1]]
+    return Outcomes.of([f"{words[k]} {i} {i * 7}" for i, k in enumerate(kinds)], ["large", "small"], score, cost=cost)
+
+
+@pytest.fixture(scope="module")
+def fitted() -> FittedRouter:
+    return fit(specialists())
+
+
+def test_what_routing_gains_is_seen_in_a_log(fitted: FittedRouter, tmp_path: Path) -> None:
+    assert isinstance(fitted.learned.piece, LoggedSlice)
+    assert fitted.facts["data"]["coverage"]["kind"] == "logged"
+    fitted.save(tmp_path / "router")
+    for one in (fitted, FittedRouter.load(tmp_path / "router")):
+        assert [one.route(f"{words} 9").model for words in CHANCE] == ["large", "small"]
+        promised = promises(one, ["best"])[0]
+        assert promised.quality.low < 0.95 < promised.quality.high
+        assert promised.lead.low < 0.2 < promised.lead.high
+        assert promised.lead.low > 0.05
+        assert promised.quality.low < promised.quality.high
+
+
+def test_a_policy_of_few_trials_promises_no_quality(fitted: FittedRouter) -> None:
+    piece = fitted.learned.piece
+    assert isinstance(piece, LoggedSlice)
+    piece.weight[:, 0] = 0.0
+    served = promises(fitted, ["strong-share 1"])[0]
+    assert served.share == {"large": 1.0}
+    assert np.isnan(served.quality.value)
+
+
+def test_a_log_without_trials_is_one_sentence() -> None:
+    with pytest.raises(ValueError, match="a log must hold 20 effective trials of a model, got"):
+        fit(specialists(30), FitSettings(router="task_soft", policy="best"))
+
+
+def test_a_router_of_a_log_takes_no_new_model() -> None:
+    made = fit(specialists(), FitSettings(router="knn", policy="best"))
+    with pytest.raises(ValueError, match="must be fitted on a matrix, got one of a log"):
+        add_models(made, specialists(50))
+
+
+def test_a_matrix_is_stored_as_before() -> None:
+    rng = np.random.default_rng(0)
+    whole = Outcomes.of([f"query {i}" for i in range(100)], ["a", "b"], rng.integers(0, 2, (100, 2)))
+    made = fit(whole, FitSettings(router="task_soft", policy="best"))
+    assert type(made.learned.piece) is CalibrationSlice
+    assert "coverage" not in made.facts["data"]
