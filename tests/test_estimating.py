@@ -15,7 +15,7 @@ from llmrouterbench.estimating.pseudo import (
     usable,
 )
 from llmrouterbench.estimating.values import Value, difference, overturning_odds, value_of
-from llmrouterbench.studies.differences import holm
+from llmrouterbench.stats import holm
 from llmrouterbench.table import FloatArray, Outcomes
 
 NAN = float("nan")
