@@ -88,7 +88,6 @@ NO_EXAMPLE = {
     "fetch": "downloads 1.3 GB; tested in test_fetch.py with a small bundle",
     "make_app": "needs a provider; tested here",
     "run": "needs a provider; tested here",
-    "score": "needs replies; tested here",
 }
 """Public function -> why there is no example of it that runs."""
 

@@ -18,9 +18,9 @@ import openai
 import pytest
 
 from gateways import Running, config_of, running, wait_for
-from llmrouterbench.calling.asking import asker
+from llmrouterbench.calling.asking import JudgeStoppedError, asker
 from llmrouterbench.calling.calls import Endpoint, Kind, Request
-from llmrouterbench.calling.retrying import UNREADABLE
+from llmrouterbench.calling.retrying import STOP_OTHERWISE, STOPS, UNREADABLE
 from llmrouterbench.collecting.collect import collect
 from llmrouterbench.collecting.config import parse_config
 from llmrouterbench.collecting.replies_store import Prompted, read_replies
@@ -335,7 +335,7 @@ def test_everybody_judges_it_alike(shape: Shape, bad: Bad, tmp_path: Path) -> No
     bad.shapes.go_on.clear()
     users: list[Callable[[], None]] = [
         lambda: check_stored(shape, bad, collected(shape, bad, tmp_path)),
-        lambda: check_stored(shape, bad, judged(shape, bad)),
+        lambda: check_judged(shape, bad),
         lambda: check_served(shape, bad),
         lambda: check_embedded(shape, bad),
     ]
@@ -352,10 +352,16 @@ def collected(shape: Shape, bad: Bad, folder: Path) -> Reply:
     return read_replies(folder, "d", "collect")["0"]
 
 
-def judged(shape: Shape, bad: Bad) -> Reply:
+def check_judged(shape: Shape, bad: Bad) -> None:
+    """The same, or the judge stops where the failure is one that no other question mends."""
     endpoint = Endpoint("bad", bad.url, timeout=60.0, reply_bytes=LIMIT)
     with asker(endpoint, Request("bad", "judge", stream=shape.stream)) as ask:
-        return ask("What is 6 times 7?")
+        if STOPS.get(shape.kind or "", STOP_OTHERWISE)[1] > 1:
+            check_stored(shape, bad, ask("What is 6 times 7?"))
+            return
+        with pytest.raises(JudgeStoppedError) as stopped:
+            ask("What is 6 times 7?")
+        assert shape.reason in str(stopped.value)
 
 
 def check_stored(shape: Shape, bad: Bad, reply: Reply) -> None:
