@@ -130,6 +130,15 @@ def test_what_the_code_checks_is_no_assert_statement() -> None:
     assert checking == []
 
 
+def test_nobody_parses_without_the_lock() -> None:
+    """CPython 3.11 counts the parser's depth for all threads together, and scoring runs in threads."""
+    held = re.compile(r"with PARSING(?:, [^\n]*)?:\n(?:.*\n)?.*\bast\.parse\(")
+    for room in ("datasets", "sandbox", "scoring"):
+        for path in (ROOT / "src" / "llmrouterbench" / room).glob("*.py"):
+            text = re.sub(r"(?m)^ *>>>.*$", "", path.read_text(encoding="utf-8"))
+            assert len(held.findall(text)) == text.count("ast.parse("), path.name
+
+
 def test_every_module_is_named_by_a_test() -> None:
     """By its import, its path, its name in a registry ("knn"), or in `THROUGH`."""
     written = "\n".join(path.read_text(encoding="utf-8") for path in TESTS)

@@ -43,7 +43,9 @@ _OF_ONE_PROCESS = frozenset(
 )
 """What a process has but once, or knows of its own functions alone: settings, warnings, logs, source."""
 PARSING = threading.Lock()
-"""Held while a piece is parsed without warnings: catch_warnings is not made for threads."""
+"""Held by whoever parses: neither catch_warnings nor the parser of CPython 3.11, which counts its depth for all threads
+together ("AST constructor recursion depth mismatch"), is made for threads.
+"""
 
 
 def parsed(code: str) -> ast.Module | None:

@@ -29,6 +29,7 @@ from llmrouterbench.sandbox._bubblewrap import bubblewrap
 from llmrouterbench.sandbox._seccomp import refusing
 from llmrouterbench.sandbox._uids import UIDS_A_PROCESS, free_uid
 from llmrouterbench.sandbox.modules import installed, readable
+from llmrouterbench.sandbox.programs import PARSING
 from llmrouterbench.sandbox.session import Limits as Limits
 from llmrouterbench.sandbox.session import Session, Stopped
 
@@ -325,9 +326,12 @@ def _imports(node: ast.stmt, package: str) -> bool:
 @cache
 def inside(*names: str) -> str:
     """A program made of `_inside_*.py`, compiled by the Python that runs it: to compile takes longer than to start."""
-    future, package = ast.parse("from __future__ import annotations").body, __name__.partition(".")[0]
-    nodes = [node for name in names for node in ast.parse((_INSIDE / f"_inside_{name}.py").read_text("utf-8")).body]
-    own = [node for node in nodes if not _imports(node, package) and not _imports(node, "__future__")]
+    files = [_INSIDE / f"_inside_{name}.py" for name in names]
+    sources = ["from __future__ import annotations", *(file.read_text("utf-8") for file in files)]
+    with PARSING:
+        future, *trees = [ast.parse(source).body for source in sources]
+    package = __name__.partition(".")[0]
+    own = [node for tree in trees for node in tree if not _imports(node, package) and not _imports(node, "__future__")]
     text = ast.unparse(ast.Module([*future, *own], []))
     compiling = (
         "import marshal, sys; print(marshal.dumps(compile(sys.stdin.read(), 'inside.py', 'exec', dont_inherit=True)))"
