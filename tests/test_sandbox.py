@@ -21,6 +21,7 @@ import attacks
 from llmrouterbench.sandbox import run as _sandbox
 from llmrouterbench.sandbox._uids import UIDS_A_PROCESS, free_uid
 from llmrouterbench.sandbox.run import Execution, Kind, Limits, Sandbox, open_sandbox
+from solving import processes
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="bubblewrap and Landlock are Linux")
 
@@ -80,20 +81,6 @@ def untouched(outside: Outside) -> bool:
     names = {"secret", "deleted", "moved", "door"}
     found = {path.name for path in outside.folder.iterdir()}
     return found == names and (outside.folder / "secret").read_text() == SECRET
-
-
-def processes(uid: int | None = None) -> set[int]:
-    """Living processes of the sandbox's user ids, or of one user id."""
-    mine = {free_uid(slot) for slot in range(UIDS_A_PROCESS)} if uid is None else {uid}
-    found = set()
-    for path in Path("/proc").glob("[0-9]*/status"):
-        try:
-            said = dict(line.split(":", 1) for line in path.read_text().splitlines() if ":" in line)
-        except OSError:
-            continue
-        if int(said["Uid"].split()[0]) in mine and said["State"].split()[0] not in "ZX":
-            found.add(int(path.parent.name))
-    return found
 
 
 def assert_nothing_left() -> None:

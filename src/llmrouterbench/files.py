@@ -119,6 +119,24 @@ def say_disk_full(error: OSError, path: Path) -> OSError:
     return OSError(error.errno, f"the disk is full; nothing was changed, free some space and run again: {path}")
 
 
+_FULL = ("have space left", "free some and run again, what was finished is kept")
+_CLOSED = ("be open to this user", "change its rights or choose another place")
+_REMEDIES = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EFBIG: _FULL,
+    errno.EROFS: ("lie on a disk that can be written", "choose another place"),
+    errno.EACCES: _CLOSED,
+    errno.EPERM: _CLOSED,
+    errno.EEXIST: ("be a folder", "choose another place"),
+    errno.ENOTDIR: ("lie in a folder", "choose another place"),
+    errno.EISDIR: ("be a file", "name the file in it"),
+    errno.ENOENT: ("be there", "give the path of what exists"),
+    errno.ENAMETOOLONG: ("be shorter", "choose a shorter name"),
+}
+"""Error of the operating system -> what its file must be, and what to do."""
+
+
 def say_plainly(error: OSError) -> str:
     """An error of the operating system as one sentence with a remedy; one that is a sentence already stays.
 
@@ -127,22 +145,9 @@ def say_plainly(error: OSError) -> str:
     """
     if error.errno is None or error.filename is None:
         return str(error.args[1] if len(error.args) > 1 else error)
-    remedy = {
-        errno.ENOSPC: "have space left; free some and run again, what was finished is kept",
-        errno.EDQUOT: "have space left; free some and run again, what was finished is kept",
-        errno.EFBIG: "have space left; free some and run again, what was finished is kept",
-        errno.EROFS: "lie on a disk that can be written; choose another place",
-        errno.EACCES: "be open to this user; change its rights or choose another place",
-        errno.EPERM: "be open to this user; change its rights or choose another place",
-        errno.EEXIST: "be a folder; choose another place",
-        errno.ENOTDIR: "lie in a folder; choose another place",
-        errno.EISDIR: "be a file; name the file in it",
-        errno.ENOENT: "be there; give the path of what exists",
-        errno.ENAMETOOLONG: "be shorter; choose a shorter name",
-    }.get(error.errno)
-    if remedy is None:
+    if error.errno not in _REMEDIES:
         return str(error)
-    must, _, instead = remedy.partition("; ")
+    must, instead = _REMEDIES[error.errno]
     return f'{error.filename} must {must}, got "{error.strerror}"; {instead}'
 
 
