@@ -139,6 +139,17 @@ def test_nobody_parses_without_the_lock() -> None:
             assert len(held.findall(text)) == text.count("ast.parse("), path.name
 
 
+def test_no_program_is_written_by_unparse() -> None:
+    """What `ast.unparse` of CPython 3.12 writes, the 3.11 that runs a program may not read."""
+    using = {
+        module
+        for module, tree in house.modules().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr == "unparse"
+    }
+    assert using == {"llmrouterbench.sandbox.programs"}
+
+
 def test_every_module_is_named_by_a_test() -> None:
     """By its import, its path, its name in a registry ("knn"), or in `THROUGH`."""
     written = "\n".join(path.read_text(encoding="utf-8") for path in TESTS)

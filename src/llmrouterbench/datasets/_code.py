@@ -254,11 +254,18 @@ def official_code(reply: str) -> str:
     lines = reply.splitlines()[:100]
     spans = sorted(((a, b) for a in range(len(lines)) for b in range(a + 1, len(lines) + 1)), key=lambda s: s[0] - s[1])
     for start, end in spans:
-        tree = parsed("\n".join(lines[start:end]))
+        text = "\n".join(lines[start:end])
+        tree = parsed(text)
         if tree is not None and any(line.strip() for line in lines[start:end]):
-            kept = [node for node in tree.body if _kept_officially(node)]
-            return "\n".join(ast.unparse(node) for node in kept) + "\n" if kept else ""
+            kept = [_own_text(text, node) for node in tree.body if _kept_officially(node)]
+            return "\n".join(kept) + "\n" if kept else ""
     return ""
+
+
+def _own_text(text: str, node: ast.stmt) -> str:
+    """A statement as it was written: what `ast.unparse` of a newer Python writes, an older one may not read."""
+    decorators = [f"@{ast.get_source_segment(text, one)}" for one in getattr(node, "decorator_list", [])]
+    return "\n".join([*decorators, ast.get_source_segment(text, node) or ""])
 
 
 def _kept_officially(node: ast.stmt) -> bool:

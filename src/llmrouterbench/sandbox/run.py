@@ -323,16 +323,23 @@ def _imports(node: ast.stmt, package: str) -> bool:
     return isinstance(node, ast.ImportFrom) and str(node.module).partition(".")[0] == package
 
 
+def _own_lines(name: str) -> str:
+    """The lines of `_inside_NAME.py`, blank where it imports from this package or from the future."""
+    source = (_INSIDE / f"_inside_{name}.py").read_text("utf-8")
+    with PARSING:
+        body = ast.parse(source).body
+    imports = [node for node in body if _imports(node, __name__.partition(".")[0]) or _imports(node, "__future__")]
+    left_out = {number for node in imports for number in range(node.lineno, (node.end_lineno or node.lineno) + 1)}
+    return "\n".join("" if at in left_out else line for at, line in enumerate(source.splitlines(), 1))
+
+
 @cache
 def inside(*names: str) -> str:
-    """A program made of `_inside_*.py`, compiled by the Python that runs it: to compile takes longer than to start."""
-    files = [_INSIDE / f"_inside_{name}.py" for name in names]
-    sources = ["from __future__ import annotations", *(file.read_text("utf-8") for file in files)]
-    with PARSING:
-        future, *trees = [ast.parse(source).body for source in sources]
-    package = __name__.partition(".")[0]
-    own = [node for tree in trees for node in tree if not _imports(node, package) and not _imports(node, "__future__")]
-    text = ast.unparse(ast.Module([*future, *own], []))
+    """A program made of `_inside_*.py`, compiled by the Python that runs it: to compile takes longer than to start.
+
+    The files' own lines, not `ast.unparse`'s: what a newer Python writes, the older one that compiles may not read.
+    """
+    text = "\n".join(["from __future__ import annotations", *map(_own_lines, names)])
     compiling = (
         "import marshal, sys; print(marshal.dumps(compile(sys.stdin.read(), 'inside.py', 'exec', dont_inherit=True)))"
     )
