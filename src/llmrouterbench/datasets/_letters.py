@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 from llmrouterbench.datasets import _languages as words
 from llmrouterbench.datasets._characters import FONTS, folded
@@ -76,8 +76,7 @@ _PREDICATE = re.compile(
 _NOT_THIS = re.compile(rf"['’|)\s]*(?:[?？؟]|{words.DENIED_AFTER})")
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(NamedTuple):
     """The letter that a reply chooses, "" for none, `SEVERAL` for two at once; and a note where its marks differ."""
 
     letter: str
@@ -94,8 +93,11 @@ def choice(text: str, options: Mapping[str, str]) -> Choice:
         return Choice(_unmarked(text, options))
     own = [each for each in named if each in options or each == SEVERAL]
     differing = sorted(set(own) - {SEVERAL})
-    note = f"{len(differing)} different answers are marked ({', '.join(differing)}); the last one counts"
-    return Choice((own or named)[0], note if len(differing) > 1 else "")
+    if len(differing) < 2:
+        return Choice((own or named)[0])
+    return Choice(
+        own[0], f"{len(differing)} different answers are marked ({', '.join(differing)}); the last one counts"
+    )
 
 
 def chosen(said: str, options: Mapping[str, str]) -> str:

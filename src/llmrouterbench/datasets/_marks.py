@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cache
-from typing import Literal
+from functools import cache, lru_cache
+from typing import Literal, NamedTuple
 
 from llmrouterbench.datasets import _languages as words
 from llmrouterbench.datasets._numbers import LONGEST
@@ -29,8 +28,7 @@ _TAG_END = re.compile(r"(?i)</(?:final[_ -]?)?(?:answer|ans)>|<\|(?:end_of_)?(?:
 Kind = Literal["box", "tag", "label", "prose"]
 
 
-@dataclass(frozen=True)
-class Mark:
+class Mark(NamedTuple):
     """An answer as it stands in a reply.
 
     kind  a box; an <answer> tag; a label ("Answer: ...", ####, a heading); prose ("the answer is ...")
@@ -56,16 +54,17 @@ def marks(text: str, choosing: bool = False) -> Iterator[Mark]:
 
     Nouns of other languages in plain ASCII ("respuesta") are looked for where nothing else is marked.
     """
-    english = words.OPTION if choosing else words.VALUE
-    foreign = (*words.FOREIGN, *words.CHOICE, *words.VALUE) if choosing else words.FOREIGN
-    nothing = True
-    for mark in _marks(text, english if text.isascii() else (*english, *_of_scripts(text, foreign))):
-        nothing = False
-        yield mark
-    if nothing and text.isascii():
+    english, foreign = (words.OPTION, _FOREIGN_OPTION) if choosing else (words.VALUE, words.FOREIGN)
+    found = _marks(text, english if text.isascii() else (*english, *_of_scripts(text, foreign)))
+    last = next(found, None)
+    if last is not None:
+        yield last
+        yield from found
+    elif text.isascii():
         yield from _marks(text, _of_scripts(text, foreign))
 
 
+_FOREIGN_OPTION = (*words.FOREIGN, *words.CHOICE, *words.VALUE)
 _OTHER_SCRIPT = re.compile("[\u0370-\u0dff\u0f00-\u18ff\u1ea0-\u1eff\u2e80-\uffef]")
 
 
@@ -121,6 +120,8 @@ def boxed_together(text: str) -> list[str]:
 
 
 def _boxes(text: str) -> Iterator[Mark]:
+    if "box" not in text:
+        return
     for box in reversed(deque(_BOX.finditer(text), maxlen=_TRIES)):
         content = _braced(text, box.end()) if box[0].endswith("{") else text[box.end() :].split(maxsplit=1)[0]
         if content and len(content) <= LONGEST and content.strip():
@@ -141,17 +142,17 @@ def _braced(text: str, start: int) -> str | None:
 
 def _places(text: str, nouns: tuple[str, ...]) -> list[tuple[int, str]]:
     """Where a noun stands by itself, whatever its case, or a tag; the last place first, the last `_TRIES` of each."""
-    low = text.replace("İ", "I").lower()  # the one letter that is longer in lower case
-    tags = _TAG.finditer(text) if "<" in text or "####" in text else iter(())
-    found = [(tag.start(), tag[0]) for tag in deque(tags, maxlen=_TRIES)]
+    low = text.replace("İ", "I").lower() if "İ" in text else text.lower()  # the one letter longer in lower case
+    found: list[tuple[int, str]] = []
+    if "<" in text or "####" in text:
+        found.extend((tag.start(), tag[0]) for tag in deque(_TAG.finditer(text), maxlen=_TRIES))
     for noun in nouns:
         at = low.rfind(noun)
-        for _ in range(_TRIES):
-            if at < 0:
-                break
+        tried = 0
+        while at >= 0 and tried < _TRIES:
             if _alone(low, at, at + len(noun)):
                 found.append((at, noun))
-            at = low.rfind(noun, 0, at)
+            at, tried = low.rfind(noun, 0, at), tried + 1
     return sorted(found, reverse=True)[:_TRIES]
 
 
@@ -159,8 +160,11 @@ def _alone(text: str, start: int, end: int) -> bool:
     """Whether letters of the same script neither precede nor follow; Chinese, Japanese and Korean write no blanks."""
     if text[start] >= "\u2e80":
         return True
-    before, after = text[start - 1 : start], text[end : end + 1]
-    return not any(sign == "_" or (sign.isalnum() and sign < "\u2e80") for sign in (before, after))
+    return not (_of_a_word(text[start - 1 : start]) or _of_a_word(text[end : end + 1]))
+
+
+def _of_a_word(sign: str) -> bool:
+    return sign == "_" or (sign.isalnum() and sign < "\u2e80")
 
 
 _AFTER = re.compile(
@@ -244,14 +248,21 @@ def _clause(before: str) -> str:
 
 def _elsewhere(lead: str, rest: str) -> bool:
     """Whether an answer noun speaks of a doubted, denied, quoted or other answer."""
-    if not lead:
-        return False
-    return bool(words.DOUBTED.search(lead[-90:]) or words.OTHER.search(lead[-40:]) or _quoted(lead, rest))
+    return bool(lead) and (_of_another(lead[-90:]) or _quoted(lead, rest))
+
+
+@lru_cache(4096)
+def _of_another(lead: str) -> bool:
+    """Whether what stands before a noun doubts, denies or gives away the answer; few leads make up most replies."""
+    return bool(words.DOUBTED.search(lead) or words.OTHER.search(lead[-40:]))
+
+
+_OPENING = re.compile(r"[\"“„«「『'‘`]")
 
 
 def _quoted(lead: str, rest: str) -> bool:
     """Whether a statement stands in quotes inside a sentence; a key of JSON and a whole quoted line do not count."""
-    if not re.search(r"[\"“„«「『'‘`]", lead):
+    if not _OPENING.search(lead):
         return False
     for opening, closing in ('""', "“”", "„“", "«»", "「」", "『』", "''", "‘’", "``"):
         start = lead.rfind(opening)
@@ -266,9 +277,12 @@ def _quoted(lead: str, rest: str) -> bool:
     return False
 
 
+_PIPE = re.compile(r"[*_` \t]*\|")
+
+
 def _cell(text: str, at: int, rest: str) -> str | None:
     """The cell of a Markdown table that "Answer" names, as a header or a first cell; None outside a table."""
-    if not re.match(r"[*_` \t]*\|", rest):
+    if not _PIPE.match(rest):
         return None
     line, *below = rest.split("\n", 3)
     if below and re.fullmatch(r"\s*\|?[\s:|-]*-[\s:|-]*", below[0]):
@@ -295,4 +309,6 @@ def plain_end(said: str) -> str:
     """What is said without the marks, the full stop and the copula that end a sentence."""
     if not said.isascii():
         said = _COPULA.sub("", said.strip(_ENDS).rstrip(".!।。").strip())
-    return re.sub(r"\*\*(?![\w(])|(?<![\w)])\*\*", "", said).strip(_ENDS).rstrip(".!").strip(_ENDS)
+    if "**" in said:
+        said = re.sub(r"\*\*(?![\w(])|(?<![\w)])\*\*", "", said)
+    return said.strip(_ENDS).rstrip(".!").strip(_ENDS)
