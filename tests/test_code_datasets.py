@@ -340,6 +340,20 @@ def test_modules_that_contest_judges_offer_can_be_imported(module: str, sandbox:
     assert answered(sandbox.run, program, "", [("3\n", "27")], 20.0, livecodebench.same_output).value == 1.0
 
 
+WITHOUT_IMPORT = {
+    "by name": ("def f(n):\n    return __import__('numpy').arange(n)[-1] + 1\n", "assert f(3) == 3"),
+    "of the tests": ("def f(n):\n    return n.sum()\n", "import numpy\nassert f(numpy.array([1, 2])) == 3"),
+}
+
+
+@pytest.mark.parametrize("way", WITHOUT_IMPORT)
+def test_modules_are_there_for_who_does_not_import_them_plainly(way: str, sandbox: Sandbox) -> None:
+    if "numpy" not in offered():
+        pytest.skip("numpy is not installed here")
+    code, tests = WITHOUT_IMPORT[way]
+    assert scored(sandbox.run, code, tests, ["f"], 20.0) == Score(1.0, code)
+
+
 def test_no_other_module_can_be_imported(sandbox: Sandbox) -> None:
     code = "try:\n    import orjson\nexcept ModuleNotFoundError:\n    orjson = None\n\ndef f(n):\n    return orjson\n"
     assert scored(sandbox.run, code, "assert f(1) is None", ["f"], 20.0).value == 1.0

@@ -51,7 +51,7 @@ TEXTS: dict[str, dict[str, list[dict[str, Any]]]] = {
 MINE = (*TEXTS, "gpqa", "mmlupro")
 
 
-def never(*_: object) -> Any:
+def never(*_: object, **more: object) -> Any:
     raise AssertionError("this scorer needs no such instrument")
 
 
@@ -328,6 +328,8 @@ def test_github_refuses_or_is_away(server: tuple[str, type[_Handler]]) -> None:
 def test_instruments_are_plain_functions() -> None:
     execution = Execution(0, "out", "", 0.1)
     tools = Instruments(
-        lambda a, b: True, lambda program, stdin, seconds: execution, lambda prompt: Reply("d", "i", "m", "")
+        lambda a, b: True,
+        lambda program, stdin, seconds, modules=True: execution,
+        lambda prompt: Reply("d", "i", "m", ""),
     )
     assert tools.run("", "", 1.0).stdout == "out"

@@ -52,8 +52,8 @@ def run() -> RunProgram:
 
         return open_sandbox(workers=1)
 
-    def running(program: str, stdin: str | Talk, seconds: float) -> Execution:
-        execution: Execution = sandbox().run(program, stdin, seconds)
+    def running(program: str, stdin: str | Talk, seconds: float, modules: bool = True) -> Execution:
+        execution: Execution = sandbox().run(program, stdin, seconds, modules)
         return execution
 
     return running

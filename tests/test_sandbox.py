@@ -337,10 +337,10 @@ def test_refuses_to_run_unprotected(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 def test_unprotected_only_where_unsafe_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     working = _sandbox.Sandbox._once
 
-    def failing(self: Sandbox, program: str, stdin: str, seconds: float) -> Execution:
+    def failing(self: Sandbox, program: str, stdin: str, seconds: float, modules: bool = True) -> Execution:
         if self.name != "none":
             raise OSError("no namespaces here")
-        return working(self, program, stdin, seconds)
+        return working(self, program, stdin, seconds, modules)
 
     monkeypatch.setattr(_sandbox.Sandbox, "_once", failing)
     with pytest.raises(OSError, match="no namespaces here"):
@@ -362,11 +362,11 @@ def test_bubblewrap_first_landlock_next(monkeypatch: pytest.MonkeyPatch) -> None
 def test_start_that_fails_for_a_moment_is_tried_again(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     working, calls = sandbox._once, list[str]()
 
-    def once(program: str, stdin: str, seconds: float) -> Execution:
+    def once(program: str, stdin: str, seconds: float, modules: bool = True) -> Execution:
         calls.append(program)
         if len(calls) < 3:
             raise BlockingIOError("no process left")
-        return working(program, stdin, seconds)
+        return working(program, stdin, seconds, modules)
 
     monkeypatch.setattr(sandbox, "_once", once)
     assert sandbox.run("print(1)", "", 20.0).stdout == "1\n"

@@ -44,7 +44,7 @@ def plain_instruments(judgement: str = "") -> Instruments:
     """Instruments without sandbox, judge or algebra: equality of texts, no program run, one fixed judgement."""
     return Instruments(
         equal=lambda one, other: "".join(one.split()) == "".join(other.split()),
-        run=lambda program, stdin, seconds: Execution(1, "", "", 0.0, "not run: no sandbox was given"),
+        run=lambda program, stdin, seconds, modules=True: Execution(1, "", "", 0.0, "not run: no sandbox was given"),
         ask=lambda prompt: Reply("", "", "judge", judgement),
     )
 

@@ -6,7 +6,7 @@ Nothing in this process is believed: whatever it says is taken as an answer of t
 from __future__ import annotations
 
 import builtins
-import os
+import posix
 import sys
 
 from llmrouterbench.sandbox._inside_peer import Peer
@@ -128,4 +128,4 @@ def main(code: str, entries: list[str]) -> None:
         while True:
             solution.answer(solution.hear())
     finally:
-        os._exit(0)
+        posix._exit(0)

@@ -5,7 +5,7 @@ Few imports, here and in the files that follow it: json, enum and re take as lon
 
 from __future__ import annotations
 
-import os
+import posix  # what `os` is made of: to import that takes a tenth of Python's start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Wire:
         rest = memoryview(len(message).to_bytes(8, "big") + message)
         try:
             while rest:
-                rest = rest[os.write(self.write, rest) :]
+                rest = rest[posix.write(self.write, rest) :]
         except OSError:
             raise Broken("the other side ended") from None
 
@@ -80,7 +80,7 @@ class Wire:
     def _bytes(self, length: int) -> bytes:
         parts = []
         while length > 0:
-            part = os.read(self.read, min(length, 1 << 20))
+            part = posix.read(self.read, min(length, 1 << 20))
             if not part:
                 raise Broken("the other side ended")
             parts.append(part)
@@ -90,9 +90,9 @@ class Wire:
 
 def wire_of_standard_files() -> Wire:
     """The wire that the sandbox gave; from here on standard input, output and error are nowhere."""
-    wire = Wire(os.dup(0), os.dup(1))
-    null = os.open(os.devnull, os.O_RDWR)
+    wire = Wire(posix.dup(0), posix.dup(1))
+    null = posix.open("/dev/null", posix.O_RDWR)
     for number in (0, 1, 2):
-        os.dup2(null, number)
-    os.close(null)
+        posix.dup2(null, number)
+    posix.close(null)
     return wire

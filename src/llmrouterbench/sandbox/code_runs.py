@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -41,7 +42,7 @@ def scored(
     job = {"tests": tests, "before": before, "modules": modules, "entries": list(entries)}
     examination = _Examination(json.dumps(job).encode(), seconds)
     program = f"{inside('wire', 'values', 'peer', 'solution')}main({code!r}, {list(entries)!r})\n"
-    run = run_program(program, examination, seconds)
+    run = run_program(program, examination, seconds, modules=_may_import(code, tests, before))
     verdict = examination.verdict
     if run.stopped == BUSY or "unjudged" in verdict:
         return Score(math.nan, code, verdict.get("unjudged", run.stopped))
@@ -67,13 +68,19 @@ def answered(
     tree = parsed(code)
     names = sorted(missing(tree)) if tree else []
     questions = _Questions({"code": code, "entry": entry, "names": names}, cases, seconds, same)
-    run = run_program(inside("wire", "values", "cases") + "main()\n", questions, (seconds + 1) * len(cases) + 5)
+    program = inside("wire", "values", "cases") + "main()\n"
+    run = run_program(program, questions, (seconds + 1) * len(cases) + 5, modules=_may_import(code))
     if run.stopped == BUSY:
         return Score(math.nan, code, BUSY)
     if questions.right == len(cases):
         return Score(1.0, code)
     why = questions.why or run.stopped or "the program ended"
     return _lacking(code) or Score(0.0, code, f"test {questions.right + 1} of {len(cases)}: {why}")
+
+
+def _may_import(*programs: str) -> bool:
+    """Whether a program, or what it is given, names one of the modules that contest judges offer, if only in a text."""
+    return any(not OFFERED.isdisjoint(re.findall(r"\w+", program)) for program in programs)
 
 
 def _lacking(code: str) -> Score | None:

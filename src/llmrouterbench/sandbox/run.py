@@ -5,6 +5,7 @@ processes and output are limited; when `run` returns, nothing of it is left.
 """
 
 from __future__ import annotations
+import __future__
 
 import ast
 import os
@@ -15,14 +16,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from itertools import count
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, Protocol, Self
 
 from llmrouterbench.sandbox import _landlock
 from llmrouterbench.sandbox._bubblewrap import bubblewrap
@@ -62,8 +63,11 @@ class Execution:
     stopped: str = ""
 
 
-RunProgram = Callable[[str, str | Talk, float], Execution]
-"""`Sandbox.run`, or a function that hands on to it."""
+class RunProgram(Protocol):
+    """`Sandbox.run`, or a function that hands on to it."""
+
+    def __call__(self, program: str, stdin: str | Talk, seconds: float, modules: bool = True) -> Execution:
+        """Run a program; see `Sandbox.run`."""
 
 
 class Sandbox:
@@ -105,11 +109,12 @@ class Sandbox:
         """Path of the Python that runs the programs."""
         return self._interpreter[0]
 
-    def run(self, program: str, stdin: str | Talk, seconds: float) -> Execution:
+    def run(self, program: str, stdin: str | Talk, seconds: float, modules: bool = True) -> Execution:
         """Run a Python program on its standard input, or let `stdin` speak with it over its input and output.
 
         seconds   the program's time: processor time of all its processes together, and time that goes by while it
                   works or sleeps; it is stopped where either is over. What it waits for a core is not counted.
+        modules   whether it may import more than the standard library: to show the others takes a tenth of a short run
 
         Raises ValueError where seconds is not positive, OSError where the sandbox itself cannot start.
         """
@@ -117,23 +122,23 @@ class Sandbox:
             raise ValueError(f"seconds must be positive, got {seconds}")
         for pause in _PAUSES:
             try:
-                return self._once(program, stdin, seconds)
+                return self._once(program, stdin, seconds, modules)
             except OSError:  # a busy machine may have no process or no memory left for a moment
                 time.sleep(pause)
-        return self._once(program, stdin, seconds)
+        return self._once(program, stdin, seconds, modules)
 
-    def _once(self, program: str, stdin: str | Talk, seconds: float) -> Execution:
+    def _once(self, program: str, stdin: str | Talk, seconds: float, modules: bool = True) -> Execution:
         slot = self._slots.get()
+        shown = offered() if modules else {}
         try:
             with ExitStack() as stack:
-                return self._execution(stack, slot, program, stdin, seconds)
+                return self._execution(stack, _Start(_user(slot), program, seconds, shown), stdin, seconds)
         finally:
             self._slots.put(slot)
 
-    def _execution(self, stack: ExitStack, slot: int, program: str, stdin: str | Talk, seconds: float) -> Execution:
+    def _execution(self, stack: ExitStack, start: _Start, stdin: str | Talk, seconds: float) -> Execution:
         started = time.monotonic()
-        given = None if callable(stdin) else _holding(stack, stdin.encode(errors="replace"))
-        session = self._open(stack, _user(slot), program, given, seconds)
+        session = self._open(stack, start, None if callable(stdin) else _holding(stack, stdin.encode(errors="replace")))
         session.judge = self._judge
         session.begin(seconds)
         try:
@@ -175,17 +180,14 @@ class Sandbox:
         seat = self._seats.get()
         with ExitStack() as stack:
             stack.callback(self._seats.put, seat)
-            session = self._open(
-                stack, _user(seat, judge=True), inside("wire", "values", "peer", "judge") + "\nmain()\n", None, None
-            )
+            program = inside("wire", "values", "peer", "judge") + "main()\n"
+            session = self._open(stack, _Start(_user(seat, judge=True), program, None, offered()), None)
             stack.callback(session.end)
             return _Judge(session, stack.pop_all())
 
-    def _open(
-        self, stack: ExitStack, uid: int | None, program: str, stdin: int | None, seconds: float | None
-    ) -> Session:
-        """A started sandbox; without `seconds` it may outlive the thread that starts it."""
-        fds = {"program": _holding(stack, program.encode(errors="replace"))}
+    def _open(self, stack: ExitStack, start: _Start, stdin: int | None) -> Session:
+        """A started sandbox."""
+        fds = {"program": _holding(stack, start.program.encode(errors="replace"))}
         if self.name == "bubblewrap" and self._filter:
             fds["seccomp"] = _holding(stack, self._filter)
         read, fds["info"] = os.pipe()
@@ -193,7 +195,7 @@ class Sandbox:
         command = self._bubblewrap if self.name == "bubblewrap" else self._launcher
         try:
             process = subprocess.Popen(
-                command(uid, fds, seconds),
+                command(start, fds),
                 env=_ENVIRONMENT,
                 cwd="/",
                 start_new_session=True,
@@ -206,25 +208,39 @@ class Sandbox:
             os.close(fds["info"])
         return Session(stack.enter_context(process), read, self.limits)
 
-    def _bubblewrap(self, uid: int | None, fds: dict[str, int], seconds: float | None) -> list[str]:
+    def _bubblewrap(self, start: _Start, fds: dict[str, int]) -> list[str]:
+        uid = start.uid
         drop = [] if uid is None else [_program("setpriv"), f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--"]
-        limits = self.limits.rlimits(seconds)
-        return [*drop, *bubblewrap(_program("bwrap"), self._interpreter, self._roots, offered(), limits, fds)]
+        limits = self.limits.rlimits(start.seconds)
+        return [*drop, *bubblewrap(_program("bwrap"), self._interpreter, self._roots, start.modules, limits, fds)]
 
-    def _launcher(self, uid: int | None, fds: dict[str, int], seconds: float | None) -> list[str]:
-        modules = {name: str(path) for name, path in offered().items()}
+    def _launcher(self, start: _Start, fds: dict[str, int]) -> list[str]:
+        modules = {name: str(path) for name, path in start.modules.items()}
         said = {
             "program": fds["program"],
             "info": fds["info"],
-            "uid": uid,
-            "limits": self.limits.rlimits(seconds),
-            "lasting": seconds is None,
+            "uid": start.uid,
+            "limits": self.limits.rlimits(start.seconds),
+            "lasting": start.seconds is None,
             "guard": self.name == "landlock",
             "roots": ["/usr", "/bin", "/lib", "/lib64", "/etc/ld.so.cache", *self._roots, *modules.values()],
             "modules": modules,
             "filter": self._filter,
         }
         return [*self._interpreter, "-c", _LAUNCHER.read_text("utf-8"), repr(said)]
+
+
+@dataclass(frozen=True)
+class _Start:
+    """What a sandbox is opened for: as which user, what it runs, for how long, and the modules it may import.
+
+    Without `seconds` it may outlive the thread that starts it.
+    """
+
+    uid: int | None
+    program: str
+    seconds: float | None
+    modules: Mapping[str, Path]
 
 
 @dataclass(frozen=True)
@@ -339,13 +355,18 @@ def inside(*names: str) -> str:
 
     The files' own lines, not `ast.unparse`'s: what a newer Python writes, the older one that compiles may not read.
     """
-    text = "\n".join(["from __future__ import annotations", *map(_own_lines, names)])
-    compiling = (
-        "import marshal, sys; print(marshal.dumps(compile(sys.stdin.read(), 'inside.py', 'exec', dont_inherit=True)))"
-    )
-    command = [*interpreter()[0], "-c", compiling]
+    text = "\n".join(map(_own_lines, names))
+    command = [*interpreter()[0], "-c", _COMPILING, str(__future__.annotations.compiler_flag)]
     said = subprocess.run(command, check=True, capture_output=True, text=True, input=text, env=_ENVIRONMENT)
-    return f"import marshal\nexec(marshal.loads({said.stdout.strip()}))\n"
+    return f"import marshal, binascii\nexec(marshal.loads(binascii.a2b_base64({said.stdout.strip()!r})))\n"
+
+
+_COMPILING = """
+import binascii, marshal, sys
+code = compile(sys.stdin.read(), "inside.py", "exec", int(sys.argv[1]), dont_inherit=True, optimize=2)
+print(binascii.b2a_base64(marshal.dumps(code), newline=False).decode())
+"""
+"""In base 64: Python reads an escaped literal of 80 kB for longer than it takes to start."""
 
 
 def _holding(stack: ExitStack, content: bytes) -> int:

@@ -150,5 +150,5 @@ def _unavailable_equal(one: str, other: str) -> bool:
     raise RuntimeError("only a dataset of kind 'math' may compare mathematics; set its kind")
 
 
-def _unavailable_run(program: str, stdin: str | Talk, seconds: float) -> Execution:
+def _unavailable_run(program: str, stdin: str | Talk, seconds: float, modules: bool = True) -> Execution:
     raise RuntimeError("only a dataset of kind 'code' may run programs; set its kind")
