@@ -89,8 +89,8 @@ def choice(text: str, options: Mapping[str, str]) -> Choice:
     said = islice(marks(text, choosing=True), _MARKS)
     found = [chosen(mark.rest, options) or option_said(mark.text, options) for mark in said]
     named = [each for each in found if each]
-    if not named:
-        return Choice(_unmarked(text, options))
+    if len(named) < 2:
+        return Choice(named[0] if named else _unmarked(text, options))
     own = [each for each in named if each in options or each == SEVERAL]
     differing = sorted(set(own) - {SEVERAL})
     if len(differing) < 2:

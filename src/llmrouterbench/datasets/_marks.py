@@ -204,10 +204,11 @@ def _statement(text: str, at: int, word: str) -> Mark | None:
     if not (found or heading):
         return None
     start = (found or heading).end()  # type: ignore[union-attr]
-    line = text[text.rfind("\n", 0, at) + 1 : at] + rest[:start].rpartition("\n")[2]
-    rest = rest[start:]
-    if line.count("**") % 2 and "**" in rest:  # the answer ends with its emphasis
-        rest = rest.partition("**")[0] + "\n" if heading is None else rest
+    between, rest = rest[:start], rest[start:]
+    if heading is None and "**" in rest:
+        line = text[text.rfind("\n", 0, at) + 1 : at] + between.rpartition("\n")[2]
+        if line.count("**") % 2:  # the answer ends with its emphasis
+            rest = rest.partition("**")[0] + "\n"
     labelled = heading is not None or bool(found and (found["only"] or found["sign"]))
     if _denies(rest, labelled):
         rest = _instead(rest)
