@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from gateways import REAL_COST, Running, config_of, running
 from llmrouterbench.serve.config import KeyConfig
 from llmrouterbench.serve.keys import Account, Keyring, hash_key, new_key, period_start
+from llmrouterbench.serve.ledger import Grant
 from llmrouterbench.serve.refusals import RefusedError
 from upstream import TELLING, Upstream
 
@@ -25,6 +27,12 @@ def upstream() -> Iterator[Upstream]:
 
 def bearer(key: str) -> dict[str, str]:
     return {"authorization": f"Bearer {key}"}
+
+
+def taken(account: Account, usd: float) -> Grant:
+    grant = asyncio.run(account.reserve(usd, usd))
+    assert grant is not None
+    return grant
 
 
 def keyed(upstream: Upstream, **limits: Any) -> tuple[dict[str, Any], str]:
@@ -57,17 +65,18 @@ def test_a_key_may_not_ask_too_often(upstream: Upstream) -> None:
 
 
 def test_a_budget_is_kept_over_a_restart(upstream: Upstream, tmp_path: Path) -> None:
-    config, key = keyed(upstream, budget=2.5 * REAL_COST, budget_period="ever")
+    config, key = keyed(upstream, budget=REAL_COST, budget_period="ever")
     named = config["models"][0]["name"]
     with running(config, tmp_path) as server:
-        replies = [server.ask(model=named, headers=bearer(key)) for _ in range(4)]
-        assert [reply.status_code for reply in replies] == [200, 429, 429, 429]  # half a request's guess is left over
+        replies = [server.ask(model=named, headers=bearer(key)) for _ in range(3)]
+        assert [reply.status_code for reply in replies] == [200, 429, 429]
         assert replies[1].json()["error"]["code"] == "insufficient_quota"
         assert replies[1].headers["x-should-retry"] == "false"
-        server.frames(2)
+        server.frames(3)
     with running(config, tmp_path) as server:
         account = server.gateway.keyring.account(f"Bearer {key}")
-        assert account.spent == pytest.approx(REAL_COST)
+        assert asyncio.run(account.spent()) == pytest.approx(REAL_COST)
+        assert server.ask(model=named, headers=bearer(key)).status_code == 429
 
 
 def test_a_key_scores_its_own_decisions_only(upstream: Upstream, tmp_path: Path) -> None:
@@ -136,20 +145,23 @@ def test_a_budget_starts_anew_with_its_period() -> None:
     now = [period_start("day", 1e9)]
     config = KeyConfig(name="a", sha256="0" * 64, budget=1.0, budget_period="day")
     account = Account(config, clock=lambda: now[0])
-    account.settle(account.reserve(0.6), 0.9)
+    account.settle(taken(account, 0.6), 0.9)
     with pytest.raises(RefusedError, match=r"budget of \$1 a day"):
-        account.reserve(0.2)
+        taken(account, 0.2)
+    late = taken(account, 0.05)
     now[0] += 86400
-    assert account.reserve(0.2) == 0.2
+    account.settle(late, 5.0)
+    assert asyncio.run(account.spent()) == 0.0, "what began in another period is paid there"
+    assert taken(account, 0.2).usd == 0.2
 
 
 def test_requests_under_way_cannot_overspend_together() -> None:
     account = Account(KeyConfig(name="a", sha256="0" * 64, budget=1.0))
-    assert account.reserve(0.7) == 0.7
+    first = taken(account, 0.7)
     with pytest.raises(RefusedError):
-        account.reserve(0.7)
-    account.settle(0.7, 0.1)
-    assert account.reserve(0.7) == 0.7
+        taken(account, 0.7)
+    account.settle(first, 0.1)
+    assert taken(account, 0.7).usd == 0.7
 
 
 def test_a_keyring_without_keys_is_open() -> None:
