@@ -65,8 +65,10 @@ class ChatBody:
         """Tokens in, as counted and at most."""
         return tokens_of_request(self.raw)
 
-    def deciding_text(self, context: int) -> str:
+    def deciding_text(self, context: int, most: int = 16_000) -> str:
         r"""The last user turn, with earlier ones before it as long as these fit into so many characters.
+
+        Of more than `most` characters the first and the last ones: what is asked stands at either end of a long text.
 
         >>> turns = b'[{"role": "user", "content": "Hi"}, {"role": "user", "content": "Why?"}]'
         >>> body = parse_chat(b'{"model": "auto", "messages": %b}' % turns)
@@ -81,7 +83,8 @@ class ChatBody:
             if context < 0:
                 break
             kept.append(text)
-        return "\n\n".join(reversed(kept))
+        whole = "\n\n".join(reversed(kept))
+        return whole if len(whole) <= most else f"{whole[: most - most // 2]}{whole[len(whole) - most // 2 :]}"
 
     def sent(self, model: str, provider: ServedProviderConfig, most_tokens: int | None = None) -> bytes:
         """The body with another model, a stream's usage asked for, and with no more tokens out than are given."""

@@ -86,7 +86,7 @@ class KeyConfig(Strict):
 class LimitsConfig(Strict):
     """What one request may be, and how many are served at the same time."""
 
-    body_bytes: Count = 20_000_000
+    body_bytes: Count = 8_000_000
     body_seconds: Positive = 30.0
     requests: Count = 1000
 
@@ -108,10 +108,12 @@ class ConversationConfig(Strict):
     """How a conversation is routed.
 
     context_characters  earlier user turns that stand before the last one in the text that decides, in characters
+    most_characters     of the text that decides: of a longer one the beginning and the end, half of it each
     sticky_seconds      how long a conversation keeps its model, 0: every turn is decided anew
     """
 
     context_characters: Annotated[int, Field(ge=0)] = 2000
+    most_characters: Count = 16_000
     sticky_seconds: Annotated[float, Field(ge=0)] = 0.0
     remembered: Count = 10_000
 

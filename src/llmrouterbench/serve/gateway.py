@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from llmrouterbench.calling.calls import CallError, Kind, Usage
 from llmrouterbench.calling.client import CHAT, EMBEDDINGS
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
     from llmrouterbench.production.fitted import FittedRouter
 
 CHAT_PATH, EMBEDDINGS_PATH = f"/v1/{CHAT}", f"/v1/{EMBEDDINGS}"
+LARGE = 100_000
+"""Bytes of a body from which on it is read, decided and written in a thread; below, a change of threads costs more."""
+T = TypeVar("T")
 _STATUSES: dict[Kind, int] = {"timeout": 504, "busy": 503}
 """What a client is told where no provider served; 502 for the rest."""
 
@@ -54,6 +58,7 @@ class Attempt:
 
     model: str
     upstream: Upstream
+    raw: bytes
     make_body: Callable[[int | None], bytes]
     bound: Callable[[], Bound]
     stream: bool = False
@@ -117,9 +122,11 @@ class Gateway:
             for model in (*config.models, *config.embeddings)
         }
         self._under_way = 0
+        self._thread = ThreadPoolExecutor(1, "large bodies")
 
     async def close(self) -> None:
         """Close the connections to providers."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
         for upstream in self.upstreams.values():
             await upstream.close()
 
@@ -129,10 +136,11 @@ class Gateway:
         with self._accounted(exchange):
             try:
                 account = self.admit(exchange, scope)
-                body = parse_chat(await read_body(scope, receive, self.config.limits))
+                raw = await read_body(scope, receive, self.config.limits)
+                body = await self._aside(raw, parse_chat, raw)
                 exchange.asked, exchange.stream = body.model, body.stream
                 conversation = header(scope, CONVERSATION)
-                choice = exchange.choice = self.chooser.choose(body, account.name, conversation)
+                choice = exchange.choice = await self._aside(raw, self.chooser.choose, body, account.name, conversation)
                 attempts = list(self._chat_attempts(choice, body))
                 await self._answer(exchange, account, attempts, CHAT, receive, send)
                 if exchange.status == "ok" and exchange.model is not None:
@@ -147,7 +155,7 @@ class Gateway:
             try:
                 account = self.admit(exchange, scope)
                 raw = await read_body(scope, receive, self.config.limits)
-                exchange.asked = named_model(parse_object(raw))
+                exchange.asked = named_model(await self._aside(raw, parse_object, raw))
                 name = self._embedder(exchange.asked)
                 attempts = list(self._embedding_attempts(name, raw))
                 await self._answer(exchange, account, attempts, EMBEDDINGS, receive, send)
@@ -177,12 +185,12 @@ class Gateway:
                 bound = partial(
                     self._bound, name, upstream, lambda: body.sizes, most_tokens=body.most_tokens, choices=body.choices
                 )
-                yield Attempt(name, upstream, make_body, bound, body.stream, body.usage)
+                yield Attempt(name, upstream, body.raw, make_body, bound, body.stream, body.usage)
 
     def _embedding_attempts(self, name: str, raw: bytes) -> Iterator[Attempt]:
         for upstream, sent_name in self._places[name]:
             bound = partial(self._bound, name, upstream, lambda: tokens_of_request(raw), most_tokens=0)
-            yield Attempt(name, upstream, partial(_embeddings_body, raw, sent_name), bound)
+            yield Attempt(name, upstream, raw, partial(_embeddings_body, raw, sent_name), bound)
 
     def _bound(
         self,
@@ -281,7 +289,7 @@ class Gateway:
         """
         upstream, started, error, call = attempt.upstream, time.perf_counter(), "cancelled", Call(attempt)
         failure: CallError | None = None
-        grant, body = await _with_room(exchange, account, attempt)
+        grant, body = await self._with_room(exchange, account, attempt)
         exchange.tries += 1
         upstream.breaker.begin()
         try:
@@ -305,6 +313,26 @@ class Gateway:
             exchange.attempts.append(
                 {"model": attempt.model, "provider": upstream.name, "seconds": seconds, "error": error}
             )
+
+    async def _with_room(self, exchange: Exchange, account: Account, attempt: Attempt) -> tuple[Grant | None, bytes]:
+        """What is set aside for a call, and its body: with fewer tokens out where the budget pays for no more."""
+        if not account.limited:
+            return None, await self._aside(attempt.raw, attempt.make_body, None)
+        bound = await self._aside(attempt.raw, attempt.bound)
+        grant = await account.reserve(bound.most, bound.least)
+        assert grant is not None
+        try:
+            exchange.clamp = bound.clamp(grant.usd)
+            return grant, await self._aside(attempt.raw, attempt.make_body, exchange.clamp)
+        except BaseException:
+            account.settle(grant, 0.0)
+            raise
+
+    async def _aside(self, raw: bytes, work: Callable[..., T], *arguments: Any) -> T:
+        """Do some work on a body: here, or in the thread for large ones, so that nobody waits for it."""
+        if len(raw) < LARGE:
+            return work(*arguments)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
     def _bill(self, exchange: Exchange, call: Call, failure: CallError | None = None) -> None:
         """Enter in the request's facts what a call cost: by its usage, else by what was seen of it."""
@@ -352,21 +380,6 @@ class Gateway:
 
 def _embeddings_body(raw: bytes, model: str, _: int | None) -> bytes:
     return with_model(raw, model)
-
-
-async def _with_room(exchange: Exchange, account: Account, attempt: Attempt) -> tuple[Grant | None, bytes]:
-    """What is set aside for a call, and its body: with fewer tokens out where the budget pays for no more."""
-    if not account.limited:
-        return None, attempt.make_body(None)
-    bound = attempt.bound()
-    grant = await account.reserve(bound.most, bound.least)
-    assert grant is not None
-    try:
-        exchange.clamp = bound.clamp(grant.usd)
-        return grant, attempt.make_body(exchange.clamp)
-    except BaseException:
-        account.settle(grant, 0.0)
-        raise
 
 
 def _spent(config: ServeConfig, log: DecisionLog | None) -> dict[tuple[str, float], float]:
