@@ -48,7 +48,8 @@ def test_only_a_known_key_is_served(upstream: Upstream) -> None:
             refused = server.ask(headers=headers)
             assert (refused.status_code, refused.json()["error"]["code"]) == (401, "invalid_api_key")
         for path in ("v1/models", "metrics"):
-            assert server.http.get(f"{server.root}/{path}").status_code == 401
+            from_elsewhere = {"x-forwarded-for": "203.0.113.7"}
+            assert server.http.get(f"{server.root}/{path}", headers=from_elsewhere).status_code == 401
             assert server.http.get(f"{server.root}/{path}", headers=bearer(key)).status_code == 200
         assert server.http.get(f"{server.root}/healthz").status_code == 200
         assert [line["key"] for line in server.lines()] == ["team", *["-"] * 4]
@@ -90,6 +91,27 @@ def test_a_key_scores_its_own_decisions_only(upstream: Upstream, tmp_path: Path)
         assert server.http.post(f"{server.url}/feedback", json=body, headers=bearer(mine)).status_code == 200
 
 
+def test_a_key_sees_its_own_numbers_only(upstream: Upstream) -> None:
+    made = {name: new_key() for name in ("a", "b", "boss")}
+    keys = [{"name": name, "sha256": digest, "admin": name == "boss"} for name, (_, digest) in made.items()]
+    with running(config_of({"one": upstream.url}, keys=keys)) as server:
+        for name in ("a", "b"):
+            assert server.ask(headers=bearer(made[name][0])).status_code == 200
+
+        def page(**headers: str) -> str:
+            return server.http.get(f"{server.root}/metrics", headers=headers).text
+
+        own = page(**bearer(made["a"][0]))
+        assert 'key="a"' in own
+        assert 'key="b"' not in own
+        assert "llmrouterbench_attempts" not in own
+        for whole in (page(**bearer(made["boss"][0])), page()):
+            assert 'key="a"' in whole
+            assert 'key="b"' in whole
+            assert "llmrouterbench_attempts" in whole
+        assert 'key="a"' not in page(**{"x-forwarded-for": "127.0.0.1"}), "a proxy on this machine is not this machine"
+
+
 def test_no_key_and_no_client_header_goes_where_it_does_not_belong(
     upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,6 +119,7 @@ def test_no_key_and_no_client_header_goes_where_it_does_not_belong(
     monkeypatch.setenv("CANARY_KEY", PROVIDER_KEY)
     config, key = keyed(upstream)
     config["providers"]["one"]["key_env"] = "CANARY_KEY"
+    config["embeddings"] = [{"name": "vectors", "provider": "one"}]
     said = []
     with running(config, tmp_path, log_text=True) as server:
         faults = ("", "400", "401", "500", "429", "html", *TELLING)
@@ -105,6 +128,8 @@ def test_no_key_and_no_client_header_goes_where_it_does_not_belong(
             headers = {**bearer(key), "cookie": "secret=1", "x-forwarded-host": "elsewhere"}
             said.append(server.ask(headers=headers, stream=fault.endswith("event")))
             assert b"***" in said[-1].content or fault not in TELLING, fault
+            body = {"model": "vectors", "input": "Hi"}
+            said.append(server.http.post(f"{server.url}/embeddings", json=body, headers=headers))
         said.append(server.ask(headers=bearer("lrb-wrong-canary")))
         said.append(server.http.get(f"{server.root}/metrics", headers=bearer(key)))
         said.append(server.http.get(f"{server.root}/openapi.json"))

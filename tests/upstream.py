@@ -118,7 +118,7 @@ def _application(upstream: Upstream) -> FastAPI:
         raw = await request.body()
         upstream.bodies.append(raw)
         body = json.loads(raw)
-        if refused := _refusal(upstream.fault(body), ""):
+        if refused := _refusal(upstream.fault(body), request.headers.get("authorization", "")):
             return refused
         upstream.finished += 1
         data = [{"object": "embedding", "index": 0, "embedding": [1.0, 0.5]}]

@@ -73,7 +73,8 @@ class ModelConfig(Strict):
 class KeyConfig(Strict):
     """A client key, as `llmrouterbench new-key` prints it, with limits of its own.
 
-    budget is USD in each period of UTC; a restart remembers what was spent where there is a decision log.
+    budget is USD in each period of UTC; a restart remembers what was spent where there is a decision log. An admin sees
+    the numbers of all keys, everybody else those of their own.
     """
 
     name: Name
@@ -81,14 +82,21 @@ class KeyConfig(Strict):
     requests_per_minute: Positive | None = None
     budget: Positive | None = None
     budget_period: Literal["day", "month", "ever"] = "month"
+    admin: bool = False
 
 
 class LimitsConfig(Strict):
-    """What one request may be, and how many are served at the same time."""
+    """What one request may be, and how many are served at the same time.
+
+    head_seconds  for the line and headers of a request; body_seconds for its body
+    connections   open at once; fewer where the process may not open twice as many files
+    """
 
     body_bytes: Count = 8_000_000
     body_seconds: Positive = 30.0
+    head_seconds: Positive = 10.0
     requests: Count = 1000
+    connections: Count = 4000
 
 
 class FallbackConfig(Strict):
