@@ -176,6 +176,21 @@ def test_a_lease_belongs_to_one_owner(address: str) -> None:
         assert cache.stats().records == 1
 
 
+def test_a_lease_does_not_end_when_the_clock_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time()
+    with open_cache(tmp_path / "cache.sqlite") as cache:
+        assert cache.claim("k", "a", 60.0)
+        monkeypatch.setattr(time, "time", lambda: now + 7200.0)
+        assert not cache.claim("k", "b", 60.0)
+
+
+def test_a_lease_of_another_start_of_the_machine_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_cache(tmp_path / "cache.sqlite") as cache:
+        assert cache.claim("k", "a", 60.0)
+        monkeypatch.setattr(time, "monotonic", lambda: -1e6)
+        assert cache.claim("k", "b", 60.0)
+
+
 def test_a_lease_ends(address: str) -> None:
     with open_cache(address) as cache:
         assert cache.claim("k", "a", 0.2)

@@ -281,6 +281,17 @@ def test_the_budget_is_never_exceeded_over_all_runs(provider: Provider, tmp_path
     assert collect(one, asked, budget=1.0).complete
 
 
+def test_calls_that_a_kill_left_under_way_count_on_the_budget(provider: Provider, tmp_path: Path) -> None:
+    one = config(provider, tmp_path, {"name": "m", "max_tokens": 20})
+    asked, limit = questions(200), 0.002
+    collect(one, asked, budget=limit / 10)
+    (tmp_path / "calls.log").write_bytes(b"+0.000500000;+0.000500000;~0.000250000;-0.000500000;")
+    for _ in range(2):  # the second run still knows of it
+        done = collect(one, asked, budget=limit)
+        assert done.orphaned == pytest.approx(0.00075)
+        assert provider.billed <= limit - 0.00075
+
+
 def test_a_budget_with_faults_that_cost_is_not_exceeded(tmp_path: Path) -> None:
     with Provider() as provider:
         provider.script("m", *random.Random(0).choices(["ok", "half", "500", "cut", "no-usage"], k=300))
@@ -514,6 +525,7 @@ def test_a_second_ctrl_c_cuts_what_was_under_way_and_the_next_run_says_so(tmp_pa
         provider.latency = 0.0
         resumed = finish(start("resume", tmp_path / "out", "--json"))
         assert (resumed["complete"], resumed["in_flight"]) == (True, 20)
+        assert resumed["orphaned"] > 0.0
 
 
 def test_an_error_of_the_disk_lets_calls_under_way_be_recorded(

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from llmrouterbench.calling.wire import decode_json
 from llmrouterbench.serve import chat_body
 from llmrouterbench.serve.chat_body import parse_chat, with_model
+from llmrouterbench.serve.config import ServedProviderConfig
 from llmrouterbench.serve.refusals import RefusedError
 
+PROVIDER = ServedProviderConfig(url="http://localhost:1/v1")
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 KEYS = st.one_of(TEXT, st.sampled_from(["model", 'a"model', "model\\", "messages"]))
 VALUES = st.recursive(
@@ -81,7 +83,7 @@ def test_a_body_is_read_once_however_many_models_it_holds(key: bytes, monkeypatc
     monkeypatch.setattr(chat_body, "decode_json", counted)
     raw = b'{"metadata": [%b], "%b": "auto", "messages": [{"role": "user"}]}' % (MANY, key)
     place = raw.index(b'"auto"')
-    assert parse_chat(raw).sent("cheap", ask_usage=False) == raw[:place] + b'"cheap"' + raw[place + 6 :]
+    assert parse_chat(raw).sent("cheap", PROVIDER) == raw[:place] + b'"cheap"' + raw[place + 6 :]
     assert read == [len(raw)]
 
 
@@ -97,7 +99,7 @@ def test_a_deeply_nested_body_is_sent_or_refused(depth: int, twice: bytes) -> No
     deep = b'{"model":' * depth + b'"x"' + b"}" * depth
     raw = b'{%b"metadata": %b, "model": "auto", "messages": [{"role": "user"}]}' % (twice, deep)
     try:
-        changed = parse_chat(raw).sent("cheap", ask_usage=False)
+        changed = parse_chat(raw).sent("cheap", PROVIDER)
     except RefusedError as refused:
         changed = b"%d" % refused.status
     assert changed == b"400" or (b'"model": "cheap"' in changed and b"dear" not in changed)
@@ -150,9 +152,11 @@ def test_what_a_request_needs() -> None:
 def test_usage_is_asked_for_in_streams_that_do_not_say() -> None:
     def sent(**more: Any) -> dict[str, Any]:
         raw = json.dumps({"model": "auto", "messages": [{"role": "user"}], **more}).encode()
-        changed: dict[str, Any] = json.loads(parse_chat(raw).sent("m", ask_usage=True))
+        changed: dict[str, Any] = json.loads(parse_chat(raw).sent("m", PROVIDER))
         return changed
 
     assert sent(stream=True)["stream_options"] == {"include_usage": True}
     assert "stream_options" not in sent()
-    assert sent(stream=True, stream_options=None)["stream_options"] is None
+    assert sent(stream=True, stream_options=None)["stream_options"] == {"include_usage": True}
+    told = {"include_usage": True, "x": 1}
+    assert sent(stream=True, stream_options=told)["stream_options"] == told

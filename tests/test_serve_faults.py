@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import random
+import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx2
 import openai
+import orjson
 import pytest
 
-from gateways import config_of, running, total, wait_for
+from gateways import config_of, fitted, running, total, wait_for
+from llmrouterbench.calling.wire import decode_json
+from llmrouterbench.serve import chat_body
+from llmrouterbench.serve.config import parse_serve_config
+from llmrouterbench.serve.gateway import Gateway
+from llmrouterbench.serve.log_lines import LogLines
 from upstream import FAULTS, Upstream, refused_url
 
 FAST = {"timeout": 2.0, "first_token_timeout": 0.6, "idle_timeout": 0.6, "queue_timeout": 0.3, "connect_timeout": 1.0}
@@ -159,3 +169,63 @@ def test_half_of_one_provider_fails_and_no_client_sees_it(tmp_path: Path) -> Non
             assert server.metric("llmrouterbench_attempts_total") == frames.decisions["attempts"].sum()
             assert server.metric("llmrouterbench_attempts_total", result="ok") == 300
             assert len(server.lines()) == 300
+
+
+SLOW_BODIES: dict[str, dict[str, Any]] = {
+    "one long text": {"messages": [{"role": "user", "content": "The quick brown fox jumps. " * 280_000}]},
+    "many short turns": {"messages": [{"role": "user", "content": "Hi"}] * 200_000},
+    "many fields of that name": {
+        "messages": [{"role": "user", "content": "Hi"}],
+        "x": [{"model": "a", "n": 1}] * 250_000,
+    },
+}
+
+
+@pytest.mark.parametrize("name", SLOW_BODIES)
+def test_no_body_holds_the_others_up(name: str) -> None:
+    """The largest bodies are read, decided by a bounded text and written beside the loop, each decoded once."""
+    decoded: list[int] = []
+    beside: list[bool] = []
+    texts: list[int] = []
+
+    def counted(data: bytes) -> Any:
+        decoded.append(len(data))
+        return noted(decode_json)(data)
+
+    def noted(work: Any) -> Any:
+        def wrapped(*arguments: Any, **more: Any) -> Any:
+            beside.append(threading.current_thread() is not threading.main_thread())
+            return work(*arguments, **more)
+
+        return wrapped
+
+    def route(queries: list[str], *arguments: Any, **more: Any) -> Any:
+        texts.extend(map(len, queries))
+        return noted(fitted().route_and_estimate)(queries, *arguments, **more)
+
+    async def ask(gateway: Gateway, body: bytes) -> list[Any]:
+        sent: list[Any] = []
+        parts = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def receive() -> Any:
+            return parts.pop() if parts else await asyncio.Event().wait()
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await gateway.chat({"type": "http", "path": "/v1/chat/completions", "headers": []}, receive, send)
+        await gateway.close()
+        return sent
+
+    with Upstream() as up, pytest.MonkeyPatch.context() as patch:
+        config = parse_serve_config(config_of({"one": up.url}))
+        gateway = Gateway(fitted(), config, lines=LogLines(io.BytesIO(), requests=False))
+        patch.setattr(chat_body, "decode_json", counted)
+        patch.setattr(chat_body, "with_model", noted(chat_body.with_model))
+        patch.setattr(gateway.chooser, "_router", SimpleNamespace(models=fitted().models, route_and_estimate=route))
+        body = orjson.dumps({"model": "auto", **SLOW_BODIES[name]})
+        sent = asyncio.run(ask(gateway, body))
+        assert sent[0]["status"] == 200
+        assert decoded == [len(body)]
+        assert beside == [True] * 3
+        assert max(texts) <= 16_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from gateways import REAL_COST, Running, config_of, running
 from llmrouterbench.serve.config import KeyConfig
 from llmrouterbench.serve.keys import Account, Keyring, hash_key, new_key, period_start
+from llmrouterbench.serve.ledger import Grant
 from llmrouterbench.serve.refusals import RefusedError
 from upstream import TELLING, Upstream
 
@@ -27,6 +29,12 @@ def bearer(key: str) -> dict[str, str]:
     return {"authorization": f"Bearer {key}"}
 
 
+def taken(account: Account, usd: float) -> Grant:
+    grant = asyncio.run(account.reserve(usd, usd))
+    assert grant is not None
+    return grant
+
+
 def keyed(upstream: Upstream, **limits: Any) -> tuple[dict[str, Any], str]:
     key, digest = new_key()
     return config_of({"one": upstream.url}, keys=[{"name": "team", "sha256": digest, **limits}]), key
@@ -40,7 +48,8 @@ def test_only_a_known_key_is_served(upstream: Upstream) -> None:
             refused = server.ask(headers=headers)
             assert (refused.status_code, refused.json()["error"]["code"]) == (401, "invalid_api_key")
         for path in ("v1/models", "metrics"):
-            assert server.http.get(f"{server.root}/{path}").status_code == 401
+            from_elsewhere = {"x-forwarded-for": "203.0.113.7"}
+            assert server.http.get(f"{server.root}/{path}", headers=from_elsewhere).status_code == 401
             assert server.http.get(f"{server.root}/{path}", headers=bearer(key)).status_code == 200
         assert server.http.get(f"{server.root}/healthz").status_code == 200
         assert [line["key"] for line in server.lines()] == ["team", *["-"] * 4]
@@ -57,17 +66,18 @@ def test_a_key_may_not_ask_too_often(upstream: Upstream) -> None:
 
 
 def test_a_budget_is_kept_over_a_restart(upstream: Upstream, tmp_path: Path) -> None:
-    config, key = keyed(upstream, budget=2.5 * REAL_COST, budget_period="ever")
+    config, key = keyed(upstream, budget=REAL_COST, budget_period="ever")
     named = config["models"][0]["name"]
     with running(config, tmp_path) as server:
-        replies = [server.ask(model=named, headers=bearer(key)) for _ in range(4)]
-        assert [reply.status_code for reply in replies] == [200, 429, 429, 429]  # half a request's guess is left over
+        replies = [server.ask(model=named, headers=bearer(key)) for _ in range(3)]
+        assert [reply.status_code for reply in replies] == [200, 429, 429]
         assert replies[1].json()["error"]["code"] == "insufficient_quota"
         assert replies[1].headers["x-should-retry"] == "false"
-        server.frames(2)
+        server.frames(3)
     with running(config, tmp_path) as server:
         account = server.gateway.keyring.account(f"Bearer {key}")
-        assert account.spent == pytest.approx(REAL_COST)
+        assert asyncio.run(account.spent()) == pytest.approx(REAL_COST)
+        assert server.ask(model=named, headers=bearer(key)).status_code == 429
 
 
 def test_a_key_scores_its_own_decisions_only(upstream: Upstream, tmp_path: Path) -> None:
@@ -81,6 +91,27 @@ def test_a_key_scores_its_own_decisions_only(upstream: Upstream, tmp_path: Path)
         assert server.http.post(f"{server.url}/feedback", json=body, headers=bearer(mine)).status_code == 200
 
 
+def test_a_key_sees_its_own_numbers_only(upstream: Upstream) -> None:
+    made = {name: new_key() for name in ("a", "b", "boss")}
+    keys = [{"name": name, "sha256": digest, "admin": name == "boss"} for name, (_, digest) in made.items()]
+    with running(config_of({"one": upstream.url}, keys=keys)) as server:
+        for name in ("a", "b"):
+            assert server.ask(headers=bearer(made[name][0])).status_code == 200
+
+        def page(**headers: str) -> str:
+            return server.http.get(f"{server.root}/metrics", headers=headers).text
+
+        own = page(**bearer(made["a"][0]))
+        assert 'key="a"' in own
+        assert 'key="b"' not in own
+        assert "llmrouterbench_attempts" not in own
+        for whole in (page(**bearer(made["boss"][0])), page()):
+            assert 'key="a"' in whole
+            assert 'key="b"' in whole
+            assert "llmrouterbench_attempts" in whole
+        assert 'key="a"' not in page(**{"x-forwarded-for": "127.0.0.1"}), "a proxy on this machine is not this machine"
+
+
 def test_no_key_and_no_client_header_goes_where_it_does_not_belong(
     upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -88,6 +119,7 @@ def test_no_key_and_no_client_header_goes_where_it_does_not_belong(
     monkeypatch.setenv("CANARY_KEY", PROVIDER_KEY)
     config, key = keyed(upstream)
     config["providers"]["one"]["key_env"] = "CANARY_KEY"
+    config["embeddings"] = [{"name": "vectors", "provider": "one"}]
     said = []
     with running(config, tmp_path, log_text=True) as server:
         faults = ("", "400", "401", "500", "429", "html", *TELLING)
@@ -96,6 +128,8 @@ def test_no_key_and_no_client_header_goes_where_it_does_not_belong(
             headers = {**bearer(key), "cookie": "secret=1", "x-forwarded-host": "elsewhere"}
             said.append(server.ask(headers=headers, stream=fault.endswith("event")))
             assert b"***" in said[-1].content or fault not in TELLING, fault
+            body = {"model": "vectors", "input": "Hi"}
+            said.append(server.http.post(f"{server.url}/embeddings", json=body, headers=headers))
         said.append(server.ask(headers=bearer("lrb-wrong-canary")))
         said.append(server.http.get(f"{server.root}/metrics", headers=bearer(key)))
         said.append(server.http.get(f"{server.root}/openapi.json"))
@@ -136,20 +170,23 @@ def test_a_budget_starts_anew_with_its_period() -> None:
     now = [period_start("day", 1e9)]
     config = KeyConfig(name="a", sha256="0" * 64, budget=1.0, budget_period="day")
     account = Account(config, clock=lambda: now[0])
-    account.settle(account.reserve(0.6), 0.9)
+    account.settle(taken(account, 0.6), 0.9)
     with pytest.raises(RefusedError, match=r"budget of \$1 a day"):
-        account.reserve(0.2)
+        taken(account, 0.2)
+    late = taken(account, 0.05)
     now[0] += 86400
-    assert account.reserve(0.2) == 0.2
+    account.settle(late, 5.0)
+    assert asyncio.run(account.spent()) == 0.0, "what began in another period is paid there"
+    assert taken(account, 0.2).usd == 0.2
 
 
 def test_requests_under_way_cannot_overspend_together() -> None:
     account = Account(KeyConfig(name="a", sha256="0" * 64, budget=1.0))
-    assert account.reserve(0.7) == 0.7
+    first = taken(account, 0.7)
     with pytest.raises(RefusedError):
-        account.reserve(0.7)
-    account.settle(0.7, 0.1)
-    assert account.reserve(0.7) == 0.7
+        taken(account, 0.7)
+    account.settle(first, 0.1)
+    assert taken(account, 0.7).usd == 0.7
 
 
 def test_a_keyring_without_keys_is_open() -> None:

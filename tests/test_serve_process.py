@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,13 @@ def router(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def serving(
-    router: Path, config: dict[str, Any], folder: Path, *more: str
+    router: Path, config: dict[str, Any], folder: Path, *more: str, files: int | None = None
 ) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """A process and its address."""
+    """A process and its address; `files`: how many it may open."""
     (folder / "serve.yaml").write_text(yaml.safe_dump(config))
     command = [sys.executable, "-m", "llmrouterbench.cli", "serve", str(router), "--config", str(folder / "serve.yaml")]
-    with subprocess.Popen([*command, *more], stderr=subprocess.PIPE) as process:
+    limited = [] if files is None else ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh"]
+    with subprocess.Popen([*limited, *command, *more], stderr=subprocess.PIPE) as process:
         try:
             assert process.stderr is not None
             first = process.stderr.readline().decode()
@@ -160,3 +162,34 @@ def test_new_key_prints_a_key_and_its_hash() -> None:
     made = orjson.loads(subprocess.run(command, check=True, capture_output=True, timeout=120).stdout)
     assert made["sha256"] == hash_key(made["key"])
     assert made["name"] == "team"
+
+
+def test_many_slow_heads_leave_the_server_reachable(router: Path, tmp_path: Path) -> None:
+    """2,000 connections that never finish their request, and 256 files: who comes with a whole one is served."""
+    with Upstream() as upstream, ExitStack() as slow:
+        config = config_of({"one": upstream.url}, limits={"head_seconds": 600.0})
+        with serving(router, config, tmp_path, files=256) as (process, url):
+            wait_until_there(url)
+            host, port = url.removeprefix("http://").removesuffix("/v1").split(":")
+            for _ in range(2000):
+                one = slow.enter_context(socket.create_connection((host, int(port)), timeout=60))
+                one.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\nx-slow: ")
+            for _ in range(3):
+                assert httpx2.get(f"http://{host}:{port}/healthz", timeout=60).json() == {"status": "ok"}
+                assert httpx2.post(f"{url}/chat/completions", json=BODY, timeout=60).status_code == 200
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 0
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [(b"POST / HTTP/1.1\r\nx: ", b"408"), (b"POST / HTTP/1.1\r\nx: " + b"a" * 90_000, b"431"), (b"", b"408")],
+)
+def test_a_head_that_does_not_end_is_refused(router: Path, tmp_path: Path, sent: bytes, status: bytes) -> None:
+    config = config_of({"one": "http://localhost:1/v1"}, limits={"head_seconds": 1.0 if status == b"408" else 600.0})
+    with serving(router, config, tmp_path) as (_, url):
+        wait_until_there(url)
+        host, port = url.removeprefix("http://").removesuffix("/v1").split(":")
+        with socket.create_connection((host, int(port)), timeout=60) as one:
+            one.sendall(sent)
+            assert one.recv(100).startswith(b"HTTP/1.1 " + status)

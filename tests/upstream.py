@@ -40,6 +40,7 @@ class Upstream:
     fault    (body) -> the name of a fault, "" for none
     latency  seconds before an answer; pause: seconds between the words of a stream
     key      the key to insist on, "" for any
+    usage    (body) -> what its reply is billed for, None: it does not tell; told: what was told
     bodies   what was sent, as bytes; headers beside it
     finished, cancelled  answers that went out whole, and those whose client left
     """
@@ -49,6 +50,8 @@ class Upstream:
     pause: float = 0.0
     key: str = ""
     reply: str = "one two three four"
+    usage: Callable[[dict[str, Any]], dict[str, int] | None] = lambda body: usage()
+    told: list[dict[str, int] | None] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     finished: int = 0
@@ -115,12 +118,12 @@ def _application(upstream: Upstream) -> FastAPI:
         raw = await request.body()
         upstream.bodies.append(raw)
         body = json.loads(raw)
-        if refused := _refusal(upstream.fault(body), ""):
+        if refused := _refusal(upstream.fault(body), request.headers.get("authorization", "")):
             return refused
         upstream.finished += 1
         data = [{"object": "embedding", "index": 0, "embedding": [1.0, 0.5]}]
-        usage = {"prompt_tokens": 3, "total_tokens": 3}
-        return JSONResponse({"object": "list", "data": data, "model": body["model"], "usage": usage})
+        told = {"prompt_tokens": 3, "total_tokens": 3}
+        return JSONResponse({"object": "list", "data": data, "model": body["model"], "usage": told})
 
     return app
 
@@ -224,8 +227,13 @@ def completion(upstream: Upstream, body: dict[str, Any]) -> dict[str, Any]:
         choice["logprobs"] = {"content": [one], "refusal": None}
     return {
         "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": body["model"],
-        "choices": [choice], "usage": usage(), "x_own_field": {"kept": [1, 2.50, None]},
+        "choices": [choice], "usage": _told(upstream, body), "x_own_field": {"kept": [1, 2.50, None]},
     }  # fmt: skip
+
+
+def _told(upstream: Upstream, body: dict[str, Any]) -> dict[str, int] | None:
+    upstream.told.append(upstream.usage(body))
+    return upstream.told[-1]
 
 
 def usage() -> dict[str, int]:
@@ -263,7 +271,7 @@ async def _events(upstream: Upstream, body: dict[str, Any], fault: str, given: s
             await asyncio.sleep(upstream.pause)
         yield event([{"index": 0, "delta": {}, "finish_reason": "stop"}])
         if (body.get("stream_options") or {}).get("include_usage"):
-            yield event([], usage=usage())
+            yield event([], usage=_told(upstream, body))
         yield b"data: [DONE]\n\n"
         done = True
         upstream.finished += 1

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from polars import DataFrame
 
 FILE = "decisions.sqlite"
-SCHEMA = 1
+SCHEMA = 2
+"""2 added `cost_from` and the table `embeddings`; a log of schema 1 is read, and grows into 2 when it is written."""
 _BATCH = 500
 _MOST = 2**53
 _NO_ROW = "no decision with this id was made with this key"
@@ -47,12 +48,14 @@ class Logged:
     ood                whether the query is far from the training queries
     shadow             whether the server only watched
     conversation       hash of the conversation's beginning, None for its first turn
-    cost               USD, from the provider's usage and the price; tokens_in, tokens_out as the provider says
+    cost               USD of every call that the request led to; tokens_in, tokens_out of the reply that was served
     decision_seconds   time to decide; first_token_seconds of a stream; seconds until the last byte
     status             "ok", "failed" (no provider served), "broken" (cut after the first token), "cancelled" (the
                        client left), "refused" (the request itself was wrong)
     http_status        as the client saw it
     attempts           list of {model, provider, seconds, error}, error "" for the one that served
+    cost_from          "provider" (its own figure), "usage" (its tokens times the price) or "counted" (tokens that we
+                       counted in part, as it did not tell them); None where there is no cost
     """
 
     id: str
@@ -87,23 +90,54 @@ class Logged:
     first_token_seconds: float | None
     seconds: float
     attempts: tuple[Mapping[str, Any], ...]
+    cost_from: str | None = None
+
+
+@dataclass(frozen=True)
+class LoggedEmbeddings:
+    """A request for vectors, which nothing decides: what it cost whom. Columns as those of `Logged`."""
+
+    id: str
+    time: float
+    key: str
+    model: str
+    provider: str | None
+    status: str
+    http_status: int
+    tokens_in: int | None
+    cost: float | None
+    cost_from: str | None
+    seconds: float
 
 
 LEFT_OUT = ("named", "conversation")
 """Reasons behind which no probability of the server stands."""
 _JSON = ("propensities", "scores", "costs", "attempts")
 _SQL = {"str": "TEXT", "float": "REAL", "int": "INTEGER", "bool": "INTEGER"}
+_TABLES = ("decisions", "embeddings")
 _COLUMNS = tuple(field.name for field in fields(Logged))
-_TYPES = {field.name: _SQL.get(str(field.type).partition(" ")[0], "TEXT") for field in fields(Logged)}
+_NEW = ("cost_from",)
+"""Columns that schema 1 does not have."""
+
+
+def _columns(row: type) -> str:
+    kinds = {field.name: _SQL.get(str(field.type).partition(" ")[0], "TEXT") for field in fields(row)}
+    return ", ".join(f"{name} {kind}" for name, kind in kinds.items())
+
+
 _CREATE = f"""
-CREATE TABLE IF NOT EXISTS decisions (
-    {", ".join(f"{name} {kind}" for name, kind in _TYPES.items())}, PRIMARY KEY (id)
-) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS decisions ({_columns(Logged)}, PRIMARY KEY (id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS embeddings ({_columns(LoggedEmbeddings)}, PRIMARY KEY (id)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS embeddings_time ON embeddings (time);
 CREATE INDEX IF NOT EXISTS decisions_time ON decisions (time);
 CREATE TABLE IF NOT EXISTS feedback (decision TEXT, time REAL, key TEXT, score REAL);
 CREATE INDEX IF NOT EXISTS feedback_decision ON feedback (decision);
 """
-_INSERT = f"INSERT OR REPLACE INTO decisions VALUES ({', '.join('?' * len(_COLUMNS))})"
+_INSERTS = {
+    kind: f"INSERT OR REPLACE INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
+    for kind, table in ((Logged, "decisions"), (LoggedEmbeddings, "embeddings"))
+    if (names := [field.name for field in fields(kind)])
+}
 
 
 class DecisionLog:
@@ -113,7 +147,7 @@ class DecisionLog:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / FILE
         self._on_loss = on_loss
-        self._queue: queue.SimpleQueue[tuple[Any, ...] | _Feedback | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Logged | LoggedEmbeddings | _Feedback | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write, name="decision log")
         _open(self.path).close()
 
@@ -127,9 +161,9 @@ class DecisionLog:
         self._queue.put(None)
         self._thread.join()
 
-    def add(self, row: Logged) -> None:
+    def add(self, row: Logged | LoggedEmbeddings) -> None:
         """Store a row soon."""
-        self._queue.put(_values(row))
+        self._queue.put(row)
 
     async def add_feedback(self, decision: str, time: float, key: str, score: float) -> None:
         """Store a score. Raises LookupError where this key made no such decision, OSError where it cannot be stored."""
@@ -142,7 +176,8 @@ class DecisionLog:
         """USD of a key since a time."""
         connection = _open(self.path)
         try:
-            row = connection.execute("SELECT TOTAL(cost) FROM decisions WHERE key = ? AND time >= ?", (key, since))
+            sums = (f"(SELECT TOTAL(cost) FROM {table} WHERE key = :key AND time >= :since)" for table in _TABLES)
+            row = connection.execute(f"SELECT {' + '.join(sums)}", {"key": key, "since": since})
             return float(row.fetchone()[0])
         finally:
             connection.close()
@@ -167,12 +202,13 @@ class DecisionLog:
         return batch
 
     def _store(self, connection: sqlite3.Connection, batch: list[Any]) -> None:
-        rows = [one for one in batch if isinstance(one, tuple)]
+        rows = {kind: [_values(one) for one in batch if type(one) is kind] for kind in _INSERTS}
         try:
             with connection:
-                connection.executemany(_INSERT, rows)
+                for kind, values in rows.items():
+                    connection.executemany(_INSERTS[kind], values)
         except sqlite3.Error as error:
-            self._on_loss(len(rows), f"the decision log must be writable, got {error}: {self.path}")
+            self._on_loss(sum(map(len, rows.values())), f"the decision log must be writable, got {error}: {self.path}")
         for one in batch:
             if isinstance(one, _Feedback):
                 one.store(connection)
@@ -214,7 +250,7 @@ class _Feedback:
             self.done.set_exception(error)
 
 
-def _values(row: Logged) -> tuple[Any, ...]:
+def _values(row: Logged | LoggedEmbeddings) -> tuple[Any, ...]:
     return tuple(_plain(name, value) for name, value in vars(row).items())
 
 
@@ -230,9 +266,12 @@ def _plain(name: str, value: Any) -> Any:
 def _open(path: Path) -> sqlite3.Connection:
     """A connection to a log of this schema. Raises ValueError for a file that is none or cannot be written."""
     try:
-        connection = _checked(sqlite3.connect(path, timeout=30.0, check_same_thread=False), path, also=0)
+        connection, version = _checked(sqlite3.connect(path, timeout=30.0, check_same_thread=False), path, empty=True)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
+        there = {row[1] for row in connection.execute("PRAGMA table_info(decisions)")}
+        for name in set(_NEW) - there if version == 1 else ():
+            connection.execute(f"ALTER TABLE decisions ADD COLUMN {name} TEXT")
         connection.executescript(f"{_CREATE}PRAGMA user_version = {SCHEMA};")
     except sqlite3.OperationalError as error:
         raise ValueError(f"{path} must be writable, got {error}; choose another --log folder") from error
@@ -241,16 +280,16 @@ def _open(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _checked(connection: sqlite3.Connection, path: Path, also: int = SCHEMA) -> sqlite3.Connection:
-    """The connection, if its schema is ours, or another one that is said; closed where it is not."""
+def _checked(connection: sqlite3.Connection, path: Path, empty: bool = False) -> tuple[sqlite3.Connection, int]:
+    """The connection and its schema, if that is one of ours, or none where it may be empty; closed where it is not."""
     try:
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version not in (SCHEMA, also):
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        if not (0 if empty else 1) <= version <= SCHEMA:
             raise ValueError(f"{path} must be a decision log of schema {SCHEMA}, got {version}; use a newer version")
     except (sqlite3.Error, ValueError):
         connection.close()
         raise
-    return connection
+    return connection, version
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
@@ -276,17 +315,18 @@ def read_decisions(folder: Path) -> DecisionFrames:
     path = folder / FILE
     if not path.is_file():
         raise FileNotFoundError(f"{folder} must hold a {FILE}, got none; `llmrouterbench serve --log` makes one")
-    connection = _reading(path)
+    connection, version = _reading(path)
+    names = [f"NULL AS {name}" if version == 1 and name in _NEW else name for name in _COLUMNS]
     try:
-        rows = connection.execute(f"SELECT {', '.join(_COLUMNS)} FROM decisions ORDER BY time, id").fetchall()
+        rows = connection.execute(f"SELECT {', '.join(names)} FROM decisions ORDER BY time, id").fetchall()
         scores = connection.execute("SELECT decision, time, score FROM feedback ORDER BY time, rowid").fetchall()
     finally:
         connection.close()
     return DecisionFrames(_decisions(rows), _models(rows), _feedback(scores))
 
 
-def _reading(path: Path) -> sqlite3.Connection:
-    """A connection that reads only. Raises ValueError for a file that is no log, or not a whole one."""
+def _reading(path: Path) -> tuple[sqlite3.Connection, int]:
+    """A connection that reads only, and the schema. Raises ValueError for a file that is no log, or not a whole one."""
     uri, newest = f"{path.absolute().as_uri()}?mode=ro", path.with_name(f"{path.name}-wal")
     try:
         try:

@@ -143,7 +143,8 @@ class Request:
 class Usage:
     """Tokens and cost as billed, None where the provider did not say.
 
-    tokens_cached is part of tokens_in, tokens_reasoning part of tokens_out; provider_cost is USD.
+    tokens_cached (read from the provider's cache) and tokens_cache_write (written into it) are parts of tokens_in,
+    tokens_reasoning is part of tokens_out; provider_cost is USD.
     """
 
     tokens_in: int | None = None
@@ -151,6 +152,7 @@ class Usage:
     tokens_cached: int | None = None
     tokens_reasoning: int | None = None
     provider_cost: float | None = None
+    tokens_cache_write: int | None = None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -42,9 +42,12 @@ class Connections:
         self._headers = _headers(endpoint)
 
     @asynccontextmanager
-    async def post(self, path: str, body: bytes, *, stream: bool = False) -> AsyncIterator[Response]:
-        """The response to a POST of a JSON body, opened. Raises CallError."""
+    async def post(
+        self, path: str, body: bytes, *, stream: bool = False, sent: Callable[[], None] = lambda: None
+    ) -> AsyncIterator[Response]:
+        """The response to a POST of a JSON body, opened; `sent` is told when it has its place. Raises CallError."""
         await self._take_slot()
+        sent()
         self.in_flight += 1
         taken: list[Connection] = []
         try:

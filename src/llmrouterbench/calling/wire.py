@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import orjson
 
 from llmrouterbench.calling.calls import Answer, Embeddings, Endpoint, Request, Usage
+from llmrouterbench.calling.counting import text_bytes, tokens_of
 from llmrouterbench.calling.refusals import bad_reply, inner, raise_error_body, shown
 
 _OWN_FIELDS = frozenset({"model", "messages", "stream", "stream_options"})
+_CACHE_WRITES = ("cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens")
+"""Tokens written into a provider's cache, as OpenRouter and LiteLLM (among the details, and beside them) say."""
 _MOST_USD, _MOST_TOKENS = 1e9, 10**15
 """What one call is billed at most; more cannot be true."""
 
@@ -220,6 +223,7 @@ class StreamedReply:
         self.usage = Usage()
         self.note = ""
         self._keep_text = keep_text
+        self._pieces = self._bytes = 0
         self._first: Any = None
         self._chosen = False
 
@@ -262,9 +266,17 @@ class StreamedReply:
         self._first = self._first if self._chosen else choice.get("index")
         self._chosen = True
         self.finish = choice.get("finish_reason") or self.finish
-        self.begun = self.begun or any(value for name, value in delta.items() if name != "role")
+        if said := [value for name, value in delta.items() if value and name != "role"]:
+            self.begun = True
+            self._pieces += 1
+            self._bytes += text_bytes(said)
         if self._keep_text and choice.get("index") == self._first:
             self.text.append(read_text(delta.get("content")) or read_text(delta.get("refusal")))
+
+    @property
+    def counted_tokens(self) -> int:
+        """Tokens that came, as counted from what they say: for a stream that does not tell its usage."""
+        return tokens_of(self._bytes, self._pieces)
 
     def end(self) -> None:
         """Take the end of the stream. Raises CallError where it is no whole reply."""
@@ -288,8 +300,8 @@ def read_usage(usage: Any) -> tuple[Usage, str]:
     Providers that count reasoning apart from the completion (their total says so) get it added to tokens_out.
 
     >>> read_usage({"prompt_tokens": -3, "completion_tokens": 7})
-    (Usage(tokens_in=None, tokens_out=7, tokens_cached=None, tokens_reasoning=None, provider_cost=None), \
-'prompt_tokens was -3')
+    (Usage(tokens_in=None, tokens_out=7, tokens_cached=None, tokens_reasoning=None, provider_cost=None, \
+tokens_cache_write=None), 'prompt_tokens was -3')
     """
     if not isinstance(usage, Mapping):
         return Usage(), "" if usage is None else f"usage was {type(usage).__name__}"
@@ -300,6 +312,7 @@ def read_usage(usage: Any) -> tuple[Usage, str]:
     cached = _count(details_in, "cached_tokens", notes)
     if cached is None:
         cached = _count(usage, "prompt_cache_hit_tokens", notes)
+    written = _first_count(notes, (details_in, _CACHE_WRITES[:2]), (usage, _CACHE_WRITES[2:]))
     reasoning = _count(details_out, "reasoning_tokens", notes)
     if tokens_in is not None and tokens_out is not None and reasoning:
         total = _count(usage, "total_tokens", notes)
@@ -307,10 +320,19 @@ def read_usage(usage: Any) -> tuple[Usage, str]:
     if cached is not None and tokens_in is not None and cached > tokens_in:
         notes.append(f"cached_tokens was {cached} of {tokens_in}")
         cached = None
+    if written is not None and tokens_in is not None and written + (cached or 0) > tokens_in:
+        notes.append(f"tokens written into the cache were {written} of {tokens_in}")
+        written = None
     if reasoning is not None and tokens_out is not None and reasoning > tokens_out:
         notes.append(f"reasoning_tokens was {reasoning} of {tokens_out}")
         reasoning = None
-    return Usage(tokens_in, tokens_out, cached, reasoning, _cost(usage, notes)), "; ".join(notes)
+    return Usage(tokens_in, tokens_out, cached, reasoning, _cost(usage, notes), written), "; ".join(notes)
+
+
+def _first_count(notes: list[str], *places: tuple[Mapping[str, Any], Sequence[str]]) -> int | None:
+    """The first figure that stands under one of several names."""
+    found = (_count(said, name, notes) for said, names in places for name in names)
+    return next((value for value in found if value is not None), None)
 
 
 def _count(usage: Mapping[str, Any], name: str, notes: list[str]) -> int | None:

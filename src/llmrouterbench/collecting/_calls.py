@@ -73,14 +73,14 @@ class PaidCall:
             return
         self._budget.settle(self._reserved, self._reserved if self._paid is None else self._paid)
         if error is None:
-            self._writer.call(b"-")
+            self._writer.call("-", self._reserved)
 
     async def pay(self, client: Client, endpoint: Endpoint, request: Request, price: Price | None) -> Paid:
         """The answer of the model, with retries. Raises CallError; NoRoomError before the first attempt."""
         if not await self._budget.reserve(self._most):
             raise NoRoomError
         self._begun, self._reserved = True, self._most
-        self._writer.call(b"+")
+        self._writer.call("+", self._most)
         try:
             paid = await complete_with_retries(client, endpoint, request, price=price, on_wait=self._wait)
         except CallError as error:
@@ -94,6 +94,7 @@ class PaidCall:
         room = not error.billed or self._budget.try_reserve(self._most)
         if room and error.billed:
             self._reserved += self._most
+            self._writer.call("~", self._most)
         if self._ending() or not room:
             self.broken_off = True
             raise error

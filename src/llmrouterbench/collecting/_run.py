@@ -38,6 +38,7 @@ class Summary(Shown):
     spent      USD of this run's calls; `unpriced` counts replies of unknown cost
     torn       half-written lines of a killed run that were cut off
     in_flight  calls a killed run had under way: asked again, perhaps paid twice
+    orphaned   USD that such calls of all runs may have cost; they count on the budget
     """
 
     models: tuple[Progress, ...]
@@ -45,6 +46,7 @@ class Summary(Shown):
     unpriced: int
     torn: int
     in_flight: int
+    orphaned: float = 0.0
     why: str = ""
     interrupted: bool = False
 
@@ -109,6 +111,7 @@ class Run:
             unpriced=sum(model.progress.unpriced for model in self._models),
             torn=self._writer.torn,
             in_flight=self._writer.in_flight,
+            orphaned=self._writer.orphaned,
             why=self._why,
             interrupted=self._interrupted,
         )
@@ -167,7 +170,7 @@ class Run:
     async def _answer(self, client: Client, model: ModelWork, job: Job) -> None:
         """One query: from the cache, from the model within the budget, or later when somebody else is asking it."""
         request = model.request(job.prompted)
-        most = 0.0 if self._budget.limit is None else model.most(job.prompted)
+        most = model.most(job.prompted)
         name = key(request, model.endpoint.url)
 
         def record(outcome: Paid | CallError) -> None:

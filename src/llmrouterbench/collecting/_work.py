@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from llmrouterbench.calling.calls import Endpoint, Request, Usage
+from llmrouterbench.calling.counting import IMAGE_TOKENS, PREAMBLE_TOKENS
 from llmrouterbench.calling.prices import CHARACTERS_PER_TOKEN, GUESSED_TOKENS_OUT, Price, cost, price
 from llmrouterbench.collecting.config import CollectConfig, DatasetConfig, PoolModel
 from llmrouterbench.collecting.limits import Window
@@ -23,8 +24,6 @@ from llmrouterbench.table import IntArray
 
 MISSING, OK, FAILED = 0, 1, 2
 DEFER_SECONDS = 0.1
-IMAGE_TOKENS = 4000
-"""Taken for an image when a cost is bounded."""
 OPEN_END_TOKENS = 32_768
 """Output tokens that a budget sets aside for a model without max_tokens."""
 
@@ -129,7 +128,9 @@ class ModelWork:
         if self.price is None:
             return 0.0
         images = len(prompted.item.details.get("images") or ())
-        tokens_in = len(prompted.prompt.encode()) + len(self.config.system.encode()) + 100 + IMAGE_TOKENS * images
+        tokens_in = (
+            len(prompted.prompt.encode()) + len(self.config.system.encode()) + PREAMBLE_TOKENS + IMAGE_TOKENS * images
+        )
         tokens_out = self.config.max_tokens or OPEN_END_TOKENS
         dearest = replace(self.price, reasoning=None, output=max(self.price.output, self.price.reasoning or 0.0))
         return cost(Usage(tokens_in, tokens_out), dearest) or 0.0

@@ -52,7 +52,7 @@ def collect(
         writer.write_manifest(config.model_dump(), config.config_hash(), fingerprints)
         writer.write_questions(questions)
         models = [load_work(one, questions, folder, retry_failed=retry_failed) for one in pool]
-        money = Budget(limit, 0.0 if limit is None else paid_in(folder))
+        money = Budget(limit, 0.0 if limit is None else paid_in(folder) + writer.orphaned)
         run = Run(config, models, writer, cache, money, tell=tell)
         asyncio.run(run.go())
     return run.summary()

@@ -9,8 +9,9 @@ from typing import Literal
 
 from llmrouterbench.calling.cache import Cache, key, open_cache
 from llmrouterbench.calling.calls import Usage
+from llmrouterbench.calling.counting import IMAGE_TOKENS
 from llmrouterbench.calling.prices import CHARACTERS_PER_TOKEN, cost
-from llmrouterbench.collecting._work import IMAGE_TOKENS, ModelWork, load_all_questions, load_pool, load_work
+from llmrouterbench.collecting._work import ModelWork, load_all_questions, load_pool, load_work
 from llmrouterbench.collecting.changes import asked_otherwise
 from llmrouterbench.collecting.collect import cache_address
 from llmrouterbench.collecting.config import CollectConfig

@@ -7,7 +7,8 @@
     writer.lock                       locked by the one process that writes, with its number
 
     owner                             the folder's own name, for leases in a cache
-    calls.log                         "+" for a call that was sent, "-" for one that ended: what was in flight at a kill
+    calls.log                         "+" for a call that was sent, "-" for one that ended, with USD that it may cost:
+                                      what was in flight at a kill; "=" for what such calls may have cost before
 
 A question that is asked otherwise than before has its replies taken back: a line that says so is appended for its item,
 and the item is without a reply until it is asked again. What was paid for is never removed.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import uuid
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -37,6 +38,7 @@ from llmrouterbench.collecting.replies_store import (
 from llmrouterbench.files import say_disk_full, write_bytes, write_json
 from llmrouterbench.replies import Reply
 
+_MARKS = (b"=", b"+", b"~", b"-")
 OPEN_FILES = 64
 """Files of replies that a writer keeps open."""
 
@@ -46,6 +48,7 @@ class RepliesWriter:
 
     torn       lines that a killed writer left half written; they are cut off when the folder is opened
     in_flight  calls that were sent and had not ended when the last writer was killed
+    orphaned   USD that such calls of all writers may have cost
     owner      a name that stays the folder's own, for leases in a cache
 
     Raises BlockingIOError where another process is writing.
@@ -59,8 +62,9 @@ class RepliesWriter:
         self._touched: set[Path] = set()
         self.torn = sum(_cut_torn_line(path) for path in sorted(folder.glob("replies/*/*.jsonl")))
         calls = folder / "calls.log"
-        self.in_flight = _in_flight(calls.read_bytes() if calls.is_file() else b"")
-        self._calls = calls.open("wb", buffering=0)
+        self.in_flight, self.orphaned = _under_way(calls.read_bytes() if calls.is_file() else b"")
+        write_bytes(calls, f"={self.orphaned:.9f};".encode() if self.orphaned else b"")
+        self._calls = calls.open("ab", buffering=0)
         self.owner = _owner(folder / "owner")
 
     def __enter__(self) -> Self:
@@ -131,9 +135,9 @@ class RepliesWriter:
                 self.append(Reply(dataset, item, model, "", "failed", TAKEN_BACK, cost=0.0, attempts=0))
         self._sync()
 
-    def call(self, mark: Literal[b"+", b"-"]) -> None:
-        """Note that a call was sent (+) or ended (-)."""
-        self._calls.write(mark)
+    def call(self, mark: Literal["+", "~", "-"], usd: float) -> None:
+        """Note that a call was sent (+) or ended (-), and what it may cost; or that it may cost more by so much (~)."""
+        self._calls.write(f"{mark}{usd:.9f};".encode())
 
     def append(self, reply: Reply) -> None:
         """Add a reply; when this returns, a kill no longer loses it. A full disk is an OSError."""
@@ -173,8 +177,15 @@ class RepliesWriter:
                 os.fsync(file.fileno())
 
 
-def _in_flight(log: bytes) -> int:
-    return log.count(b"+") - log.count(b"-")
+def _under_way(log: bytes) -> tuple[int, float]:
+    """Calls that were sent and did not end, and USD that they, and those of writers before, may have cost.
+
+    >>> _under_way(b"=0.500000000;+0.250000000;+0.250000000;~0.250000000;-0.250000000;+0.1")
+    (2, 1.0)
+    """
+    dollars = {mark: sum(float(usd) for usd in re.findall(rb"%b([0-9.]+);" % re.escape(mark), log)) for mark in _MARKS}
+    may_cost = max(0.0, dollars[b"="] + dollars[b"+"] + dollars[b"~"] - dollars[b"-"])
+    return log.count(b"+") - log.count(b"-"), round(may_cost, 9)
 
 
 def _owner(path: Path) -> str:

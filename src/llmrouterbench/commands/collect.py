@@ -227,7 +227,8 @@ def say_summary(config: CollectConfig, done: Summary, again: str) -> None:
     if done.torn:
         say(f"{done.torn} half-written lines of a run that was killed were cut off; their replies are asked for again")
     if done.in_flight:
-        say(f"{done.in_flight} calls were under way when a run was killed; they may have been paid twice")
+        lost = f"; with those of runs before, for up to ${done.orphaned:.4f}, which counts on the budget"
+        say(f"{done.in_flight} calls were under way when a run was killed; they may have been paid twice{lost}")
     for one in done.models:
         if one.stopped:
             say(f"model {one.model} stopped: {one.stopped}")

@@ -90,10 +90,15 @@ def _cells(value: PolicyValue) -> dict[str, Any]:
         "score, doubly robust": interval(score.doubly_robust, _thousandths) if score else UNKNOWN,
         "SNIPS": interval(score.snips, _thousandths) if score else UNKNOWN,
         "IPS": interval(score.ips, _thousandths) if score else UNKNOWN,
-        "USD a query, doubly robust": interval(cost.doubly_robust, usd) if cost else UNKNOWN,
+        "USD a query, doubly robust": interval(cost.doubly_robust, _dollars) if cost else UNKNOWN,
         "worth": f"{count(score.effective)} of {count(score.scored)}" if score else UNKNOWN,
         "never tried": percent(score.unsupported, unit=" %") if score else UNKNOWN,
     }
+
+
+def _dollars(value: float | None) -> str:
+    """USD of a query: an estimate of few requests may fall below zero, a price cannot."""
+    return usd(None if value is None else max(0.0, value))
 
 
 def _thousandths(value: float | None) -> str:

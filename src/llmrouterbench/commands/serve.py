@@ -62,7 +62,7 @@ def _started(config: ServeConfig) -> Callable[[str], None]:
         reach = "only from this machine" if is_loopback(config.host) else "FROM OTHER MACHINES, with a key, unencrypted"
         say(f"serving {address}/v1 ({reach}); stop with Ctrl-C, which finishes what is under way")
 
-    from llmrouterbench.serve.running import is_loopback
+    from llmrouterbench.serve.asgi import is_loopback
 
     return tell
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 
 from llmrouterbench.decision_log import DecisionLog
-from llmrouterbench.serve.asgi import Receive, Scope, Send, header, read_body
+from llmrouterbench.serve.asgi import Receive, Scope, Send, header, is_local, read_body
 from llmrouterbench.serve.config import AUTO, LimitsConfig
 from llmrouterbench.serve.gateway import CHAT_PATH, EMBEDDINGS_PATH, Gateway
 from llmrouterbench.serve.keys import Account
@@ -134,9 +134,11 @@ def _add_watching(app: FastAPI, gateway: Gateway) -> None:
 
     @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}, **errors(401, 429)})
     async def metrics(request: Request, _: HTTPAuthorizationCredentials | None = _bearer) -> Response:
-        """Counters for Prometheus; with a client key where the config has any."""
-        _admit(gateway, request)
-        return Response(gateway.meters.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        """Counters for Prometheus: all on the server's own machine and with an admin's key, else those of the key."""
+        whole = is_local(request.scope) and not header(request.scope, b"authorization")
+        account = None if whole else _admit(gateway, request)
+        one = None if account is None or gateway.keyring.open or account.config.admin else account.name
+        return Response(gateway.meters.page(one), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 def _add_feedback(app: FastAPI, gateway: Gateway) -> None:

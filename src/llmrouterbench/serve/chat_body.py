@@ -5,20 +5,30 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 
+from llmrouterbench.calling.counting import tokens_of_request
 from llmrouterbench.calling.wire import decode_json, read_text
-from llmrouterbench.serve.config import Need
+from llmrouterbench.serve.config import Need, ServedProviderConfig
 from llmrouterbench.serve.refusals import RefusedError
 
 _MODEL = re.compile(rb'"model"\s*:\s*("[^"\\]*(?:\\.[^"\\]*)*")')
 _ESCAPED = re.compile(rb'"(?!model)(?:m|\\u006[dD])(?:o|\\u006[fF])(?:d|\\u0064)(?:e|\\u0065)(?:l|\\u006[cC])"\s*:')
 """The key "model" with an escape in it."""
 _OPEN = re.compile(rb"^[ \t\r\n]*\{")
+_LIMITS = ("max_tokens", "max_completion_tokens")
+_COSTLY_NAMES = frozenset({*_LIMITS, "n", "best_of", "stream", "stream_options"})
+_COSTLY = re.compile(rb'"(max_tokens|max_completion_tokens|n|best_of|stream|stream_options)"[ \t\r\n]*:')
+_ESCAPED_NAME = re.compile(
+    rb'"(?:[a-z_]|\\u00[5-7][0-9a-fA-F]){0,21}\\u00[5-7][0-9a-fA-F](?:[a-z_]|\\u00[5-7][0-9a-fA-F])*"\s*:'
+)
+"""A key that may be one of these with an escape in it."""
 _BLANKS = re.compile(r"[ \t\r\n]*")
 _scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 _SHOWN = 60
@@ -32,6 +42,8 @@ class ChatBody:
     texts   the text of every user turn, in order
     needs   what it needs of a model beyond text
     stream  whether it asks for a stream; usage: whether also for the usage in it
+    most_tokens  tokens out of a choice at most, None where it does not say; choices: replies at once
+    limits  the fields that say so; stream_options: as they came
     turns   the messages up to the first of the user; follow_up: whether a model has spoken since
     """
 
@@ -43,9 +55,20 @@ class ChatBody:
     usage: bool
     turns: tuple[Any, ...]
     follow_up: bool
+    most_tokens: int | None = None
+    choices: int = 1
+    limits: tuple[str, ...] = ()
+    stream_options: Mapping[str, Any] | None = None
 
-    def deciding_text(self, context: int) -> str:
+    @cached_property
+    def sizes(self) -> tuple[int, int]:
+        """Tokens in, as counted and at most."""
+        return tokens_of_request(self.raw)
+
+    def deciding_text(self, context: int, most: int = 16_000) -> str:
         r"""The last user turn, with earlier ones before it as long as these fit into so many characters.
+
+        Of more than `most` characters the first and the last ones: what is asked stands at either end of a long text.
 
         >>> turns = b'[{"role": "user", "content": "Hi"}, {"role": "user", "content": "Why?"}]'
         >>> body = parse_chat(b'{"model": "auto", "messages": %b}' % turns)
@@ -60,14 +83,20 @@ class ChatBody:
             if context < 0:
                 break
             kept.append(text)
-        return "\n\n".join(reversed(kept))
+        whole = "\n\n".join(reversed(kept))
+        return whole if len(whole) <= most else f"{whole[: most - most // 2]}{whole[len(whole) - most // 2 :]}"
 
-    def sent(self, model: str, ask_usage: bool) -> bytes:
-        """The body with another model and, where asked for and not said by the client, with usage in the stream."""
+    def sent(self, model: str, provider: ServedProviderConfig, most_tokens: int | None = None) -> bytes:
+        """The body with another model, a stream's usage asked for, and with no more tokens out than are given."""
         raw = with_model(self.raw, model)
-        if ask_usage and self.adds_usage:
-            return _OPEN.sub(b'{"stream_options":{"include_usage":true},', raw, count=1)
-        return raw
+        changes: dict[str, Any] = {}
+        if provider.stream_usage and self.stream and not self.usage:
+            changes["stream_options"] = {**(self.stream_options or {}), "include_usage": True}
+        if most_tokens is not None:
+            host = urlsplit(provider.url).hostname
+            names = self.limits or ("max_completion_tokens" if host == "api.openai.com" else "max_tokens",)
+            changes |= dict.fromkeys(names, most_tokens)
+        return with_values(raw, changes)
 
     def opening(self) -> str:
         """Hash of how the conversation began: equal in all of its turns. Raises RefusedError (400) for deep nesting."""
@@ -76,15 +105,11 @@ class ChatBody:
         except RecursionError:
             raise _too_deep(self.raw) from None
 
-    @property
-    def adds_usage(self) -> bool:
-        """Whether usage would have to be asked for."""
-        return self.stream and not self.usage
-
 
 def parse_chat(raw: bytes) -> ChatBody:
     """A chat body. Raises RefusedError (400) for what no server could answer; all else is the provider's to judge."""
     data = parse_object(raw)
+    raw = _said_once(raw, data)
     messages = data.get("messages")
     if not isinstance(messages, list) or not messages:
         raise RefusedError(400, f"messages must be a list of at least one message, got {_short(messages)}")
@@ -101,7 +126,11 @@ def parse_chat(raw: bytes) -> ChatBody:
         texts=tuple(_texts(messages)),
         needs=_needs(data, messages),
         stream=bool(stream),
-        usage="stream_options" in data,
+        usage=isinstance(options := data.get("stream_options"), dict) and options.get("include_usage") is True,
+        stream_options=options if isinstance(options, dict) else None,
+        most_tokens=_most_tokens(data),
+        choices=max(_whole(data.get("n")), _whole(data.get("best_of"))),
+        limits=tuple(name for name in _LIMITS if name in data),
         turns=tuple(messages[: first + 1]),
         follow_up=any(one["role"] == "assistant" for one in messages),
     )
@@ -116,6 +145,63 @@ def parse_object(raw: bytes) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise RefusedError(400, f"the body must be a JSON object, got {type(data).__name__}")
     return data
+
+
+def _most_tokens(data: Mapping[str, Any]) -> int | None:
+    """The most tokens out that a body asks for; None where it does not say, or says it in a way of its own."""
+    said = [value for name in _LIMITS if (value := data.get(name)) is not None]
+    known = all(isinstance(value, int) and not isinstance(value, bool) and value > 0 for value in said)
+    return max(said) if said and known else None
+
+
+def _whole(value: Any) -> int:
+    """A number of choices as providers read it, 1 where it is none."""
+    try:
+        return max(1, int(float(value)))
+    except (TypeError, ValueError, OverflowError):
+        return 1
+
+
+def _said_once(raw: bytes, data: Mapping[str, Any]) -> bytes:
+    """The body, written anew where it says a field that costs money twice, or in an encoding of its own.
+
+    Servers read such a body differently: a client could show us one number and the provider another.
+    """
+    if json.detect_encoding(raw) == "utf-8":
+        names = _COSTLY.findall(raw)
+        if len(names) == len(set(names)) and not (b"\\u00" in raw and _ESCAPED_NAME.search(raw)):
+            return raw
+        said = [name for name, _ in _deep(raw) if name in _COSTLY_NAMES]
+        if len(said) == len(set(said)):
+            return raw
+    try:
+        return json.dumps(data).encode()
+    except RecursionError:
+        raise _too_deep(raw) from None
+
+
+def _deep(raw: bytes) -> list[tuple[str, tuple[int, int]]]:
+    try:
+        return list(_members(raw))
+    except RecursionError:
+        raise _too_deep(raw) from None
+
+
+def with_values(raw: bytes, changes: Mapping[str, Any]) -> bytes:
+    """A JSON object's bytes with other top-level values; fields that it does not have stand at its beginning.
+
+    >>> with_values(b'{"n": 1e400, "max_tokens": 9}', {"max_tokens": 5, "stream_options": {"include_usage": True}})
+    b'{"stream_options":{"include_usage":true},"n": 1e400, "max_tokens": 5}'
+    """
+    there = {name: span for name, span in _deep(raw) if name in changes} if _any_named(raw, changes) else {}
+    for name, (start, end) in sorted(there.items(), key=lambda one: one[1], reverse=True):
+        raw = raw[:start] + orjson.dumps(changes[name]) + raw[end:]
+    new = orjson.dumps({name: value for name, value in changes.items() if name not in there})[1:-1]
+    return _OPEN.sub(lambda _: b"{" + new + b",", raw, count=1) if new else raw
+
+
+def _any_named(raw: bytes, names: Iterable[str]) -> bool:
+    return any(f'"{name}"'.encode() in raw for name in names) or b"\\u00" in raw
 
 
 def named_model(data: Mapping[str, Any]) -> str:

@@ -89,6 +89,7 @@ class Chooser:
         self._router = router
         self._models = {model.name: model for model in config.models}
         self._context = config.conversation.context_characters
+        self._most = config.conversation.most_characters
         self._shadow = shadow
         self._explore = explore
         self._policies: OrderedDict[str, Policy] = OrderedDict()
@@ -137,7 +138,7 @@ class Chooser:
         if body.model not in self._models:
             known = did_you_mean(body.model[:100], [AUTO, *self._models])
             raise RefusedError(404, f"no model named {body.model[:100]!r}{known}", "model_not_found")
-        text = body.deciding_text(self._context)
+        text = body.deciding_text(self._context, self._most)
         return Choice((body.model,), "named", None, text, None, {body.model: 1.0}, {}, {})
 
     def _conversation(self, body: ChatBody, who: str, given: str) -> str | None:
@@ -153,7 +154,7 @@ class Chooser:
             raise RefusedError(
                 400, f"model {body.model[:100]!r} must name a policy: {error}", "invalid_policy"
             ) from None
-        text = body.deciding_text(self._context)
+        text = body.deciding_text(self._context, self._most)
         allowed = self._allowed(body)
         all_serve = allowed == self._router.models
         try:

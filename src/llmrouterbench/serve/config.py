@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from llmrouterbench.calling.calls import Endpoint
 from llmrouterbench.calling.config import ProviderConfig
-from llmrouterbench.calling.prices import Price, PriceConfig, price
+from llmrouterbench.calling.prices import Price, PriceConfig, context_window, price
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.strict import Count, Name, Positive, Strict, each_once, parse_strict, read_yaml
 
@@ -48,8 +49,10 @@ class Place(Strict):
 class ModelConfig(Strict):
     """One model that clients may name, and that the router may choose where it knows it.
 
-    lacks  what it cannot take; it is never chosen for a request that needs it
-    also   further providers of the same model
+    lacks           what it cannot take; it is never chosen for a request that needs it
+    also            further providers of the same model
+    context_window  tokens of prompt and reply together, where no list has it
+    max_output      tokens that it writes at most
     """
 
     name: Name
@@ -58,6 +61,8 @@ class ModelConfig(Strict):
     price: PriceConfig | None = None
     lacks: list[Need] = Field(default_factory=list)
     also: list[Place] = Field(default_factory=list)
+    context_window: Count | None = None
+    max_output: Count | None = None
 
     @property
     def places(self) -> tuple[Place, ...]:
@@ -68,7 +73,8 @@ class ModelConfig(Strict):
 class KeyConfig(Strict):
     """A client key, as `llmrouterbench new-key` prints it, with limits of its own.
 
-    budget is USD in each period of UTC; a restart remembers what was spent where there is a decision log.
+    budget is USD in each period of UTC; a restart remembers what was spent where there is a decision log. An admin sees
+    the numbers of all keys, everybody else those of their own.
     """
 
     name: Name
@@ -76,14 +82,21 @@ class KeyConfig(Strict):
     requests_per_minute: Positive | None = None
     budget: Positive | None = None
     budget_period: Literal["day", "month", "ever"] = "month"
+    admin: bool = False
 
 
 class LimitsConfig(Strict):
-    """What one request may be, and how many are served at the same time."""
+    """What one request may be, and how many are served at the same time.
 
-    body_bytes: Count = 20_000_000
+    head_seconds  for the line and headers of a request; body_seconds for its body
+    connections   open at once; fewer where the process may not open twice as many files
+    """
+
+    body_bytes: Count = 8_000_000
     body_seconds: Positive = 30.0
+    head_seconds: Positive = 10.0
     requests: Count = 1000
+    connections: Count = 4000
 
 
 class FallbackConfig(Strict):
@@ -103,10 +116,12 @@ class ConversationConfig(Strict):
     """How a conversation is routed.
 
     context_characters  earlier user turns that stand before the last one in the text that decides, in characters
+    most_characters     of the text that decides: of a longer one the beginning and the end, half of it each
     sticky_seconds      how long a conversation keeps its model, 0: every turn is decided anew
     """
 
     context_characters: Annotated[int, Field(ge=0)] = 2000
+    most_characters: Count = 16_000
     sticky_seconds: Annotated[float, Field(ge=0)] = 0.0
     remembered: Count = 10_000
 
@@ -140,6 +155,23 @@ class ServeConfig(Strict):
                     raise ValueError(f"model {model.name!r}: no provider named {place.provider!r}{known}")
         return self
 
+    def price_at(self, model: ModelConfig, place: Place) -> Price | None:
+        """The price of a model at one of its providers: the config's own, else the listed one, else its first one's."""
+        if (own := model.price) is not None:
+            return own.price()
+        embeds = any(one is model for one in self.embeddings)
+        at = (place, *(model.places[:1] if place != model.places[0] else ()))
+        found = (price(one.api_model or model.name, self._endpoint(one), only_input=embeds) for one in at)
+        return next((one for one in found if one is not None), None)
+
+    def window_of(self, model: ModelConfig) -> int | None:
+        """The context window of a model in tokens: the config's own, else the listed one, else None."""
+        first = model.places[0]
+        return model.context_window or context_window(first.api_model or model.name, self._endpoint(first))
+
+    def _endpoint(self, place: Place) -> Endpoint:
+        return self.providers[place.provider].endpoint(place.provider, key_needed=False)
+
     def prices(self) -> dict[str, Price | None]:
         """Model -> price: the config's own, else the listed one of its first provider, else None.
 
@@ -147,8 +179,7 @@ class ServeConfig(Strict):
         """
         found = {}
         for model in (*self.models, *self.embeddings):
-            endpoint = self.providers[model.provider].endpoint(model.provider, key_needed=False)
-            found[model.name] = price(model.api_model or model.name, endpoint, model.price)
+            found[model.name] = self.price_at(model, model.places[0])
         unpriced = [name for name, known in found.items() if known is None]
         limited = next((key.name for key in self.keys if key.budget is not None), None)
         if limited is not None and unpriced:

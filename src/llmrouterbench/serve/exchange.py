@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from llmrouterbench.calling.calls import Usage
-from llmrouterbench.decision_log import Logged
+from llmrouterbench.decision_log import Logged, LoggedEmbeddings
 from llmrouterbench.embedders.vectors import text_hash
 from llmrouterbench.serve.choosing import Choice
 
@@ -22,6 +22,7 @@ class Exchange:
     """One request; for its fields see `decision_log.Logged`.
 
     tries  calls to providers so far
+    clamp  the most tokens out that the key's budget pays for, None: all that were asked for
     begun  whether the client has seen the head of the reply; whole: the end of it
     """
 
@@ -39,11 +40,20 @@ class Exchange:
     http_status: int = 500
     usage: Usage = field(default_factory=Usage)
     cost: float | None = None
+    cost_from: str | None = None
+    clamp: int | None = None
     first_token_seconds: float | None = None
     attempts: list[dict[str, Any]] = field(default_factory=list)
     tries: int = 0
     begun: bool = False
     whole: bool = False
+
+    def bill(self, usage: Usage, cost: float | None, cost_from: str) -> None:
+        """Add what one call cost, None: nobody knows."""
+        self.usage = usage
+        if cost is not None:
+            self.cost = cost + (self.cost or 0.0)
+            self.cost_from = "counted" if "counted" in (self.cost_from, cost_from) else cost_from
 
     @property
     def seconds(self) -> float:
@@ -71,6 +81,8 @@ class Exchange:
             yield "provider", self.provider
         if self.cost is not None:
             yield "cost", f"{self.cost:.8f}"
+        if self.clamp is not None:
+            yield "max-tokens", str(self.clamp)
 
     def row(self, log_text: bool) -> Logged | None:
         """Its row in the decision log, None where nothing was decided."""
@@ -89,6 +101,15 @@ class Exchange:
             http_status=self.http_status, cost=self.cost, tokens_in=self.usage.tokens_in,
             tokens_out=self.usage.tokens_out, decision_seconds=choice.decision_seconds,
             first_token_seconds=self.first_token_seconds, seconds=self.seconds, attempts=tuple(self.attempts),
+            cost_from=self.cost_from,
+        )  # fmt: skip
+
+    def embeddings_row(self) -> LoggedEmbeddings:
+        """Its row in the decision log where it asked for vectors."""
+        return LoggedEmbeddings(
+            id=self.id, time=self.at, key=self.key, model=self.model or self.asked[:100], provider=self.provider,
+            status=self.status, http_status=self.http_status, tokens_in=self.usage.tokens_in, cost=self.cost,
+            cost_from=self.cost_from, seconds=self.seconds,
         )  # fmt: skip
 
     def line(self) -> dict[str, Any]:
@@ -98,7 +119,8 @@ class Exchange:
             "event": "request", "path": self.path, "decision": self.id, "key": self.key, "status": self.status,
             "http_status": self.http_status, "asked": self.asked[:100], "model": self.model, "provider": self.provider,
             "reason": choice.reason if choice else None, "attempts": self.attempts, "stream": self.stream,
-            "cost": self.cost, "tokens_in": self.usage.tokens_in, "tokens_out": self.usage.tokens_out,
+            "cost": self.cost, "cost_from": self.cost_from,
+            "tokens_in": self.usage.tokens_in, "tokens_out": self.usage.tokens_out,
             "seconds": round(self.seconds, 4),
         }  # fmt: skip
 

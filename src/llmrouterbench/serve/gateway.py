@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from llmrouterbench.calling.calls import CallError, Kind, Usage
 from llmrouterbench.calling.client import CHAT, EMBEDDINGS
-from llmrouterbench.calling.prices import CHARACTERS_PER_TOKEN, GUESSED_TOKENS_OUT, Price, cost
+from llmrouterbench.calling.counting import tokens_of_request
+from llmrouterbench.calling.prices import cost
 from llmrouterbench.decision_log import DecisionLog
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.serve.asgi import (
@@ -28,33 +29,55 @@ from llmrouterbench.serve.asgi import (
     send_whole,
     while_connected,
 )
+from llmrouterbench.serve.bounds import Bound, bound_of
 from llmrouterbench.serve.chat_body import ChatBody, named_model, parse_chat, parse_object, with_model
 from llmrouterbench.serve.choosing import Choice, Chooser
 from llmrouterbench.serve.config import ServeConfig
 from llmrouterbench.serve.exchange import CONVERSATION, Exchange
 from llmrouterbench.serve.keys import Account, Keyring, period_start
+from llmrouterbench.serve.ledger import Grant, MemoryLedger
 from llmrouterbench.serve.log_lines import LogLines
 from llmrouterbench.serve.meters import Meters
 from llmrouterbench.serve.refusals import RefusedError, error_body
-from llmrouterbench.serve.upstream import Streamed, Upstream, Whole, blames, tells
+from llmrouterbench.serve.upstream import Streamed, Upstream, Whole, blames, is_told, tells
 
 if TYPE_CHECKING:
     from llmrouterbench.production.fitted import FittedRouter
 
 CHAT_PATH, EMBEDDINGS_PATH = f"/v1/{CHAT}", f"/v1/{EMBEDDINGS}"
+LARGE = 100_000
+"""Bytes of a body from which on it is read, decided and written in a thread; below, a change of threads costs more."""
+T = TypeVar("T")
 _STATUSES: dict[Kind, int] = {"timeout": 504, "busy": 503}
 """What a client is told where no provider served; 502 for the rest."""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One call that may be made: which model, where, and what makes the body to send."""
+    """One call that may be made: which model, where, what makes the body to send, and what it can cost."""
 
     model: str
     upstream: Upstream
-    make_body: Callable[[], bytes]
+    raw: bytes
+    make_body: Callable[[int | None], bytes]
+    bound: Callable[[], Bound]
     stream: bool = False
     wants_usage: bool = False
+
+
+@dataclass
+class Call:
+    """One call under way: whether it went out, what of its reply is there, and whether it is in the books."""
+
+    attempt: Attempt
+    sent: bool = False
+    reply: Whole | Streamed | None = None
+    billed: bool = False
+    cost: float = 0.0
+
+    def go(self) -> None:
+        """Note that it went out."""
+        self.sent = True
 
 
 class Gateway:
@@ -76,7 +99,7 @@ class Gateway:
         self.lines = lines or LogLines()
         self.meters = Meters()
         self.chooser = Chooser(router, config, shadow=shadow, explore=explore)
-        self.keyring = Keyring(config.keys, _spent(config, log))
+        self.keyring = Keyring(config.keys, MemoryLedger(_spent(config, log)))
         self.upstreams = {
             name: Upstream(name, provider, provider.endpoint(name), config.fallback)
             for name, provider in config.providers.items()
@@ -84,16 +107,26 @@ class Gateway:
         for upstream in self.upstreams.values():
             self.meters.watch(upstream)
         self._log_text = log_text
-        self._prices = config.prices()
+        config.prices()
+        named = {model.name: model for model in (*config.models, *config.embeddings)}
+        self._models = named
+        self._prices = {
+            (name, place.provider): config.price_at(model, place)
+            for name, model in named.items()
+            for place in model.places
+        }
+        self._windows = {name: config.window_of(model) for name, model in named.items()}
         self._embedders = [model.name for model in config.embeddings]
         self._places = {
             model.name: [(self.upstreams[place.provider], place.api_model or model.name) for place in model.places]
             for model in (*config.models, *config.embeddings)
         }
         self._under_way = 0
+        self._thread = ThreadPoolExecutor(1, "large bodies")
 
     async def close(self) -> None:
         """Close the connections to providers."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
         for upstream in self.upstreams.values():
             await upstream.close()
 
@@ -103,13 +136,13 @@ class Gateway:
         with self._accounted(exchange):
             try:
                 account = self.admit(exchange, scope)
-                body = parse_chat(await read_body(scope, receive, self.config.limits))
+                raw = await read_body(scope, receive, self.config.limits)
+                body = await self._aside(raw, parse_chat, raw)
                 exchange.asked, exchange.stream = body.model, body.stream
                 conversation = header(scope, CONVERSATION)
-                choice = exchange.choice = self.chooser.choose(body, account.name, conversation)
+                choice = exchange.choice = await self._aside(raw, self.chooser.choose, body, account.name, conversation)
                 attempts = list(self._chat_attempts(choice, body))
-                expected = self._expected(choice, body)
-                await self._answer(exchange, account, expected, attempts, CHAT, receive, send)
+                await self._answer(exchange, account, attempts, CHAT, receive, send)
                 if exchange.status == "ok" and exchange.model is not None:
                     self.chooser.keep(choice, exchange.model)
             except RefusedError as refusal:
@@ -122,13 +155,10 @@ class Gateway:
             try:
                 account = self.admit(exchange, scope)
                 raw = await read_body(scope, receive, self.config.limits)
-                exchange.asked = named_model(parse_object(raw))
+                exchange.asked = named_model(await self._aside(raw, parse_object, raw))
                 name = self._embedder(exchange.asked)
-                attempts = [
-                    Attempt(name, upstream, partial(with_model, raw, sent_name))
-                    for upstream, sent_name in self._places[name]
-                ]
-                await self._answer(exchange, account, 0.0, attempts, EMBEDDINGS, receive, send)
+                attempts = list(self._embedding_attempts(name, raw))
+                await self._answer(exchange, account, attempts, EMBEDDINGS, receive, send)
             except RefusedError as refusal:
                 await _refuse(exchange, refusal, send)
 
@@ -151,15 +181,29 @@ class Gateway:
         """Every model of the chain at each of its providers."""
         for name in choice.chain:
             for upstream, sent_name in self._places[name]:
-                make_body = partial(body.sent, sent_name, upstream.config.stream_usage)
-                yield Attempt(name, upstream, make_body, body.stream, body.usage)
+                make_body = partial(body.sent, sent_name, upstream.config)
+                bound = partial(
+                    self._bound, name, upstream, lambda: body.sizes, most_tokens=body.most_tokens, choices=body.choices
+                )
+                yield Attempt(name, upstream, body.raw, make_body, bound, body.stream, body.usage)
 
-    def _expected(self, choice: Choice, body: ChatBody) -> float:
-        """USD to set aside: as estimated, else from the body's length and its price, else 0."""
-        if math.isfinite(choice.estimated_cost):
-            return choice.estimated_cost
-        guess = Usage(tokens_in=len(body.raw) // CHARACTERS_PER_TOKEN, tokens_out=GUESSED_TOKENS_OUT)
-        return cost(guess, self._prices[choice.chosen]) or 0.0
+    def _embedding_attempts(self, name: str, raw: bytes) -> Iterator[Attempt]:
+        for upstream, sent_name in self._places[name]:
+            bound = partial(self._bound, name, upstream, lambda: tokens_of_request(raw), most_tokens=0)
+            yield Attempt(name, upstream, raw, partial(_embeddings_body, raw, sent_name), bound)
+
+    def _bound(
+        self,
+        name: str,
+        upstream: Upstream,
+        sizes: Callable[[], tuple[int, int]],
+        *,
+        most_tokens: int | None,
+        choices: int = 1,
+    ) -> Bound:
+        """What a call to a model at one of its providers can cost."""
+        price, longest = self._prices[name, upstream.name], self._models[name].max_output
+        return bound_of(price, sizes(), asked=most_tokens, choices=choices, window=self._windows[name], longest=longest)
 
     # --- one request -------------------------------------------------------------------------------------------------
 
@@ -189,50 +233,43 @@ class Gateway:
             meters.decisions.labels(choice.chosen, choice.reason).inc()
             meters.deciding.observe(choice.decision_seconds)
             meters.ood.inc(choice.ood)
-            row = exchange.row(self._log_text)
-            if self.log is not None and row is not None:
-                self.log.add(row)
-        if exchange.model is not None:
-            self._meter_reply(exchange, exchange.model)
+        vectors = exchange.path == EMBEDDINGS_PATH and exchange.tries
+        row = exchange.embeddings_row() if vectors else exchange.row(self._log_text)
+        if self.log is not None and row is not None:
+            self.log.add(row)
+        if exchange.model is not None and exchange.first_token_seconds is not None:
+            meters.first_token.labels(exchange.model).observe(exchange.first_token_seconds)
         if self.lines.requests:
             self.lines.write(exchange.line())
-
-    def _meter_reply(self, exchange: Exchange, model: str) -> None:
-        if exchange.cost is None:
-            self.meters.unpriced.labels(model).inc()
-        else:
-            self.meters.cost.labels(model, exchange.key).inc(exchange.cost)
-        self.meters.tokens.labels(model, "in").inc(exchange.usage.tokens_in or 0)
-        self.meters.tokens.labels(model, "out").inc(exchange.usage.tokens_out or 0)
-        if exchange.first_token_seconds is not None:
-            self.meters.first_token.labels(model).observe(exchange.first_token_seconds)
 
     async def _answer(
         self,
         exchange: Exchange,
         account: Account,
-        expected: float,
         attempts: list[Attempt],
         path: str,
         receive: Receive,
         send: Send,
     ) -> None:
         """Try providers until one answers, within the key's budget."""
-        reserved = account.reserve(expected)
-        try:
-            async with while_connected(receive):
-                await self._try_all(exchange, attempts, path, send)
-        finally:
-            account.settle(reserved, expected if exchange.begun and exchange.cost is None else exchange.cost or 0.0)
+        async with while_connected(receive):
+            await self._try_all(exchange, account, attempts, path, send)
 
-    async def _try_all(self, exchange: Exchange, attempts: list[Attempt], path: str, send: Send) -> None:
+    async def _try_all(
+        self, exchange: Exchange, account: Account, attempts: list[Attempt], path: str, send: Send
+    ) -> None:
         in_order = sorted(attempts, key=lambda one: not one.upstream.breaker.ready())
         failed: list[CallError] = []
-        for attempt in in_order[: self.config.fallback.attempts]:
+        too_dear: RefusedError | None = None
+        for attempt in in_order:
+            if exchange.tries >= self.config.fallback.attempts:
+                break
             try:
-                async with self._attempt(exchange, attempt, path) as reply:
-                    await self._pass_on(exchange, attempt, reply, send)
+                async with self._attempt(exchange, account, attempt, path) as call:
+                    await self._pass_on(exchange, call, send)
                 return
+            except RefusedError as error:  # no room for this one; another may be cheaper
+                too_dear = error
             except CallError as error:
                 failed.append(error)
                 if exchange.begun:
@@ -240,26 +277,35 @@ class Gateway:
                     return
                 if not error.elsewhere:
                     break
+        if not failed and too_dear is not None:
+            raise too_dear
         await _give_up(exchange, failed, send)
 
     @asynccontextmanager
-    async def _attempt(self, exchange: Exchange, attempt: Attempt, path: str) -> AsyncIterator[Whole | Streamed]:
-        """One call, with its result told to the breaker, the metrics and the request's facts."""
-        upstream, started, error = attempt.upstream, time.perf_counter(), "cancelled"
+    async def _attempt(self, exchange: Exchange, account: Account, attempt: Attempt, path: str) -> AsyncIterator[Call]:
+        """One call: its money in the books, its result told to the breaker, the metrics and the request's facts.
+
+        Raises RefusedError where the key's budget has no room for it.
+        """
+        upstream, started, error, call = attempt.upstream, time.perf_counter(), "cancelled", Call(attempt)
+        failure: CallError | None = None
+        grant, body = await self._with_room(exchange, account, attempt)
         exchange.tries += 1
         upstream.breaker.begin()
         try:
             async with upstream.ask(
-                path, attempt.make_body(), stream=attempt.stream, wants_usage=attempt.wants_usage
-            ) as reply:
-                yield reply
+                path, body, stream=attempt.stream, wants_usage=attempt.wants_usage, sent=call.go
+            ) as call.reply:
+                yield call
                 upstream.breaker.succeeded()  # before the connection is read to its end, which the client need not see
                 error = ""
         except CallError as failed:
-            error = failed.fact
+            error, failure = failed.fact, failed
             _tell(upstream, failed)
             raise
         finally:
+            self._bill(exchange, call, failure)
+            account.settle(grant, call.cost)
             if error == "cancelled":
                 upstream.breaker.abandoned()
             self.meters.attempts.labels(upstream.name, attempt.model, "failed" if error else "ok").inc()
@@ -268,40 +314,81 @@ class Gateway:
                 {"model": attempt.model, "provider": upstream.name, "seconds": seconds, "error": error}
             )
 
-    async def _pass_on(self, exchange: Exchange, attempt: Attempt, reply: Whole | Streamed, send: Send) -> None:
+    async def _with_room(self, exchange: Exchange, account: Account, attempt: Attempt) -> tuple[Grant | None, bytes]:
+        """What is set aside for a call, and its body: with fewer tokens out where the budget pays for no more."""
+        if not account.limited:
+            return None, await self._aside(attempt.raw, attempt.make_body, None)
+        bound = await self._aside(attempt.raw, attempt.bound)
+        grant = await account.reserve(bound.most, bound.least)
+        assert grant is not None
+        try:
+            exchange.clamp = bound.clamp(grant.usd)
+            return grant, await self._aside(attempt.raw, attempt.make_body, exchange.clamp)
+        except BaseException:
+            account.settle(grant, 0.0)
+            raise
+
+    async def _aside(self, raw: bytes, work: Callable[..., T], *arguments: Any) -> T:
+        """Do some work on a body: here, or in the thread for large ones, so that nobody waits for it."""
+        if len(raw) < LARGE:
+            return work(*arguments)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+
+    def _bill(self, exchange: Exchange, call: Call, failure: CallError | None = None) -> None:
+        """Enter in the request's facts what a call cost: by its usage, else by what was seen of it."""
+        if call.billed or not call.sent or (failure is not None and not failure.billed and call.reply is None):
+            return
+        call.billed = True
+        attempt, reply = call.attempt, call.reply
+        usage = reply.usage if reply is not None else (failure.usage if failure is not None else None) or Usage()
+        counted = not is_told(usage)
+        if counted:
+            usage = attempt.bound().seen(None if reply is None else reply.counted_tokens)
+        elif isinstance(reply, Streamed) and reply.usage.tokens_out is not None and not reply.whole:
+            usage = replace(usage, tokens_out=max(reply.usage.tokens_out, reply.counted_tokens))  # told in its midst
+        dollars = cost(usage, self._prices[attempt.model, attempt.upstream.name])
+        call.cost = dollars or 0.0
+        told = "usage" if usage.provider_cost is None else "provider"
+        exchange.bill(usage, dollars, "counted" if counted else told)
+        if dollars is None:
+            self.meters.unpriced.labels(attempt.model).inc()
+        else:
+            self.meters.cost.labels(attempt.model, exchange.key).inc(dollars)
+        self.meters.tokens.labels(attempt.model, "in").inc(usage.tokens_in or 0)
+        self.meters.tokens.labels(attempt.model, "out").inc(usage.tokens_out or 0)
+
+    async def _pass_on(self, exchange: Exchange, call: Call, send: Send) -> None:
         """Send a reply to the client, byte for byte."""
+        attempt, reply = call.attempt, call.reply
+        assert reply is not None
         exchange.model, exchange.provider, exchange.begun = attempt.model, attempt.upstream.name, True
-        price = self._prices[attempt.model]
         if isinstance(reply, Whole):
-            _bill(exchange, reply.usage, price)
+            self._bill(exchange, call)
             exchange.status, exchange.http_status = "ok", 200
             await send_whole(send, 200, reply.body, exchange.headers().items(), reply.content_type)
             exchange.whole = True
             return
         exchange.first_token_seconds, exchange.http_status = exchange.seconds, 200
         headers = {**exchange.headers(), "cache-control": "no-cache"}
-        try:
-            await send_head(send, 200, "text/event-stream; charset=utf-8", headers.items())
-            await send({"type": "http.response.body", "body": reply.begun, "more_body": True})
-            async for piece in reply.rest():
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-        finally:
-            _bill(exchange, reply.usage, price)
+        await send_head(send, 200, "text/event-stream; charset=utf-8", headers.items())
+        await send({"type": "http.response.body", "body": reply.begun, "more_body": True})
+        async for piece in reply.rest():
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
         exchange.status, exchange.whole = "ok", True
         await send({"type": "http.response.body", "body": b""})
 
 
-def _spent(config: ServeConfig, log: DecisionLog | None) -> dict[str, float]:
+def _embeddings_body(raw: bytes, model: str, _: int | None) -> bytes:
+    return with_model(raw, model)
+
+
+def _spent(config: ServeConfig, log: DecisionLog | None) -> dict[tuple[str, float], float]:
     """What keys with a budget have spent in the running period, as far as the log knows."""
     if log is None:
         return {}
     now = time.time()
-    limited = [key for key in config.keys if key.budget is not None]
-    return {key.name: log.spent(key.name, period_start(key.budget_period, now)) for key in limited}
-
-
-def _bill(exchange: Exchange, usage: Usage, price: Price | None) -> None:
-    exchange.usage, exchange.cost = usage, cost(usage, price)
+    periods = {key.name: period_start(key.budget_period, now) for key in config.keys if key.budget is not None}
+    return {(name, start): log.spent(name, start) for name, start in periods.items()}
 
 
 def _tell(upstream: Upstream, error: CallError) -> None:

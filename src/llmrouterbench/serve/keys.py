@@ -6,10 +6,11 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 from llmrouterbench.serve.config import KeyConfig
+from llmrouterbench.serve.ledger import Grant, Ledger, MemoryLedger
 from llmrouterbench.serve.refusals import RefusedError
 
 BURST_SHARE = 6.0
@@ -46,15 +47,13 @@ def period_start(period: str, now: float) -> float:
 
 
 class Account:
-    """What one key has used: a bucket of requests, and the USD of the running period."""
+    """What one key has used: a bucket of requests, and the USD of the running period in the books."""
 
-    def __init__(self, config: KeyConfig, spent: float = 0.0, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, config: KeyConfig, ledger: Ledger | None = None, clock: Callable[[], float] = time.time) -> None:
         self.name = config.name
         self.config = config
-        self.spent = spent
-        self.reserved = 0.0
+        self._ledger = ledger or MemoryLedger()
         self._clock = clock
-        self._period = period_start(config.budget_period, clock())
         self._most = max(1.0, (config.requests_per_minute or 0.0) / BURST_SHARE)
         self._tokens = self._most
         self._filled = clock()
@@ -74,39 +73,47 @@ class Account:
             )
         self._tokens -= 1.0
 
-    def reserve(self, expected: float) -> float:
-        """Set the expected USD of a request aside. Raises RefusedError (429) where the budget does not hold it."""
-        if self.config.budget is None:
-            return 0.0
-        self._roll()
-        if self.spent + self.reserved + expected > self.config.budget or self.spent >= self.config.budget:
-            said = f"key {self.name!r} has used its budget of ${self.config.budget:g} a {self._word}"
-            raise RefusedError(429, said, "insufficient_quota")
-        self.reserved += expected
-        return expected
-
-    def settle(self, reserved: float, cost: float) -> None:
-        """Replace what was set aside by what it cost."""
-        self._roll()
-        self.reserved = max(0.0, self.reserved - reserved)
-        self.spent += cost
+    @property
+    def limited(self) -> bool:
+        """Whether the key has a budget."""
+        return self.config.budget is not None
 
     @property
-    def _word(self) -> str:
-        return {"ever": "life"}.get(self.config.budget_period, self.config.budget_period)
+    def period(self) -> float:
+        """When the running period of its budget began."""
+        return period_start(self.config.budget_period, self._clock())
 
-    def _roll(self) -> None:
-        start = period_start(self.config.budget_period, self._clock())
-        if start > self._period:
-            self._period, self.spent = start, 0.0
+    async def reserve(self, most: float, least: float) -> Grant | None:
+        """Set USD aside for a call, `least` at least; None for a key without a budget.
+
+        Raises RefusedError (429) where the budget does not hold that.
+        """
+        limit = self.config.budget
+        if limit is None:
+            return None
+        grant = await self._ledger.take(self.name, self.period, limit, most, least)
+        if grant is None:
+            period = {"ever": "life"}.get(self.config.budget_period, self.config.budget_period)
+            said = f"key {self.name!r} has no room left for this request in its budget of ${limit:g} a {period}"
+            raise RefusedError(429, said, "insufficient_quota")
+        return grant
+
+    def settle(self, grant: Grant | None, cost: float) -> None:
+        """Replace what was set aside by what it cost."""
+        if grant is not None:
+            self._ledger.settle(grant, cost)
+
+    async def spent(self) -> float:
+        """USD of the running period that are settled."""
+        return await self._ledger.spent(self.name, self.period)
 
 
 class Keyring:
     """The accounts of all client keys; without any key, one account for everybody."""
 
-    def __init__(self, keys: Iterable[KeyConfig], spent: Mapping[str, float] | None = None) -> None:
-        known = spent or {}
-        self._accounts = [(key.sha256.encode(), Account(key, known.get(key.name, 0.0))) for key in keys]
+    def __init__(self, keys: Iterable[KeyConfig], ledger: Ledger | None = None) -> None:
+        self.ledger = ledger or MemoryLedger()
+        self._accounts = [(key.sha256.encode(), Account(key, self.ledger)) for key in keys]
         self._everybody = Account(KeyConfig(name=NOBODY, sha256="0" * 64))
 
     @property

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
+from prometheus_client.registry import Collector
 
 from llmrouterbench.serve.upstream import Upstream
 
@@ -47,6 +51,22 @@ class Meters:
         self.breaker.labels(upstream.name).set_function(lambda: upstream.breaker.state)
         self.calls.labels(upstream.name).set_function(lambda: upstream.in_flight)
 
-    def page(self) -> bytes:
-        """The text for Prometheus."""
-        return generate_latest(self.registry)
+    def page(self, key: str | None = None) -> bytes:
+        """The text for Prometheus; of one client key, if given, its own numbers alone."""
+        return generate_latest(self.registry if key is None else _OfKey(self.registry, key))
+
+
+@dataclass(frozen=True)
+class _OfKey(Collector):
+    """The series of one client key."""
+
+    registry: CollectorRegistry
+    key: str
+
+    def collect(self) -> Iterator[Metric]:
+        """Every metric that has some."""
+        for family in self.registry.collect():
+            own = Metric(family.name, family.documentation, family.type, family.unit)
+            own.samples = [sample for sample in family.samples if sample.labels.get("key") == self.key]
+            if own.samples:
+                yield own

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import signal
 import socket
@@ -13,16 +12,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from llmrouterbench.serve.asgi import is_loopback
 from llmrouterbench.serve.config import ServeConfig
 
 if TYPE_CHECKING:
+    import uvicorn
+
     from llmrouterbench.decision_log import DecisionLog
     from llmrouterbench.production.fitted import FittedRouter
     from llmrouterbench.serve.app import Front
     from llmrouterbench.serve.gateway import Gateway
     from llmrouterbench.serve.log_lines import LogLines
 
-BACKLOG = 2048
+BACKLOG, ACCEPTED = 2048, 32
+"""Connections that may wait to be accepted, and those that are accepted before anything else is done."""
 
 
 @dataclass(frozen=True)
@@ -60,18 +63,6 @@ def bind(config: ServeConfig) -> socket.socket:
             error.errno, f"{config.host}:{config.port} must be free to listen on, got {error.strerror}"
         ) from None
     return listening
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address.
-
-    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0"), is_loopback("::1")
-    (True, True, False, True)
-    """
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def make_app(router: FittedRouter, config: ServeConfig, serving: Serving, lines: LogLines) -> Front:
@@ -116,6 +107,7 @@ def serve(
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     from llmrouterbench.serve.app import Front
+    from llmrouterbench.serve.half_open import guarded_protocol
     from llmrouterbench.serve.log_lines import LinesHandler
 
     log, gateway = _gateway(router, config, serving, lines)
@@ -123,14 +115,27 @@ def serve(
         logging.getLogger("uvicorn").handlers = [LinesHandler(lines)]
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
         settings = uvicorn.Config(
-            Front(gateway), log_config=None, access_log=False, server_header=False, backlog=BACKLOG, ws="none",
-            timeout_graceful_shutdown=serving.finish_seconds,
+            Front(gateway), log_config=None, access_log=False, server_header=False, backlog=ACCEPTED, ws="none",
+            timeout_graceful_shutdown=serving.finish_seconds, http=guarded_protocol(config.limits),
         )  # fmt: skip
         host, port = listening.getsockname()[:2]
         started(f"http://{f'[{host}]' if ':' in host else host}:{port}")
         # One query is too little work for more than one thread of a matrix library.
         with _signals_ignored_at_the_end(), threadpool_limits(limits=1):
-            uvicorn.Server(settings).run(sockets=[listening])
+            _server(settings).run(sockets=[listening])
+
+
+def _server(settings: uvicorn.Config) -> uvicorn.Server:
+    """A server that lets many connections wait and accepts few at a time; uvicorn has one number for both."""
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            for one in sockets or ():
+                one.listen(BACKLOG)
+
+    return Server(settings)
 
 
 @contextmanager

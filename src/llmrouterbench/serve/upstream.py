@@ -6,13 +6,14 @@ A stream counts as begun with its first token; until then nothing of it is given
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from llmrouterbench.calling.calls import CallError, Endpoint, Usage
 from llmrouterbench.calling.client import CHAT, Body, Streaming, read_reply
 from llmrouterbench.calling.connections import Connections
+from llmrouterbench.calling.counting import text_bytes, tokens_of
 from llmrouterbench.calling.refusals import bad_reply
 from llmrouterbench.calling.wire import judge_completion, judge_embeddings
 from llmrouterbench.serve.breaker import Breaker
@@ -27,6 +28,7 @@ class Whole:
     body: bytes
     content_type: str
     usage: Usage
+    counted_tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,16 @@ class Streamed:
     def usage(self) -> Usage:
         """What the provider said so far."""
         return self.streaming.reply.usage
+
+    @property
+    def whole(self) -> bool:
+        """Whether its end has come."""
+        return bool(self.streaming.reply.finish)
+
+    @property
+    def counted_tokens(self) -> int:
+        """Tokens out that came so far, as counted."""
+        return self.streaming.reply.counted_tokens
 
     async def rest(self) -> AsyncIterator[bytes]:
         """The bytes after the first token. Raises CallError where the provider breaks off."""
@@ -64,13 +76,19 @@ class Upstream:
 
     @asynccontextmanager
     async def ask(
-        self, path: str, body: bytes, *, stream: bool, wants_usage: bool = False
+        self,
+        path: str,
+        body: bytes,
+        *,
+        stream: bool,
+        wants_usage: bool = False,
+        sent: Callable[[], None] = lambda: None,
     ) -> AsyncIterator[Whole | Streamed]:
-        """One attempt; `wants_usage`: whether the client asked a stream for it.
+        """One attempt; `wants_usage`: whether the client asked a stream for it; `sent` is told when it goes out.
 
         Raises CallError until the reply is there or its stream has begun.
         """
-        async with self._connections.post(path, body, stream=stream) as response:
+        async with self._connections.post(path, body, stream=stream, sent=sent) as response:
             reply = await read_reply(response, keep_text=False, drop_usage=not wants_usage)
             if isinstance(reply, Body):
                 yield self._judged(path, reply, stream, wants_usage)
@@ -87,14 +105,22 @@ class Upstream:
         """A body that a client can use; a stream is made of it where the client waits for one."""
         endpoint = self._connections.endpoint
         if path != CHAT:
-            return Whole(reply.raw, "application/json", judge_embeddings(endpoint, reply.data, reply.raw))
+            usage = judge_embeddings(endpoint, reply.data, reply.raw)
+            return Whole(reply.raw, "application/json", replace(usage, tokens_out=0))  # vectors are no tokens
         usage, _ = judge_completion(endpoint, reply.data, reply.raw)
+        counted = 0 if is_told(usage) else tokens_of(sum(text_bytes(one["message"]) for one in reply.data["choices"]))
         if not stream:
-            return Whole(reply.raw, "application/json", usage)
+            return Whole(reply.raw, "application/json", usage, counted)
         try:
-            return Whole(as_events(reply.data, usage=wants_usage), "text/event-stream; charset=utf-8", usage)
+            events = as_events(reply.data, usage=wants_usage)
+            return Whole(events, "text/event-stream; charset=utf-8", usage, counted)
         except RecursionError:
             raise bad_reply(endpoint, "JSON that is nested too deeply for a stream", usage=usage) from None
+
+
+def is_told(usage: Usage) -> bool:
+    """Whether a provider said what a call is billed by."""
+    return usage.provider_cost is not None or (usage.tokens_in is not None and usage.tokens_out is not None)
 
 
 def blames(error: CallError) -> bool:

@@ -20,13 +20,16 @@ CREATE TABLE IF NOT EXISTS cache (
 _CLAIM = """
 INSERT INTO cache (key, owner, until) VALUES (:key, :owner, :until)
 ON CONFLICT (key) DO UPDATE SET owner = excluded.owner, until = excluded.until
-WHERE cache.data IS NULL AND (cache.owner IS NULL OR cache.owner = excluded.owner OR cache.until <= :now)
+WHERE cache.data IS NULL AND (cache.owner IS NULL OR cache.owner = excluded.owner
+    OR cache.until NOT BETWEEN :now AND :now + :longest)
 """
 _PUT = """
 INSERT INTO cache (key, at, model, data) VALUES (:key, :at, :model, :data)
 ON CONFLICT (key) DO UPDATE SET at = excluded.at, model = excluded.model, data = excluded.data, owner = NULL
 """
 _PATIENCE = 60.0
+_LONGEST = 3600.0
+"""Seconds that a lease lasts at most."""
 _PAGE = 256
 
 
@@ -78,9 +81,13 @@ class SqliteCache(Cache):
         self._run(_PUT, values)
 
     def claim(self, key: str, owner: str, seconds: float) -> bool:
-        """Lease a key without a record."""
-        now = time.time()
-        return self._run(_CLAIM, {"key": key, "owner": owner, "until": now + seconds, "now": now})[1] == 1
+        """Lease a key without a record: by the machine's monotonic clock, which nobody sets.
+
+        It begins anew when the machine does: what ends later than any lease can was made before that.
+        """
+        now = time.monotonic()
+        values = {"key": key, "owner": owner, "until": now + seconds, "now": now, "longest": max(seconds, _LONGEST)}
+        return self._run(_CLAIM, values)[1] == 1
 
     def release(self, key: str, owner: str) -> None:
         """End a lease of one's own."""
