@@ -59,6 +59,25 @@ def test_one_core_writes_a_dial_that_is_a_view_of_another(tmp_path: Path) -> Non
     assert not RouteLLM.weights.flags.c_contiguous
 
 
+def test_the_random_start_of_a_router_is_that_of_the_split(tmp_path: Path, outcomes: Outcomes) -> None:
+    routers = ["avengers:k=4", "avengers:k=4,seed=42", "knn:k=5"]
+    runs = bench(outcomes, tmp_path / "r", routers=routers, seeds=[42, 999], jobs=1)
+
+    def starts(runs: Runs) -> list[int]:
+        return [runs.decisions[label, seed].facts["settings"]["seed"] for label in routers[:2] for seed in (42, 999)]
+
+    assert starts(runs) == [42, 999, 42, 42]
+    assert load_runs(tmp_path / "r").rules.router_seed == "split"
+    fixed = bench(outcomes, tmp_path / "f", routers=routers[:2], seeds=[42, 999], jobs=1, router_seed="fixed")
+    assert starts(fixed) == [42, 42, 42, 42]
+    named = runs.decisions[routers[1], 999].parts["test"].model
+    np.testing.assert_array_equal(fixed.decisions[routers[0], 999].parts["test"].model, named)
+    with pytest.raises(ValueError, match="same router_seed, got 'split' there and 'fixed' here"):
+        bench(outcomes, tmp_path / "r", routers=routers, seeds=[42], jobs=1, router_seed="fixed")
+    with pytest.raises(ValueError, match="no router seed named 'splits'; did you mean 'split'"):
+        bench(outcomes, tmp_path / "n", routers=routers, seeds=[42], router_seed="splits")
+
+
 def test_a_second_call_fits_nothing_and_more_seeds_extend(tmp_path: Path, outcomes: Outcomes) -> None:
     bench(outcomes, tmp_path / "r", routers=["best_single"], seeds=[42], jobs=1)
     file = tmp_path / "r" / "decisions" / "best_single" / "42.parquet"

@@ -247,6 +247,8 @@ RULES: dict[str, Any] = {
     "text": "query",
     "strip_shared": True,
     "tune": True,
+    "router_seed": "fixed",
+    "intervals": "percentile",
 }
 
 

@@ -21,7 +21,7 @@ from llmrouterbench.benching.folder import (
     splits_path,
     to_record,
 )
-from llmrouterbench.benching.rules import Rules
+from llmrouterbench.benching.rules import LATER, Rules
 from llmrouterbench.contracts import Router
 from llmrouterbench.files import json_bytes, read_json, remove_abandoned, say_disk_full, write_json
 from llmrouterbench.splits import Split, save_split
@@ -201,7 +201,14 @@ class RunsFolder:
 
 def _agreed(rules: Rules, made: Made) -> dict[str, object]:
     """What runs of one folder share."""
-    return {**rules.stored(), "reference": made.reference, "split file": made.split, "data_hash": made.data_hash}
+    later = {name: getattr(rules, name) for name in LATER}
+    return {
+        **rules.stored(),
+        **later,
+        "reference": made.reference,
+        "split file": made.split,
+        "data_hash": made.data_hash,
+    }
 
 
 def _folder(label: str) -> str:

@@ -14,7 +14,7 @@ from llmrouterbench.metrics import (
     oracle_choice,
     oracle_gap_recovered,
 )
-from llmrouterbench.stats import UNKNOWN_NUMBER, Interval, Paired, interval, pair, sample_of
+from llmrouterbench.stats import UNKNOWN_NUMBER, Interval, Paired, pair, sample_of
 from llmrouterbench.studies.curation import PoolValue, marginal_values
 from llmrouterbench.table import BoolArray, FloatArray, IntArray, Outcomes
 
@@ -68,9 +68,7 @@ def headroom(outcomes: Outcomes, *, replicates: int = 1000, seed: int = 0) -> He
 
 
 def _recovered(means: Paired, column: int, base: int, oracle: int) -> Interval:
-    value = oracle_gap_recovered(means.acc[column], means.acc[base], means.acc[oracle])
-    draws = oracle_gap_recovered(*(means.draws.acc[:, i] for i in (column, base, oracle)))
-    return interval(float(value), draws)
+    return means.number(oracle_gap_recovered, column, base, oracle)
 
 
 def noise_share(outcomes: Outcomes, best: int, *, replicates: int = 1000, seed: int = 0) -> tuple[Interval | None, int]:
