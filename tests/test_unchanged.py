@@ -248,6 +248,7 @@ RULES: dict[str, Any] = {
     "strip_shared": True,
     "tune": True,
     "router_seed": "fixed",
+    "near_copies": "long-texts",
     "intervals": "percentile",
 }
 

@@ -162,7 +162,8 @@ def splits_of(rules: Rules, outcomes: Outcomes, seeds: Sequence[int]) -> dict[in
     if rules.split_file:
         return dict.fromkeys(seeds, load_split(rules.split_file, outcomes))
     kind = rules.split_kind
-    return {seed: make_split(outcomes, seed, kind=kind, ratio=rules.ratio, held_out=rules.held_out) for seed in seeds}
+    options: dict[str, Any] = {"kind": kind, "ratio": rules.ratio, "held_out": rules.held_out}
+    return {seed: make_split(outcomes, seed, **options, near_copies=rules.near_copies or "one-word") for seed in seeds}
 
 
 def router_entries(routers: Sequence[str] | Mapping[str, Router]) -> dict[str, Router]:

@@ -14,14 +14,18 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from llmrouterbench.naming import did_you_mean
-from llmrouterbench.splits import FILES, KINDS
+from llmrouterbench.splits import FILES, KINDS, NearCopies
 from llmrouterbench.stats import IntervalRule
 from llmrouterbench.strict import Name, Strict
 
 ProtocolName = Literal["safe", "paper"]
 EmbeddedText = Literal["prompt", "query"]
 RouterSeed = Literal["split", "fixed"]
-LATER: dict[str, tuple[str, str]] = {"router_seed": ("fixed", "split"), "intervals": ("percentile", "t")}
+LATER: dict[str, tuple[str, str]] = {
+    "router_seed": ("fixed", "split"),
+    "near_copies": ("long-texts", "one-word"),
+    "intervals": ("percentile", "t"),
+}
 """Rules that came after version 0.1: what it did, and what is done now."""
 
 
@@ -61,6 +65,8 @@ class Rules(Strict):
     tune          whether each router's grid is searched on validation
     router_seed   random start of a router that is given none: that of the "split", as the authors' runs have it; or
                   "fixed", the default of its constructor
+    near_copies   what the safe split keeps together beside copies: texts that differ in "one-word", in validation
+                  too; or "long-texts" alone, by their word 3-grams
     intervals     "t", with what few queries do not show (see `stats`); or "percentile", those of version 0.1
 
     The last ones came later. None is what the folder of runs has that is extended, and in a new one the first that is
@@ -85,6 +91,7 @@ class Rules(Strict):
     strip_shared: bool = False
     tune: bool = False
     router_seed: Annotated[RouterSeed | None, _one_of("router seed", get_args(RouterSeed), said=False)] = None
+    near_copies: Annotated[NearCopies | None, _one_of("near copies", get_args(NearCopies), said=False)] = None
     intervals: Annotated[IntervalRule | None, _one_of("interval rule", get_args(IntervalRule), said=False)] = None
 
     @model_validator(mode="after")
@@ -163,7 +170,7 @@ class Rules(Strict):
         """The rules in a runs.json; what an older one does not say was not there to choose.
 
         >>> Rules.from_stored(Rules(held_out=("aime",), tune=True).present.stored())
-        Rules(held_out=('aime',), tune=True, router_seed='split', intervals='t')
+        Rules(held_out=('aime',), tune=True, router_seed='split', near_copies='one-word', intervals='t')
         """
         split, embedder = stored["split"], stored.get("embedder") or {}
         protocol, kind = stored.get("protocol", "safe"), split["kind"]

@@ -83,6 +83,10 @@ def bench(
         str | None,
         typer.Option("--router-seed", help="Random start of routers: that of the split, or fixed; the folder's."),
     ] = None,
+    near_copies: Annotated[
+        str | None,
+        typer.Option("--near-copies", help="one-word, or long-texts as up to version 0.1; the folder's."),
+    ] = None,
     intervals: Annotated[
         str | None, typer.Option("--intervals", help="t, or percentile as up to version 0.1; the folder's.")
     ] = None,
@@ -115,6 +119,7 @@ def bench(
             strip_shared=strip_shared,
             tune=tune,
             router_seed=router_seed,  # type: ignore[arg-type]
+            near_copies=near_copies,  # type: ignore[arg-type]
             intervals=intervals,  # type: ignore[arg-type]
         )
     )

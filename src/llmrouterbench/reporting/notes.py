@@ -188,6 +188,12 @@ def _protocol(board: Leaderboard, runs: Runs) -> Iterator[str]:
             f"The split is that of {runs.rules.split_file.name}: seeds vary the validation part alone, so the intervals"
             f" do not cover the choice of the split. {neither:,} queries are in neither part."
         )
+    alike = [split.settings["alike"] for split in runs.splits.values() if "alike" in split.settings]
+    if alike:
+        yield (
+            f"The split keeps near-copies together; {percent(sum(alike) / len(alike), unit=' %')} of the test queries"
+            " are left with a text in train that is alike (60 % of the word 3-grams)."
+        )
     held_out = board.facts["split"]["held_out"]
     if held_out:
         yield f"Held out of train (out of distribution): {listed(held_out)}."
