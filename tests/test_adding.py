@@ -3,6 +3,7 @@
 import json
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,6 +89,22 @@ def test_a_probe_that_is_a_training_query_fills_its_row() -> None:
     grown, _ = add_models(made, topics(400).select(["coder"]))
     added = len(grown.router.embedding_) - training  # type: ignore[attr-defined]
     assert 0 < added < 400 - training + 5  # only the queries of the slice are new
+
+
+def test_a_model_without_a_probe_near_is_not_known_to_fail() -> None:
+    """knn counted it as 0: a Brier score of 0.85 where the mean of its probes gives 0.13."""
+    embedding = np.vstack([np.tile([1.0, 0.0], (60, 1)), np.tile([0.0, 1.0], (20, 1))])
+    train = Outcomes.of([f"q{i}" for i in range(60)], ["old"], np.ones((60, 1)), embedding=embedding[:60])
+    score = (np.arange(20) % 10 != 0).astype(float)[:, None]
+    probes = Outcomes.of(
+        [f"p{i}" for i in range(20)], ["new"], score, embedding=embedding[60:], cost=np.full((20, 1), 3.0)
+    )
+    for name in ("knn", "knn_tuned"):
+        router: Any = make_router(name).fit(train)
+        router.add_model("new", probes)
+        far = router.predict(train.queries)
+        assert far.score[:, 1] == pytest.approx(np.full(60, 0.9)), name
+        assert far.cost[:, 1] == pytest.approx(np.full(60, 3.0)), name
 
 
 def test_what_cannot_join_is_told_why(uniroute: FittedRouter) -> None:

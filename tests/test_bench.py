@@ -20,6 +20,7 @@ from llmrouterbench.files import read_json, write_json
 from llmrouterbench.importers import import_outcomes
 from llmrouterbench.reporting.leaderboard import leaderboard
 from llmrouterbench.routers import REGISTRY, make_router
+from llmrouterbench.routers.routellm import RouteLLM
 from llmrouterbench.simulation.simulate import simulate
 from llmrouterbench.splits import load_split, make_split
 from llmrouterbench.store import read_replies, write_outcomes
@@ -46,6 +47,35 @@ def test_bench_writes_every_decision_and_numbers_follow_from_them(tmp_path: Path
     np.testing.assert_array_equal(score, runs.outcomes.score[rows, choice])
     np.testing.assert_array_equal(cost, runs.outcomes.cost[rows, choice])
     assert set(decided.parts["validation"].rows) <= set(runs.splits[42].train)
+
+
+def test_one_core_writes_a_dial_that_is_a_view_of_another(tmp_path: Path) -> None:
+    """A worker of many sends arrays in one piece; in this process they may be views."""
+    outcomes = Outcomes.of([f"question {i % 7} {i}" for i in range(40)], ["a", "b"], np.eye(2)[np.arange(40) % 2])
+    outcomes = replace(outcomes, cost=np.tile([1.0, 2.0], (40, 1)))
+    label = "routellm:epochs=1,dim=4"
+    runs = bench(outcomes, tmp_path / "r", routers=[label], seeds=[42], jobs=1)
+    assert runs.decisions[label, 42].weights.tolist() == RouteLLM.weights.tolist()
+    assert not RouteLLM.weights.flags.c_contiguous
+
+
+def test_the_random_start_of_a_router_is_that_of_the_split(tmp_path: Path, outcomes: Outcomes) -> None:
+    routers = ["avengers:k=4", "avengers:k=4,seed=42", "knn:k=5"]
+    runs = bench(outcomes, tmp_path / "r", routers=routers, seeds=[42, 999], jobs=1)
+
+    def starts(runs: Runs) -> list[int]:
+        return [runs.decisions[label, seed].facts["settings"]["seed"] for label in routers[:2] for seed in (42, 999)]
+
+    assert starts(runs) == [42, 999, 42, 42]
+    assert load_runs(tmp_path / "r").rules.router_seed == "split"
+    fixed = bench(outcomes, tmp_path / "f", routers=routers[:2], seeds=[42, 999], jobs=1, router_seed="fixed")
+    assert starts(fixed) == [42, 42, 42, 42]
+    named = runs.decisions[routers[1], 999].parts["test"].model
+    np.testing.assert_array_equal(fixed.decisions[routers[0], 999].parts["test"].model, named)
+    with pytest.raises(ValueError, match="same router_seed, got 'split' there and 'fixed' here"):
+        bench(outcomes, tmp_path / "r", routers=routers, seeds=[42], jobs=1, router_seed="fixed")
+    with pytest.raises(ValueError, match="no router seed named 'splits'; did you mean 'split'"):
+        bench(outcomes, tmp_path / "n", routers=routers, seeds=[42], router_seed="splits")
 
 
 def test_a_second_call_fits_nothing_and_more_seeds_extend(tmp_path: Path, outcomes: Outcomes) -> None:

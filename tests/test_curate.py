@@ -40,11 +40,11 @@ def test_cost_and_budget_change_the_choice() -> None:
     found = study(complements(), budget=2.0, price={"a": 9.0}, samples=20)
     assert set(found.within_budget or ()) == {"b", "c"}
     assert found.within_budget_oracle == 0.75
-    assert any("32 %" in line for line in curation_lines(found))
+    assert any("The best oracle that the budget buys" in line for line in curation_lines(found))
     none = study(complements(), budget=0.5, samples=20)
     assert none.within_budget == ()
     assert curation_dict(none)["within_budget_oracle"] is None, "the oracle of no model is not 0"
-    assert any(line.startswith("Within a budget of 0.5: no model fits. At least") for line in curation_lines(none))
+    assert any(line.startswith("Within a budget of 0.5: no model fits.") for line in curation_lines(none))
 
 
 def test_many_models_are_shown_in_part(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import orjson
@@ -48,15 +49,17 @@ def runs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exhibits")
     outcomes = simulate("performance-cost", scale=0.02)
     write_outcomes(outcomes, folder / "data")
+    options: dict[str, Any] = {"routers": ROUTERS, "setting": "performance-cost", "split": "paper", "jobs": 1}
     for name, seeds in (("runs", (1, 2)), ("other", (2, 3))):
-        bench(outcomes, folder / name, routers=ROUTERS, seeds=seeds, setting="performance-cost", split="paper", jobs=1)
+        bench(outcomes, folder / name, seeds=seeds, **options)
+    bench(outcomes, folder / "again", seeds=(1, 2), text="query", **options)
     return folder / "runs"
 
 
 @pytest.fixture(scope="module")
 def made(runs_folder: Path) -> tuple[Exhibits, Path]:
     _, found = full_report(
-        runs_folder, samples=SAMPLES, embedders={"tfidf": runs_folder, "again": runs_folder.parent / "other"}
+        runs_folder, samples=SAMPLES, embedders={"tfidf": runs_folder, "again": runs_folder.parent / "again"}
     )
     assert found is not None
     return found, runs_folder / "report"
@@ -205,6 +208,9 @@ def test_embedders_of_other_data_are_refused(runs_folder: Path, tmp_path: Path) 
     assert said.returncode == 1
     assert said.stderr.startswith("error: an embedding ablation must compare runs of the same data, got 2 data hashes")
     assert len(said.stderr.strip().splitlines()) == 1
+    other = runs_folder.parent / "other"
+    with pytest.raises(ValueError, match=r"same seeds, got \[1, 2\] under x and \[2, 3\] under y; run the bench"):
+        full_report(runs_folder, tmp_path / "r", samples=SAMPLES, embedders={"x": runs_folder, "y": other})
     said = report_cli("--compare", runs_folder, tmp_path / "foreign", "--samples", 20)
     assert said.returncode == 1
     assert said.stderr.startswith("error: runs must be of the same data to be compared, got hashes")

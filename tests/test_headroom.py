@@ -46,7 +46,28 @@ def test_answers_that_are_luck_are_all_noise() -> None:
     noise, repeats = noise_share(repeated(score, again), 0, replicates=200)
     assert repeats == 2000
     assert noise is not None
-    assert noise.low < 1.0 < noise.high
+    assert noise.low < noise.value < noise.high == 1.0
+
+
+@pytest.mark.parametrize(
+    ("spread", "models", "runs"), [(0.5, 3, 2), (0.5, 3, 4), (2.0, 3, 2), (0.3, 8, 2), (50.0, 4, 4)]
+)
+def test_the_share_of_noise_holds_the_truth(spread: float, models: int, runs: int) -> None:
+    """Chances of beta(spread, spread): the oracle of chances is known. The middle is near, the interval holds it."""
+    rng = np.random.default_rng(int(10 * spread) + runs)
+    off, worlds = [], 12
+    for _ in range(worlds):
+        chance = rng.beta(spread, spread, (600, models))
+        score = (rng.random((runs, 600, models)) < chance).astype(float)
+        single = chance.mean(axis=0).argmax()
+        many = (rng.random((40, 600, models)) < chance).max(axis=2).mean()
+        truth = 1 - (chance.max(axis=1).mean() - chance[:, single].mean()) / (many - chance[:, single].mean())
+        text = [f"q{i}" for i in range(600)] * runs
+        noise, _ = noise_share(table(score.reshape(-1, models), text=text), int(single), replicates=200)
+        assert noise is not None
+        assert noise.low <= truth <= noise.high
+        off.append(noise.value - truth)
+    assert abs(np.mean(off)) < 0.25  # choosing on one reply and judging on another was up to 0.8 above the truth
 
 
 def test_answers_that_repeat_hold_no_noise() -> None:

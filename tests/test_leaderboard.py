@@ -168,7 +168,8 @@ def test_order_of_rows_and_verdicts(worked: Path) -> None:
         board["knn"]
     assert against(Interval(0.1, 0.05, 0.2), "x") == "better than x"
     assert against(Interval(-0.1, -0.2, -0.05), "x") == "worse than x"
-    assert against(Interval(0.1, float("nan"), float("nan")), "x") == "not comparable with x"
+    assert against(Interval(0.1, float("nan"), float("nan")), "x") == "too few queries to compare with x"
+    assert against(Interval(float("nan"), float("nan"), float("nan")), "x") == "not comparable with x"
 
 
 def test_best_single_in_hindsight_or_the_reference_of_the_setting(worked: Path, tmp_path: Path) -> None:

@@ -60,7 +60,15 @@ def test_runs_give_the_same_leaderboard(old: Path, tmp_path: Path) -> None:
 
 def test_a_bench_decides_the_same_again(old: Path, outcomes: Outcomes, tmp_path: Path) -> None:
     before = load_runs(old / "runs")
-    after = bench(outcomes, tmp_path / "runs", routers=ROUTERS, seeds=[42, 999], jobs=1)
+    after = bench(
+        outcomes,
+        tmp_path / "runs",
+        routers=ROUTERS,
+        seeds=[42, 999],
+        jobs=1,
+        router_seed="fixed",
+        near_copies="long-texts",
+    )
     assert before.decisions.keys() == after.decisions.keys()
     for key, decisions in before.decisions.items():
         assert np.array_equal(decisions.weights, after.decisions[key].weights)
@@ -74,6 +82,8 @@ def test_runs_take_more_seeds_and_do_nothing_twice(old: Path, outcomes: Outcomes
     times = {path: path.stat().st_mtime_ns for path in runs.glob("decisions/*/*.parquet")}
     bench(outcomes, runs, routers=ROUTERS, seeds=[42, 999, 7], jobs=1)
     assert {path: path.stat().st_mtime_ns for path in times} == times
+    rules = load_runs(runs).rules
+    assert (rules.router_seed, rules.near_copies, rules.intervals) == ("fixed", "long-texts", "percentile")
     assert len(list(runs.glob("decisions/*/7.parquet"))) == len(ROUTERS)
 
 

@@ -96,6 +96,45 @@ def test_near_duplicates_cross_datasets_and_spare_short_differences() -> None:
     assert near_duplicate_groups(outcomes).tolist() == [0, 1, 0]
 
 
+TEMPLATE = "\n".join(f"Line {i} of an instruction that every question of the dataset has." for i in range(30))
+
+
+def twins(template: str) -> Outcomes:
+    """A hundred pairs of questions that differ in one word and in the order of two."""
+    asked = [
+        f"{template}\nMiss number{i} waved at her neighbour beside street{i * 7} because she was {mood}.\nA) {names}"
+        for i in range(100)
+        for mood, names in ((f"glad{i}", f"one{i} B) two{i}"), (f"sad{i}", f"two{i} B) one{i}"))
+    ]
+    return Outcomes.of(asked, ["m"], np.ones((200, 1)))
+
+
+@pytest.mark.parametrize("template", ["", TEMPLATE])
+def test_twins_in_one_word_stay_together_in_test_and_validation(template: str) -> None:
+    outcomes = twins(template)
+    pair = np.arange(200) // 2
+    assert near_duplicate_groups(outcomes).tolist() == (2 * pair).tolist()
+    split = make_split(outcomes, 42)
+    assert not set(pair[split.train].tolist()) & set(pair[split.test].tolist())
+    assert split.settings["alike"] == 0.0
+    fit, validation = validation_split(outcomes, split.train, 42, group=split.group)
+    assert not set(pair[fit].tolist()) & set(pair[validation].tolist())
+    before = make_split(outcomes, 42, near_copies="long-texts")
+    assert template or set(pair[before.train].tolist()) & set(pair[before.test].tolist())
+    assert "alike" not in before.settings
+
+
+def test_what_is_left_alike_is_measured() -> None:
+    """Two words of fourteen differ: no near-copy, and alike."""
+    begin = "alpha{0} beta{0} gamma{0} delta{0} eps{0} zeta{0} eta{0} theta{0} iota{0} kappa{0} lambda{0} mu{0} {1}"
+    rows = [begin.format(i, end) for i in range(100) for end in (f"one{i} two{i}", f"three{i} four{i}")]
+    split = make_split(Outcomes.of(rows, ["m"], np.ones((200, 1))), 42)
+    pair = np.arange(200) // 2
+    truth = np.isin(pair[split.test], pair[split.train]).mean()
+    assert split.settings["alike"] == pytest.approx(truth, abs=0.05)  # a pair at 0.71 is found in 98 of 100
+    assert truth > 0.3
+
+
 def test_groups_of_a_part_need_not_be_row_numbers() -> None:
     whole = table({"a": 6}, {"a": ["x y z", "x y z", "p q r", "s t u", "v w x", "s t u"]})
     assert near_duplicate_groups(whole.take(np.array([2, 3, 5]))).tolist() == [0, 1, 1]

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from llmrouterbench.stats import Interval, Sample, bootstrap, interval, sample_means, seed_summary
+from llmrouterbench.stats import Interval, Sample, bootstrap, interval, judged, pair, sample_means, seed_summary
+from llmrouterbench.studies.differences import compare_columns
 from llmrouterbench.table import FloatArray
 from work import deadline
 
@@ -87,7 +88,9 @@ def test_differences_are_paired() -> None:
     weak = (rng.random(100) < 0.5).astype(float)
     strong = weak.copy()
     strong[np.flatnonzero(weak == 0)[:2]] = 1.0
-    draws = bootstrap([one_sample(np.stack([strong, weak], axis=1))], ["a"], replicates=500).acc[:, :, 0]
+    draws = bootstrap([one_sample(np.stack([strong, weak], axis=1))], ["a"], rule="percentile", replicates=500).acc[
+        :, :, 0
+    ]
     assert (draws[:, 0] >= draws[:, 1]).all()
     assert interval(0.02, draws[:, 0] - draws[:, 1]).high < 0.06 < draws[:, 0].std() * 4
 
@@ -147,6 +150,66 @@ def test_seed_summary() -> None:
     assert np.isnan(std)
     assert np.isnan(seed_summary(np.array([np.nan]))).all()
     assert seed_summary(np.array([1.0, 3.0, np.nan])) == (2.0, np.sqrt(2.0))
+
+
+@pytest.mark.parametrize("right", [0.0, 1.0])
+def test_twenty_of_twenty_right_is_not_certainty(right: float) -> None:
+    """Wilson's interval of 20 of 20 begins at 83.9 %."""
+    one = pair([one_sample([[right]] * 20)]).accuracy(0)
+    assert one.value == right
+    assert max(abs(one.low - right), abs(one.high - right)) == pytest.approx(0.157, abs=0.001)
+    assert 0.0 <= one.low < one.high <= 1.0
+
+
+def test_a_query_a_dataset_carries_no_interval_and_no_verdict() -> None:
+    names = [f"d{i}" for i in range(12)]
+    one = pair([one_sample([[1.0, 0.0]] * 12, dataset=names)])
+    assert [one.accuracy(0).value, one.difference(0, 1).value] == [1.0, 1.0]
+    assert judged(one.difference(0, 1)) == "too few"
+    assert not np.isfinite([one.accuracy(0).low, one.cost(0).low, one.saving(0, 1).low]).any()
+    compared = compare_columns([one_sample([[1.0, 0.0]] * 12, dataset=names)], ["a", "b"])
+    assert compared.says(0, 1) == "not distinguishable"
+    same = pair([one_sample([[1.0, 1.0]] * 12, dataset=names)])
+    assert judged(same.difference(0, 1)) == "the same"
+
+
+def test_one_dataset_of_one_query_is_an_unknown_among_others() -> None:
+    many = [[1.0, 0.0]] * 60
+    without = pair([one_sample(many, dataset=["a"] * 30 + ["b"] * 30)]).difference(0, 1)
+    beside = pair([one_sample([*many, [1.0, 0.0]], dataset=["a"] * 30 + ["b"] * 30 + ["c"])]).difference(0, 1)
+    assert without.low > 0.9
+    assert 0.2 < beside.low < 0.4  # a third of it could be anything
+
+
+WORLDS = 40
+"""Worlds that share a sample: columns of one draw, each pair a world."""
+
+
+def covered(rng: np.random.Generator, queries: int, datasets: int, rule: str = "t") -> tuple[float, float, float]:
+    """How often the interval of an accuracy, and of a difference, holds the truth, and how often a null is "better"."""
+    level = rng.beta(4.0, 1.5, size=(datasets, WORLDS))
+    changed = 0.3 * rng.random((datasets, WORLDS))
+    place = np.repeat(np.arange(datasets), queries)
+    base = rng.random((len(place), WORLDS)) < level[place]
+    coin = rng.random((len(place), WORLDS)) < level[place]
+    other = np.where(rng.random((len(place), WORLDS)) < changed[place], coin, base)
+    sample = one_sample(np.hstack([base, other]), dataset=np.array([f"d{i:02}" for i in place]))
+    made = pair([sample], replicates=300, seed=int(rng.integers(1 << 30)), rule=rule)  # type: ignore[arg-type]
+    single = [made.accuracy(i) for i in range(WORLDS)]
+    apart = [made.difference(i, WORLDS + i) for i in range(WORLDS)]
+    held = [one.low <= truth <= one.high for one, truth in zip(single, level.mean(axis=0), strict=True)]
+    null = [judged(one) in ("noise", "the same") for one in apart]
+    return float(np.mean(held)), float(np.mean(null)), float(np.mean([judged(one) == "better" for one in apart]))
+
+
+@pytest.mark.parametrize(("queries", "datasets"), [(2, 3), (3, 12), (6, 3), (20, 1)])
+def test_small_samples_hold_the_truth_where_percentiles_do_not(queries: int, datasets: int) -> None:
+    rng = np.random.default_rng(queries)
+    found = np.mean([covered(rng, queries, datasets) for _ in range(10)], axis=0)
+    assert (found[:2] >= 0.93).all(), found
+    assert found[2] <= 0.04, found
+    before = np.mean([covered(rng, queries, datasets, "percentile") for _ in range(10)], axis=0)
+    assert before[0] < found[0], before
 
 
 def drawn_world(rng: np.random.Generator) -> tuple[list[Sample], list[str]]:

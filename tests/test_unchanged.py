@@ -247,6 +247,9 @@ RULES: dict[str, Any] = {
     "text": "query",
     "strip_shared": True,
     "tune": True,
+    "router_seed": "fixed",
+    "near_copies": "long-texts",
+    "intervals": "percentile",
 }
 
 

@@ -191,6 +191,7 @@ def _unscored(outcomes: Path) -> int:
 def _bench(config: BenchConfig, outcomes: Path, stamps: _Stamps, jobs: int, tell: Progress) -> Stage:
     from llmrouterbench.benching.bench import DEFAULT_ROUTERS, bench
     from llmrouterbench.benching.folder import select_runs
+    from llmrouterbench.benching.rules import LATER
     from llmrouterbench.embedders.vectors import content_of, make_embedder
     from llmrouterbench.settings import BUILT_IN, PAPER_SEEDS, load_setting
     from llmrouterbench.store import read_manifest, replies_hash
@@ -200,7 +201,9 @@ def _bench(config: BenchConfig, outcomes: Path, stamps: _Stamps, jobs: int, tell
     split = {"split": sha256_of(config.split_file)} if config.split_file else {}
     vectors = content_of(config.embedder)
     named = {"setting": config.setting if config.setting in BUILT_IN else None, "embedder": vectors or config.embedder}
-    rules = [manifest["content_hash"], setting, config.rules.model_copy(update={**named, **split}).model_dump()]
+    unsaid = {name for name in LATER if getattr(config.rules, name) is None}
+    agreed = config.rules.model_copy(update={**named, **split}).model_dump(exclude=unsaid)
+    rules = [manifest["content_hash"], setting, agreed]
     runs = Path(config.out) / _hash(rules)[:12]
     said = [manifest["source"], manifest["files"]["texts.parquet"], replies_hash(outcomes)]
     inputs = [rules, said, config.routers, _sources(config.routers), config.seeds]

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import orjson
 import platformdirs
 
@@ -43,10 +44,25 @@ def write_bytes(path: Path, data: bytes) -> None:
         raise say_disk_full(error, path) from error
 
 
+def json_bytes(value: Any, option: int = 0) -> bytes:
+    """JSON of plain values and arrays, those that are views of others too, with options of orjson. NaN becomes null.
+
+    >>> json_bytes({"weights": np.arange(3.0)[::-1]})
+    b'{"weights":[2.0,1.0,0.0]}'
+    """
+    return orjson.dumps(value, _as_list, option=option | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
+
+
+def _as_list(value: Any) -> Any:
+    """An array that does not lie in one piece, which orjson refuses, as a list."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    raise TypeError(f"JSON must hold plain values, got a {type(value).__name__}; convert it first")
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write JSON, indented, atomically. NaN becomes null."""
-    options = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
-    write_bytes(path, orjson.dumps(value, option=options) + b"\n")
+    write_bytes(path, json_bytes(value, orjson.OPT_INDENT_2) + b"\n")
 
 
 def read_json(path: Path) -> Any:

@@ -1,7 +1,8 @@
 """Splits: which queries a router learns from and which it is judged on.
 
 `paper`     the official 70/30 split, bit for bit (dataset by dataset, one random stream, by prompt)
-`safe`      the same shares, but copies and near-copies of a query stay on one side, across datasets too
+`safe`      the same shares, but copies and near-copies of a query stay on one side, across datasets too; the validation
+            part is cut by the same groups
 held out    whole datasets moved to the test part ("out of distribution")
 
 A validation part is cut from train only. Saved splits carry a hash and the hash of their data; others can reuse them,
@@ -15,9 +16,9 @@ import random
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -31,6 +32,8 @@ KINDS = ("paper", "safe")
 FILES = (".json", ".csv", ".jsonl")
 """Files that hold a split, by how their names end."""
 PARTS = ("train", "test")
+NearCopies = Literal["one-word", "long-texts"]
+"""What else stays together: texts that differ in one word; or, as up to version 0.1, only what word 3-grams find."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +41,15 @@ class Split:
     """Row numbers of the train and the test part of one table of outcomes, in table order.
 
     train, test  (n_train,), (n_test,)
-    settings     kind, seed, ratio, held-out datasets
+    settings     kind, seed, ratio, held-out datasets; of a safe split also `alike`, the share of test queries that are
+                 left with a text in train that is alike (word 3-grams, Jaccard at least 0.6)
+    group        (n,) queries of the table that must stay together when validation is cut from train; None: copies
     """
 
     train: IntArray
     test: IntArray
     settings: dict[str, Any] = field(default_factory=dict)
+    group: IntArray | None = None
 
     def __repr__(self) -> str:
         said = "".join(f", {name} {value}" for name, value in self.settings.items() if value != [])
@@ -65,8 +71,9 @@ def make_split(
     kind: str = "safe",
     ratio: float = 0.7,
     held_out: tuple[str, ...] = (),
+    near_copies: NearCopies = "one-word",
 ) -> Split:
-    """Split queries into train and test.
+    """Split queries into train and test; `near_copies` of the safe split.
 
     `ratio` is the share of unique queries per dataset that goes to train (rounded down). Datasets in `held_out` go
     to test whole. Raises ValueError for an unknown kind or dataset, a ratio outside (0, 1), or an empty side.
@@ -82,13 +89,12 @@ def make_split(
     for name in held_out:
         if name not in outcomes.datasets:
             raise ValueError(f"no dataset named {name!r} to hold out{did_you_mean(name, outcomes.datasets)}")
-    group = outcomes.group if kind == "paper" else near_duplicate_groups(outcomes)
-    in_train = _stratified(outcomes, group, seed, ratio, held_out)
-    split = Split(
-        np.flatnonzero(in_train),
-        np.flatnonzero(~in_train),
-        {"kind": kind, "seed": seed, "ratio": ratio, "held_out": list(held_out)},
-    )
+    copies = None if kind == "paper" else _copies(outcomes, 0.9, near_copies)
+    in_train = _stratified(outcomes, outcomes.group if copies is None else copies.group, seed, ratio, held_out)
+    settings: dict[str, Any] = {"kind": kind, "seed": seed, "ratio": ratio, "held_out": list(held_out)}
+    split = Split(np.flatnonzero(in_train), np.flatnonzero(~in_train), settings)
+    if copies is not None and near_copies == "one-word":
+        split = replace(split, settings={**settings, "alike": _left_alike(copies, in_train)}, group=copies.group)
     if not len(split.train) or not len(split.test):
         raise ValueError(
             f"both sides of a split must hold queries, got {len(split.train)} for train and {len(split.test)} for test;"
@@ -130,13 +136,15 @@ def _groups_by_smallest_index(rows: IntArray, group: IntArray, index: IntArray) 
     return sorted(smallest, key=lambda g: smallest[g])
 
 
-def validation_split(outcomes: Outcomes, train: IntArray, seed: int, share: float = 0.2) -> tuple[IntArray, IntArray]:
-    """Cut train rows into (fit, validation), by dataset, copies kept together. Never looks at test.
+def validation_split(
+    outcomes: Outcomes, train: IntArray, seed: int, share: float = 0.2, group: IntArray | None = None
+) -> tuple[IntArray, IntArray]:
+    """Cut train rows into (fit, validation), by dataset, each `group` (n,) kept together. Never looks at test.
 
-    Raises ValueError when a side would be empty.
+    Without groups copies are kept together. Raises ValueError when a side would be empty.
     """
     part = outcomes.take(train)
-    in_fit = _stratified(part, part.group, seed, 1.0 - share, ())
+    in_fit = _stratified(part, part.group if group is None else group[train], seed, 1.0 - share, ())
     # A dataset with one or two unique queries would vanish from fit: int(1 * 0.8) is 0.
     for name in part.datasets:
         mine = part.dataset == name
@@ -151,27 +159,109 @@ def validation_split(outcomes: Outcomes, train: IntArray, seed: int, share: floa
 
 _WORD = re.compile(r"\w+", re.UNICODE)
 _BANDS, _ROWS_PER_BAND, _SHINGLE = 20, 5, 3
+_SHORTEST = 10
+"""Words of a text that is looked at word by word: one in ten may differ."""
+_TEMPLATE = 10, 0.1
+"""A line that more queries of a dataset share, in number and as a share, is its template."""
+_ALIKE = 0.6
 
 
-def near_duplicate_groups(outcomes: Outcomes, threshold: float = 0.9) -> IntArray:
+def near_duplicate_groups(outcomes: Outcomes, threshold: float = 0.9, near_copies: NearCopies = "one-word") -> IntArray:
     """Number (n,) of the first query of each cluster of copies and near-copies, over all datasets.
 
     Two queries are near-copies when the Jaccard similarity of their word 3-grams (case, punctuation and spaces
     ignored) is at least `threshold`; candidates come from MinHash with banding (20 bands of 5, which finds a pair at
-    0.9 with probability 1 - (1 - 0.9^5)^20 > 0.9999). Source: Broder, 1997; Leskovec, Rajaraman, Ullman, ch. 3.
+    0.9 with probability 1 - (1 - 0.9^5)^20 > 0.9999). In short texts one word spoils three 3-grams, and in long ones a
+    template hides what differs; so texts are compared without the lines that many queries of their dataset share too,
+    and those of 10 words or more are near-copies when their words, in any order, are the same but for one.
+
+    Source: Broder, 1997; Leskovec, Rajaraman, Ullman, ch. 3.
     """
+    return _copies(outcomes, threshold, near_copies).group
+
+
+@dataclass(frozen=True)
+class _Copies:
+    """Clusters of near-copies.
+
+    group  (n,) number of the first query of each cluster
+    pairs  (k, 2) rows whose texts are alike, in one cluster or not
+    """
+
+    group: IntArray
+    pairs: IntArray
+
+
+def _copies(outcomes: Outcomes, threshold: float, near_copies: NearCopies) -> _Copies:
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    shingles = [_shingles(text) for text in outcomes.queries.text]
-    n, seen = len(shingles), dict[frozenset[int], int]()
-    equal = [(row, seen.setdefault(grams, row)) for row, grams in enumerate(shingles)]
-    near = [pair for pair in _candidates(shingles) if _jaccard(shingles[pair[0]], shingles[pair[1]]) >= threshold]
+    whole = [_words(text) for text in outcomes.queries.text]
+    same, _ = _alike(whole, threshold)
+    pairs = list[tuple[int, int]]()
+    if near_copies == "one-word":
+        own = list(map(_words, _without_template(outcomes)))
+        near, pairs = _alike(own, threshold)
+        same += [*near, *_twins(own)]
+    n = len(whole)
     _, first, number = np.unique(outcomes.group, return_index=True, return_inverse=True)
-    alike = np.array([*equal, *near, *zip(range(n), first[number].tolist(), strict=True)], dtype=np.int64)
-    one, other = alike.reshape(-1, 2).T
+    same += zip(range(n), first[number].tolist(), strict=True)
+    one, other = np.array(same, dtype=np.int64).reshape(-1, 2).T
     _, cluster = connected_components(coo_array((np.ones(len(one)), (one, other)), shape=(n, n)), directed=False)
-    return np.asarray(np.unique(cluster, return_index=True)[1][cluster], dtype=np.int64)
+    first_of = np.unique(cluster, return_index=True)[1]
+    return _Copies(np.asarray(first_of[cluster], np.int64), np.array(pairs, dtype=np.int64).reshape(-1, 2))
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.lower())
+
+
+def _alike(words: list[list[str]], threshold: float) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Pairs of rows that are near-copies by their word 3-grams, and pairs that are alike."""
+    shingles = list(map(_shingles, words))
+    seen = dict[frozenset[int], int]()
+    equal = [(row, seen.setdefault(grams, row)) for row, grams in enumerate(shingles)]
+    found = [(pair, _jaccard(shingles[pair[0]], shingles[pair[1]])) for pair in _candidates(shingles)]
+    return [*equal, *(pair for pair, much in found if much >= threshold)], [
+        pair for pair, much in found if much >= _ALIKE
+    ]
+
+
+def _without_template(outcomes: Outcomes) -> list[str]:
+    """Texts without the lines that many queries of their dataset share; whole where nothing would be left."""
+    texts = outcomes.queries.text
+    lines = [text.splitlines() for text in texts]
+    shared: dict[str, set[str]] = {}
+    for name in outcomes.datasets:
+        rows = np.flatnonzero(outcomes.dataset == name).tolist()
+        count = Counter(line for row in rows for line in set(lines[row]))
+        shared[name] = {line for line, many in count.items() if many > max(_TEMPLATE[0], _TEMPLATE[1] * len(rows))}
+    own = (
+        "\n".join(line for line in parts if line not in shared[name])
+        for parts, name in zip(lines, outcomes.dataset.tolist(), strict=True)
+    )
+    return [left if _WORD.search(left) else text for left, text in zip(own, texts, strict=True)]
+
+
+def _twins(words: list[list[str]]) -> list[tuple[int, int]]:
+    """Pairs of rows whose words, in any order, are the same but for one."""
+    known: dict[str, int] = {}
+    found: list[IntArray] = []
+    for text in words:
+        number = np.array([known.setdefault(word, _hash(word)) for word in text], dtype=np.int64)
+        long = len(text) >= _SHORTEST
+        found.append(np.unique(np.append(number.sum() - number, number.sum())) if long else number[:0])  # wraps around
+    name, row = np.concatenate([np.zeros(0, np.int64), *found]), np.repeat(np.arange(len(words)), list(map(len, found)))
+    order = np.argsort(name, kind="stable")
+    name, row = name[order], row[order]
+    again = np.flatnonzero(name[1:] == name[:-1])
+    return sorted(set(zip(row[again].tolist(), row[again + 1].tolist(), strict=True)))
+
+
+def _left_alike(copies: _Copies, in_train: np.typing.NDArray[np.bool_]) -> float:
+    """Share of the test queries with a text in train that is alike."""
+    across = copies.pairs[in_train[copies.pairs[:, 0]] != in_train[copies.pairs[:, 1]]]
+    return round(len(set(across[~in_train[across]].tolist())) / max(int((~in_train).sum()), 1), 6)
 
 
 def _candidates(shingles: list[frozenset[int]]) -> list[tuple[int, int]]:
@@ -187,10 +277,13 @@ def _candidates(shingles: list[frozenset[int]]) -> list[tuple[int, int]]:
     return sorted(pairs)
 
 
-def _shingles(text: str) -> frozenset[int]:
-    words = _WORD.findall(text.lower())
+def _shingles(words: list[str]) -> frozenset[int]:
     grams = [" ".join(words[i : i + _SHINGLE]) for i in range(max(1, len(words) - _SHINGLE + 1))]
     return frozenset(int.from_bytes(hashlib.blake2b(g.encode(), digest_size=6).digest()) for g in grams)
+
+
+def _hash(word: str) -> int:
+    return int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), signed=True)
 
 
 def _minhash(shingles: list[frozenset[int]]) -> IntArray:

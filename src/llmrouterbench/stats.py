@@ -4,13 +4,21 @@ A replicate draws, within each dataset, as many query groups with replacement as
 together) and as many seeds with replacement as there are. Every router sees the same draw, so that differences are
 paired. A query that is tested under several seeds is one query: its weight is the same in all of them.
 
-Source: Efron, Tibshirani, An Introduction to the Bootstrap, 1993, ch. 13 (percentile interval); the two-way draw over
-queries and seeds follows Owen, The pigeonhole bootstrap (arXiv 0712.1111), and is a little wide, never narrow, for a
-number that does not depend on the seed.
+Few queries carry less than a bootstrap of them shows. So a draw of g query groups stands sqrt(g / (g - 1)) times as far
+from their mean; the ends of an interval are those of a t-test with as many degrees of freedom as there are groups
+beyond the first of each dataset; and the error holds the query that was not seen: where all agree, the next may not.
+With no dataset of two groups there is no interval.
+
+Source: Efron, Tibshirani, An Introduction to the Bootstrap, 1993, ch. 13 (percentile interval) and p. 69 (a bootstrap's
+variance is (g - 1) / g of what it should be); Hanley, Lippman-Hand, If nothing goes wrong, is everything all right?,
+1983 (the standard error of no failure among n is 1.5 / n); the two-way draw over queries and seeds follows Owen, The
+pigeonhole bootstrap (arXiv 0712.1111), and is a little wide, never narrow, for a number that does not depend on the
+seed.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -20,8 +28,15 @@ import numpy as np
 from llmrouterbench.metrics import avg_acc, dataset_means, difference, known_mean
 from llmrouterbench.table import BoolArray, FloatArray, IntArray, Outcomes, StrArray
 
+IntervalRule = Literal["t", "percentile"]
+"""How sure a number is said to be: as above; or plain percentiles of the bootstrap, as up to version 0.1."""
 _CELLS = 4_000_000
 """Weights (replicates, queries) held at a time: 32 MB."""
+_UNSEEN = 1.5
+"""Queries that the unseen one counts for in an error."""
+_STEP = 1e-6
+_NORMAL = 1.959963984540054
+"""97.5 % quantile of the normal distribution."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +79,65 @@ class Sample:
 class Replicates:
     """Bootstrap draws, averaged over the seeds drawn.
 
-    acc   (replicates, k, datasets) mean score
-    cost  (replicates, k, datasets) USD for all test queries of a dataset
+    acc     (replicates, k, datasets) mean score
+    cost    (replicates, k, datasets) USD for all test queries of a dataset
+    groups  (datasets,) query groups that were drawn from
+    rule    how intervals are made of them
     """
 
     acc: FloatArray
     cost: FloatArray
+    groups: IntArray
+    rule: IntervalRule = "t"
+
+    def interval(
+        self, value: float, draws: FloatArray, used: BoolArray | None = None, slope: float | None = 1.0
+    ) -> Interval:
+        """A number with its 95 % interval, from its value on every draw (replicates,).
+
+        used   (datasets,) which of them the number is about; None: all
+        slope  how much the number moves, at most, when every score moves by 1; None: the number is not about scores
+        """
+        plain = interval(value, draws)
+        if self.rule == "percentile" or not np.isfinite(plain.low):
+            return plain
+        times, unseen = self.error(used)
+        if not np.isfinite(times) or (slope is None and self._single(used)):
+            return Interval(plain.value, float("nan"), float("nan"))
+        beyond = 0.0 if slope is None else times * unseen * slope
+        low, high = (
+            math.hypot(max(end, 0.0) * times / _NORMAL, beyond) for end in (value - plain.low, plain.high - value)
+        )
+        return Interval(plain.value, plain.value - low, plain.value + high)
+
+    def error(self, used: BoolArray | None = None) -> tuple[float, float]:
+        """Standard errors to either end of an interval, and the standard error of an AvgAcc that no draw shows.
+
+        The first is infinite where no dataset has two groups. A dataset with a single one could be anything: its error
+        is 1.
+        """
+        from scipy.special import stdtrit
+
+        if self.rule == "percentile":
+            return _NORMAL, 0.0
+        groups = self._groups(used)
+        freedom, single = float((groups - 1).sum()), self._single(used)
+        if freedom < 1:
+            return math.inf, math.inf
+        unseen = _UNSEEN / groups[groups > 1].min()
+        return float(stdtrit(freedom, 0.975)), math.hypot(unseen, math.sqrt(single)) / len(groups)
+
+    def freedom(self, used: BoolArray | None = None) -> float:
+        """Degrees of freedom of an error; infinite under the percentile rule."""
+        return math.inf if self.rule == "percentile" else float((self._groups(used) - 1).sum())
+
+    def _groups(self, used: BoolArray | None) -> IntArray:
+        groups = self.groups if used is None else self.groups[used]
+        return groups[groups > 0]
+
+    def _single(self, used: BoolArray | None) -> int:
+        """Datasets with a single group."""
+        return int((self._groups(used) == 1).sum())
 
 
 def sample_means(sample: Sample, datasets: Sequence[str]) -> tuple[FloatArray, FloatArray]:
@@ -89,7 +157,12 @@ def sample_means(sample: Sample, datasets: Sequence[str]) -> tuple[FloatArray, F
 
 
 def bootstrap(
-    samples: Sequence[Sample], datasets: Sequence[str], *, replicates: int = 1000, seed: int = 0
+    samples: Sequence[Sample],
+    datasets: Sequence[str],
+    *,
+    replicates: int = 1000,
+    seed: int = 0,
+    rule: IntervalRule = "t",
 ) -> Replicates:
     """Draw queries and seeds with replacement, `replicates` times; one sample a seed.
 
@@ -108,15 +181,16 @@ def bootstrap(
     drawn = rng.multinomial(len(samples), share, size=replicates).astype(np.float64)
     shape = (replicates, columns.pop(), len(datasets))
     acc, cost = np.empty(shape), np.empty(shape)
+    groups = np.zeros(len(datasets), dtype=np.int64)
     for i, name in enumerate(datasets):
-        acc[:, :, i], cost[:, :, i] = _one_dataset(samples, name, drawn, rng)
-    return Replicates(acc, cost)
+        acc[:, :, i], cost[:, :, i], groups[i] = _one_dataset(samples, name, drawn, rng, rule)
+    return Replicates(acc, cost, groups, rule)
 
 
 def _one_dataset(
-    samples: Sequence[Sample], name: str, drawn: FloatArray, rng: np.random.Generator
-) -> tuple[FloatArray, FloatArray]:
-    """Replicates (b, k) of one dataset's mean score and total cost; `drawn` (b, seeds) counts the seeds drawn."""
+    samples: Sequence[Sample], name: str, drawn: FloatArray, rng: np.random.Generator, rule: IntervalRule
+) -> tuple[FloatArray, FloatArray, int]:
+    """Replicates (b, k) of one dataset's mean score and total cost, and its groups; `drawn` (b, seeds) counts seeds."""
     rows = [np.flatnonzero(sample.dataset == name) for sample in samples]
     groups = np.unique(np.concatenate([sample.group[mine] for sample, mine in zip(samples, rows, strict=True)]))
     at = [np.searchsorted(groups, sample.group[mine]) for sample, mine in zip(samples, rows, strict=True)]
@@ -129,7 +203,14 @@ def _one_dataset(
         weight = _draw(rng, len(seeds), len(groups))
         weights = [weight[:, columns] for columns in at]
         parts.append((_over_seeds(weights, scores, seeds), _over_seeds(weights, costs, seeds)))
-    return np.concatenate([acc for acc, _ in parts]), np.concatenate([cost for _, cost in parts])
+    acc, cost = (np.concatenate([part[i] for part in parts]) for i in range(2))
+    if rule == "t" and len(groups) > 1:
+        once, apart = [np.ones((1, len(mine))) for mine in rows], math.sqrt(len(groups) / (len(groups) - 1))
+        acc, cost = (
+            mean + apart * (draws - mean)
+            for draws, mean in ((acc, _over_seeds(once, scores, drawn)), (cost, _over_seeds(once, costs, drawn)))
+        )
+    return acc, cost, len(groups)
 
 
 def _draw(rng: np.random.Generator, times: int, groups: int) -> FloatArray:
@@ -206,17 +287,17 @@ def seed_summary(values: FloatArray) -> tuple[float, float]:
     return mean, float(known.std(ddof=1)) if known.size > 1 else float("nan")
 
 
-Judgement = Literal["better", "worse", "noise", "the same", "not comparable"]
+Judgement = Literal["better", "worse", "noise", "the same", "too few", "not comparable"]
 
 
 def judged(difference: Interval) -> Judgement:
-    """A difference in a word; "noise" where its interval includes 0.
+    """A difference in a word; "noise" where its interval includes 0, "too few" where queries are too few for one.
 
     >>> judged(Interval(0.02, 0.01, 0.03)), judged(Interval(0.01, -0.01, 0.03)), judged(Interval(0.0, 0.0, 0.0))
     ('better', 'noise', 'the same')
     """
     if not np.isfinite(difference.low):
-        return "not comparable"
+        return "too few" if np.isfinite(difference.value) else "not comparable"
     if difference.low == difference.value == difference.high == 0.0:
         return "the same"
     if difference.low <= 0.0 <= difference.high:
@@ -243,12 +324,22 @@ class Paired:
 
     def number(self, metric: Callable[..., FloatArray], *columns: int) -> Interval:
         """A metric of the accuracies (..., d) of some columns: on the means, and on every draw."""
-        value = float(metric(*(self.acc[i] for i in columns)))
-        return interval(value, np.asarray(metric(*(self.draws.acc[:, i] for i in columns))))
+        acc = [self.acc[i] for i in columns]
+        value, draws = float(metric(*acc)), np.asarray(metric(*(self.draws.acc[:, i] for i in columns)))
+        if len(columns) > 1 and value == 0.0 and not draws.any():  # one column twice
+            return interval(value, draws)
+        slope = abs(float(metric(acc[0] + _STEP, *acc[1:])) - value) / _STEP
+        return self.draws.interval(value, draws, self._measured(*columns), slope)
 
     def accuracy(self, column: int) -> Interval:
         """AvgAcc of a column."""
-        return self.number(avg_acc, column)
+        return _inside(self.number(avg_acc, column))
+
+    def dataset_accuracy(self, column: int, dataset: int) -> Interval:
+        """Accuracy of a column on one dataset."""
+        only = np.arange(len(self.datasets)) == dataset
+        value, draws = float(self.acc[column, dataset]), self.draws.acc[:, column, dataset]
+        return _inside(self.draws.interval(value, draws, only))
 
     def difference(self, column: int, base: int) -> Interval:
         """AvgAcc of a column minus that of another, on the datasets both have."""
@@ -256,17 +347,18 @@ class Paired:
 
     def cost(self, column: int) -> Interval:
         """USD of a column over the datasets it has; NaN where one of them has no known cost."""
-        return interval(*self._bill(column, self._measured(column)))
+        measured = self._measured(column)
+        return self.draws.interval(*self._bill(column, measured), measured, None)
 
     def cost_ratio(self, column: int, base: int) -> Interval:
         """Cost of a column over that of another, minus 1, on the datasets both have; -0.2 is a fifth cheaper."""
         value, draws = self._ratio(column, base)
-        return interval(value - 1.0, draws - 1.0)
+        return self.draws.interval(value - 1.0, draws - 1.0, self._measured(column, base), None)
 
     def saving(self, column: int, base: int) -> Interval:
         """1 - cost / cost of another column, on the datasets both have; 0.2 is a fifth cheaper."""
         value, draws = self._ratio(column, base)
-        return interval(1.0 - value, 1.0 - draws)
+        return self.draws.interval(1.0 - value, 1.0 - draws, self._measured(column, base), None)
 
     def _measured(self, *columns: int) -> BoolArray:
         """Datasets (d,) on which all of these columns have an accuracy."""
@@ -285,6 +377,13 @@ class Paired:
         )
 
 
+def _inside(score: Interval) -> Interval:
+    """The ends of an interval of scores in [0, 1], where the value is one."""
+    if not 0.0 <= score.value <= 1.0:
+        return score
+    return Interval(score.value, *np.clip((score.low, score.high), 0.0, 1.0).tolist())
+
+
 def holm(p: FloatArray) -> FloatArray:
     """Holm-adjusted p-values (k,): the chance of any false finding among all stays below what is called significant.
 
@@ -297,7 +396,7 @@ def holm(p: FloatArray) -> FloatArray:
     return out
 
 
-def pair(samples: Sequence[Sample], *, replicates: int = 1000, seed: int = 0) -> Paired:
+def pair(samples: Sequence[Sample], *, replicates: int = 1000, seed: int = 0, rule: IntervalRule = "t") -> Paired:
     """Means and bootstrap draws of the columns of one sample a seed.
 
     >>> one = Sample(np.array(["a"] * 4), np.arange(4), np.array([[1.0, 0], [1, 1], [1, 0], [0, 0]]), np.ones((4, 2)))
@@ -307,7 +406,7 @@ def pair(samples: Sequence[Sample], *, replicates: int = 1000, seed: int = 0) ->
     datasets = tuple(sorted({name for sample in samples for name in sample.dataset.tolist()}))
     means = [sample_means(sample, datasets) for sample in samples]
     acc, usd = (np.array([part[i] for part in means]) for i in range(2))
-    draws = bootstrap(samples, datasets, replicates=replicates, seed=seed)
+    draws = bootstrap(samples, datasets, replicates=replicates, seed=seed, rule=rule)
     return Paired(datasets, acc, known_mean(acc, axis=0), known_mean(usd, axis=0), draws)
 
 

@@ -20,7 +20,7 @@ import orjson
 
 from llmrouterbench.benching.deciding import decide, decide_reading, describe_router, reads_replies
 from llmrouterbench.benching.executors import Workers
-from llmrouterbench.benching.folder import Decisions, Made, Part, Runs, Served, noted_place
+from llmrouterbench.benching.folder import RECORD, Decisions, Made, Part, Runs, Served, noted_place, read_record
 from llmrouterbench.benching.rules import Rules
 from llmrouterbench.benching.writing import RunsFolder, Task
 from llmrouterbench.contracts import Router
@@ -30,7 +30,7 @@ from llmrouterbench.embedders.vectors import content_of, embed_queries
 from llmrouterbench.files import cache_folder, sha256_of
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.persist import constructor_settings
-from llmrouterbench.routers import OUTSIDE, REFERENCES, make_router, parse_router
+from llmrouterbench.routers import OUTSIDE, REFERENCES, REGISTRY, make_router, parse_router
 from llmrouterbench.settings import PAPER_SEEDS, Setting, apply_setting, load_setting
 from llmrouterbench.splits import Split, load_split, make_split
 from llmrouterbench.store import read_replies, replies_hash
@@ -80,6 +80,7 @@ def bench(
     workers, say = Workers(jobs, backend, cluster), progress or (lambda what, done, total: None)
     entries, outside = router_entries(routers), outside_names(routers)
     rules, pool, tool = _resolved(rules or Rules(), changes, setting, embedder)
+    rules = (rules.like(read_record(Path(out))[0]) if (Path(out) / RECORD).is_file() else rules).present
     if not isinstance(outcomes, Outcomes):
         replies = replies or outcomes
         outcomes = Outcomes.load(outcomes)
@@ -161,7 +162,8 @@ def splits_of(rules: Rules, outcomes: Outcomes, seeds: Sequence[int]) -> dict[in
     if rules.split_file:
         return dict.fromkeys(seeds, load_split(rules.split_file, outcomes))
     kind = rules.split_kind
-    return {seed: make_split(outcomes, seed, kind=kind, ratio=rules.ratio, held_out=rules.held_out) for seed in seeds}
+    options: dict[str, Any] = {"kind": kind, "ratio": rules.ratio, "held_out": rules.held_out}
+    return {seed: make_split(outcomes, seed, **options, near_copies=rules.near_copies or "one-word") for seed in seeds}
 
 
 def router_entries(routers: Sequence[str] | Mapping[str, Router]) -> dict[str, Router]:
@@ -228,12 +230,21 @@ def _tasks(
     read = _read_hash(outcomes, rules.embedder)
     said_before = replies_hash(replies) if replies and any(map(reads_replies, entries.values())) else ""
     for seed, split in splits.items():
-        for label, router in entries.items():
+        for label, unseeded in entries.items():
+            router = _seeded(label, unseeded, seed) if rules.router_seed == "split" else unseeded
             said = [outcomes.content_hash, agreed, describe_router(router), seed, split.hash]
             if reads_replies(router):
                 said.append(_stored_replies(label, said_before))
             key = hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
             yield Task(label, router, seed, split, key, read)
+
+
+def _seeded(label: str, router: Router, seed: int) -> Router:
+    """A router that was named without a seed, with the random start of this one."""
+    name, given = parse_router(label)
+    if "seed" in given or name not in REGISTRY or "seed" not in signature(type(router)).parameters:
+        return router
+    return make_router(name, **given, seed=seed)
 
 
 def _read_hash(outcomes: Outcomes, embedder: str) -> str:

@@ -74,7 +74,7 @@ def decide(
     checked = Served.single(nothing, np.zeros((len(weights), 0), dtype=np.int64))
     candidates = variants(router) if tune else [router]
     if len(weights) > 1 or len(candidates) > 1:
-        fit_rows, validation_rows = validation_split(outcomes, split.train, seed, validation)
+        fit_rows, validation_rows = validation_split(outcomes, split.train, seed, validation, split.group)
         router, choice = best_variant(candidates, outcomes, fit_rows, validation_rows, weights)
         checked = Served.single(validation_rows, choice)
     started = time.perf_counter()
@@ -109,7 +109,7 @@ def decide_reading(
     `replies` by (row, model) of `outcomes`. As in `decide`, no part is decided by a cascade that saw it.
     """
     weights = weights_of(router, outcomes.take(split.train))
-    fit_rows, validation_rows = validation_split(outcomes, split.train, seed, validation)
+    fit_rows, validation_rows = validation_split(outcomes, split.train, seed, validation, split.group)
     checked, _, _ = _serve_reading(router, outcomes, replies, (fit_rows, validation_rows), weights)
     tested, fit_seconds, seconds = _serve_reading(router, outcomes, replies, (split.train, split.test), weights)
     facts = {"fit_seconds": fit_seconds, "decide_seconds": seconds, **describe_router(router)}

@@ -23,7 +23,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from llmrouterbench.benching.rules import Rules
-from llmrouterbench.files import read_json, read_marked, say_disk_full, write_json, write_parquet
+from llmrouterbench.files import json_bytes, read_json, read_marked, say_disk_full, write_json, write_parquet
 from llmrouterbench.splits import Split, load_split
 from llmrouterbench.store import read_outcomes
 from llmrouterbench.table import FloatArray, IntArray, Outcomes
@@ -142,7 +142,7 @@ class Decisions:
             "rows": {name: part.rows for name, part in self.parts.items()},
             "facts": self.facts,
         }
-        metadata = {"llmrouterbench": orjson.dumps(head, option=orjson.OPT_SERIALIZE_NUMPY).decode()}
+        metadata = {"llmrouterbench": json_bytes(head).decode()}
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
         try:

@@ -14,18 +14,26 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from llmrouterbench.naming import did_you_mean
-from llmrouterbench.splits import FILES, KINDS
+from llmrouterbench.splits import FILES, KINDS, NearCopies
+from llmrouterbench.stats import IntervalRule
 from llmrouterbench.strict import Name, Strict
 
 ProtocolName = Literal["safe", "paper"]
 EmbeddedText = Literal["prompt", "query"]
+RouterSeed = Literal["split", "fixed"]
+LATER: dict[str, tuple[str, str]] = {
+    "router_seed": ("fixed", "split"),
+    "near_copies": ("long-texts", "one-word"),
+    "intervals": ("percentile", "t"),
+}
+"""Rules that came after version 0.1: what it did, and what is done now."""
 
 
-def _one_of(what: str, names: Sequence[str]) -> BeforeValidator:
-    """A check that suggests the nearest name."""
+def _one_of(what: str, names: Sequence[str], *, said: bool = True) -> BeforeValidator:
+    """A check that suggests the nearest name; without `said`, None passes too."""
 
     def check(value: Any) -> Any:
-        if value not in names:
+        if value not in names and (said or value is not None):
             raise ValueError(f"no {what} named {value!r}{did_you_mean(str(value), names)}")
         return value
 
@@ -55,6 +63,14 @@ class Rules(Strict):
     text          what it embeds: the "prompt", or the bare "query"
     strip_shared  whether lines that many training texts share are left out of it
     tune          whether each router's grid is searched on validation
+    router_seed   random start of a router that is given none: that of the "split", as the authors' runs have it; or
+                  "fixed", the default of its constructor
+    near_copies   what the safe split keeps together beside copies: texts that differ in "one-word", in validation
+                  too; or "long-texts" alone, by their word 3-grams
+    intervals     "t", with what few queries do not show (see `stats`); or "percentile", those of version 0.1
+
+    The last ones came later. None is what the folder of runs has that is extended, and in a new one the first that is
+    named here; a folder of before has the other.
 
     >>> Rules(protocol="paper").split_kind, Rules(split="mine.json").split_kind
     ('paper', 'file')
@@ -74,6 +90,9 @@ class Rules(Strict):
     text: Annotated[EmbeddedText, _one_of("text", get_args(EmbeddedText))] = "prompt"
     strip_shared: bool = False
     tune: bool = False
+    router_seed: Annotated[RouterSeed | None, _one_of("router seed", get_args(RouterSeed), said=False)] = None
+    near_copies: Annotated[NearCopies | None, _one_of("near copies", get_args(NearCopies), said=False)] = None
+    intervals: Annotated[IntervalRule | None, _one_of("interval rule", get_args(IntervalRule), said=False)] = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -124,6 +143,16 @@ class Rules(Strict):
         """Files that the rules name and whose content decides: a split, precomputed vectors."""
         return [path for path in (self.split_file, self.vectors_file) if path]
 
+    @property
+    def present(self) -> Self:
+        """The same, with what is done now where nothing is said."""
+        said = {name: getattr(self, name) or now for name, (_, now) in LATER.items()}
+        return self.model_copy(update=said)
+
+    def like(self, other: Rules) -> Self:
+        """The same, with the later rules of another bench where nothing is said."""
+        return self.model_copy(update={name: getattr(self, name) or getattr(other, name) for name in LATER})
+
     def stored(self) -> dict[str, Any]:
         """The rules as runs.json and the keys of decisions spell them."""
         return {
@@ -133,14 +162,15 @@ class Rules(Strict):
             "validation_share": self.validation,
             "tune": self.tune,
             "embedder": {"name": self.embedder, "text": self.text, "strip": self.strip_shared},
+            **{name: getattr(self, name) for name, (old, _) in LATER.items() if getattr(self, name) not in (None, old)},
         }
 
     @classmethod
     def from_stored(cls, stored: Mapping[str, Any]) -> Self:
         """The rules in a runs.json; what an older one does not say was not there to choose.
 
-        >>> Rules.from_stored(Rules(held_out=("aime",), tune=True).stored())
-        Rules(held_out=('aime',), tune=True)
+        >>> Rules.from_stored(Rules(held_out=("aime",), tune=True).present.stored())
+        Rules(held_out=('aime',), tune=True, router_seed='split', near_copies='one-word', intervals='t')
         """
         split, embedder = stored["split"], stored.get("embedder") or {}
         protocol, kind = stored.get("protocol", "safe"), split["kind"]
@@ -155,6 +185,7 @@ class Rules(Strict):
             "text": embedder.get("text"),
             "strip_shared": embedder.get("strip"),
             "tune": stored.get("tune"),
+            **{name: stored.get(name, old) for name, (old, _) in LATER.items()},
         }
         return cls(**{name: value for name, value in found.items() if value is not None})
 

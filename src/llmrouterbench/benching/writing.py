@@ -21,9 +21,9 @@ from llmrouterbench.benching.folder import (
     splits_path,
     to_record,
 )
-from llmrouterbench.benching.rules import Rules
+from llmrouterbench.benching.rules import LATER, Rules
 from llmrouterbench.contracts import Router
-from llmrouterbench.files import read_json, remove_abandoned, say_disk_full, write_json
+from llmrouterbench.files import json_bytes, read_json, remove_abandoned, say_disk_full, write_json
 from llmrouterbench.splits import Split, save_split
 from llmrouterbench.store import write_outcomes
 from llmrouterbench.table import Outcomes
@@ -173,10 +173,10 @@ class RunsFolder:
         """Note these routers and seeds in the folder that is there, beside those of which something is decided."""
         for left in self.path.rglob(".*.partial-*"):  # by a process that was killed
             remove_abandoned(left.with_name(left.name[1:].rpartition(".partial-")[0]))
-        there, plain = self._decided(), orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
+        there = self._decided()
         noted = bool(there) and (self.path / RECORD).is_file()  # the rules and data by which something was decided
         made = read_record(self.path)[1] if noted else replace(self.made, routers=(), seeds=())
-        if not noted or made.source != orjson.loads(orjson.dumps(self.made.source, option=plain)):  # not shown, scorers
+        if not noted or made.source != orjson.loads(json_bytes(self.made.source)):  # not shown, scorers
             write_outcomes(self.outcomes, self.path / "outcomes", texts=False, overwrite=True)
         labels, seeds = {label for label, _ in there}, {seed for _, seed in there}
         routers = {one["label"]: one for one in made.routers if _folder(one["label"]) in labels}
@@ -194,14 +194,21 @@ class RunsFolder:
         for seed, split in self.splits.items():
             if self._begun or not splits_path(self.path, seed).is_file():
                 save_split(split, self.outcomes, splits_path(self.path, seed))
-        record = orjson.loads(orjson.dumps(to_record(self.rules, both), option=plain))
+        record = orjson.loads(json_bytes(to_record(self.rules, both)))
         if not (self.path / RECORD).is_file() or record != read_json(self.path / RECORD):
             write_json(self.path / RECORD, record)
 
 
 def _agreed(rules: Rules, made: Made) -> dict[str, object]:
     """What runs of one folder share."""
-    return {**rules.stored(), "reference": made.reference, "split file": made.split, "data_hash": made.data_hash}
+    later = {name: getattr(rules, name) for name in LATER}
+    return {
+        **rules.stored(),
+        **later,
+        "reference": made.reference,
+        "split file": made.split,
+        "data_hash": made.data_hash,
+    }
 
 
 def _folder(label: str) -> str:

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import orjson
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from llmrouterbench.files import json_bytes
 from llmrouterbench.numerals import Show, count
 
 messages = Console(stderr=True)
@@ -32,7 +32,7 @@ def show_lines(lines: list[str]) -> None:
 
 def print_json(value: Any) -> None:
     """One JSON object on standard output; NaN becomes null."""
-    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS) + b"\n")
+    sys.stdout.buffer.write(json_bytes(value) + b"\n")
     sys.stdout.buffer.flush()
 
 

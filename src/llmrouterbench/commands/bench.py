@@ -79,6 +79,17 @@ def bench(
     ] = "prompt",
     strip_shared: Annotated[bool, typer.Option("--strip-shared", help="Drop lines that many queries share.")] = False,
     tune: Annotated[bool, typer.Option("--tune", help="Search each router's small grid on validation.")] = False,
+    router_seed: Annotated[
+        str | None,
+        typer.Option("--router-seed", help="Random start of routers: that of the split, or fixed; the folder's."),
+    ] = None,
+    near_copies: Annotated[
+        str | None,
+        typer.Option("--near-copies", help="one-word, or long-texts as up to version 0.1; the folder's."),
+    ] = None,
+    intervals: Annotated[
+        str | None, typer.Option("--intervals", help="t, or percentile as up to version 0.1; the folder's.")
+    ] = None,
     jobs: Annotated[int, typer.Option("--jobs", help="Parallel processes; -1 for all cores.")] = -1,
     backend: Annotated[str, typer.Option("--backend", help="loky (this machine), ray or dask.")] = "loky",
     cluster: Annotated[str | None, typer.Option("--cluster", help="Address of a running Ray or Dask cluster.")] = None,
@@ -107,6 +118,9 @@ def bench(
             text=text,  # type: ignore[arg-type]
             strip_shared=strip_shared,
             tune=tune,
+            router_seed=router_seed,  # type: ignore[arg-type]
+            near_copies=near_copies,  # type: ignore[arg-type]
+            intervals=intervals,  # type: ignore[arg-type]
         )
     )
     usage(lambda: Workers(jobs, backend, cluster))

@@ -18,7 +18,7 @@ import numpy as np
 
 from llmrouterbench.metrics import avg_acc, dataset_means
 from llmrouterbench.shown import Shown
-from llmrouterbench.stats import Interval, Sample, bootstrap, interval
+from llmrouterbench.stats import Interval, Sample, bootstrap
 from llmrouterbench.table import FloatArray, IntArray, Outcomes, StrArray
 
 if TYPE_CHECKING:
@@ -109,10 +109,10 @@ def _measured(
     padded = np.column_stack([held.score, np.full(len(held), np.nan)])
     score = np.column_stack([padded[rows, columns[choice]], padded[rows, columns[nearest]], choice == nearest])
     sample = Sample(held.dataset, held.group, score, np.full(score.shape, np.nan))
-    drawn = bootstrap([sample], held.datasets, seed=seed).acc
+    drawn = bootstrap([sample], held.datasets, seed=seed)
     value = avg_acc(dataset_means(score, held.dataset, held.datasets).T)
-    draws = avg_acc(drawn)
-    return interval(value[2], draws[:, 2]), interval(value[0] - value[1], draws[:, 0] - draws[:, 1])
+    draws = avg_acc(drawn.acc)
+    return drawn.interval(value[2], draws[:, 2]), drawn.interval(value[0] - value[1], draws[:, 0] - draws[:, 1])
 
 
 def _config(models: tuple[str, ...], by_model: Mapping[str, list[str]], default: str) -> dict[str, Any]:

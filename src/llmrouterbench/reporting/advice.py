@@ -104,10 +104,15 @@ def _headroom(advice: Advice) -> list[str]:
     alone = "there is one dataset: no types to tell apart"
     task = _percent(room.task_share) if math.isfinite(room.task_share.value) else alone
     repeated = f"not measurable ({count(room.repeats)} prompts answered twice)"
+    luck = (
+        f"{_percent(room.noise_share)}: luck of single replies, which no router can gain"
+        if room.noise_share
+        else repeated
+    )
     return [
         f"The gap from the best single model to the oracle is {percent(room.gap.value)} points of AvgAcc.",
         f"Share of it that task type explains: {task}",
-        f"Share of it that is label noise: {_percent(room.noise_share) if room.noise_share else repeated}",
+        f"Share of it that is label noise: {luck}",
     ]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from llmrouterbench.numerals import accuracy, count, interval
 from llmrouterbench.stats import Interval
-from llmrouterbench.studies.curation import Curation, MarginalValue
+from llmrouterbench.studies.curation import Curation, MarginalValue, exact, tried
 
 GUARANTEE = "Greedy keeps at least 63 % (1 - 1/e) of the best oracle that any subset of that size has"
 GUARANTEE_BUDGET = "At least 32 % ((1 - 1/e) / 2) of the best oracle that the budget buys"
@@ -16,8 +16,25 @@ _SHOWN = 12
 
 def curation_dict(found: Curation) -> dict[str, Any]:
     """Numbers and guarantees as plain values, ready for JSON."""
-    bought = None if found.budget is None else GUARANTEE_BUDGET
-    return {**asdict(found), "guarantee": GUARANTEE, "guarantee_within_budget": bought}
+    return {**asdict(found), "guarantee": _guarantee(found), "guarantee_within_budget": _bought(found)}
+
+
+def _guarantee(found: Curation) -> str:
+    """What is known of the choice against the best of its size."""
+    if len(found.order) < len(found.values) and exact(len(found.values), len(found.order)):
+        said = "The best subset of that size, all were tried"
+        shorter = f"; shorter beginnings of the order: {GUARANTEE[0].lower()}{GUARANTEE[1:]}"
+    else:
+        said, shorter = GUARANTEE, ""
+    weighed = ", in score minus weighted cost above the lowest of the pool" if found.cost_weight else ""
+    return f"{said}{weighed}{shorter if len(found.order) > 1 else ''}"
+
+
+def _bought(found: Curation) -> str | None:
+    """The same of what a budget buys; None where it buys nothing."""
+    if not found.within_budget:
+        return None
+    return "The best oracle that the budget buys, all were tried" if tried(len(found.values)) else GUARANTEE_BUDGET
 
 
 def curation_lines(found: Curation) -> list[str]:
@@ -28,11 +45,13 @@ def curation_lines(found: Curation) -> list[str]:
     pairs = list(zip(found.order, found.oracle, strict=True))
     lines += [f"{i:3d}. {name}  {accuracy(value)}" for i, (name, value) in enumerate(pairs[:_SHOWN], start=1)]
     lines += [f"     {_more(len(pairs))}"] if len(pairs) > _SHOWN else []
-    lines += ["", f"{GUARANTEE}{', in score minus weighted cost' if weighed else ''}.", ""]
+    lines += ["", f"{_guarantee(found)}.", ""]
     if found.budget is not None:
         oracle = f" (oracle {accuracy(found.within_budget_oracle, ' %')})" if found.within_budget else ""
         chosen = ", ".join(found.within_budget or ()) or "no model fits"
-        lines += [f"Within a budget of {found.budget:g}: {chosen}{oracle}. {GUARANTEE_BUDGET}.", ""]
+        bought = _bought(found)
+        says = f" {bought}." if bought else ""
+        lines += [f"Within a budget of {found.budget:g}: {chosen}{oracle}.{says}", ""]
     return [*lines, *_curves(found), "", *_values(found.values)]
 
 

@@ -61,9 +61,8 @@ def leaderboard(
     outcomes = replace(runs.outcomes, score=ties_as_wins(runs.outcomes.score)) if ties_win else runs.outcomes
     played = _credible(replay(runs, outcomes))
     base: Key = ("model", outcomes.models[played.base])
-    evidence = _Evidence(
-        played, base, _baseline(runs, baseline) or base, pair(played.samples, replicates=samples, seed=seed)
-    )
+    paired = pair(played.samples, replicates=samples, seed=seed, rule=runs.rules.present.intervals or "t")
+    evidence = _Evidence(played, base, _baseline(runs, baseline) or base, paired)
     points = _points(evidence, outcomes.pool.models)
     peaks = peaks_on_test(runs, outcomes) if runs.rules.protocol == "paper" else {}
     routers = [
@@ -179,6 +178,7 @@ _AGAINST: dict[Judgement, str] = {
     "worse": "worse than",
     "noise": "not distinguishable from",
     "the same": "the same as",
+    "too few": "too few queries to compare with",
     "not comparable": "not comparable with",
 }
 
@@ -266,6 +266,8 @@ def _facts(runs: Runs, played: Replay, samples: int, seed: int, ties_win: bool) 
     )
     return {
         **{name: record[name] for name in own},
+        "router_seed": runs.rules.present.router_seed,
+        "intervals": runs.rules.present.intervals,
         "seeds": runs.seeds,
         "seeds_left_out": runs.seeds_left_out,
         "source": runs.outcomes.source,

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from llmrouterbench.benching.replay import ORACLE, RANDOM
 from llmrouterbench.naming import listed
 from llmrouterbench.numerals import count, percent
@@ -157,7 +159,26 @@ def _unpriced(row: Row) -> bool:
     return any(math.isnan(usd) and not math.isnan(acc) for usd, acc in zip(row.usd, row.accuracy, strict=True))
 
 
+def _test_groups(runs: Runs) -> dict[str, int]:
+    """Test queries of each dataset over all seeds, copies counted once."""
+    rows = np.unique(np.concatenate([runs.splits[seed].test for seed in runs.seeds]))
+    dataset, group = runs.outcomes.dataset[rows], runs.outcomes.group[rows]
+    return {name: len(np.unique(group[dataset == name])) for name in np.unique(dataset).tolist()}
+
+
 def _protocol(board: Leaderboard, runs: Runs) -> Iterator[str]:
+    sizes = _test_groups(runs)
+    single = [name for name, size in sizes.items() if size == 1]
+    if single and len(single) == len(sizes):
+        yield (
+            "No interval and no verdict: every dataset has a single test query (copies count once), which tells nothing"
+            " of another one. Use more queries a dataset, or more seeds."
+        )
+    elif single and board.facts["intervals"] == "t":
+        yield (
+            f"A single test query on {listed(single)}: intervals of accuracy count it as if the next one could be"
+            " anything, and costs have no interval."
+        )
     if len(board.facts["seeds"]) == 1:
         yield "There is one seed: the intervals cover the choice of queries, not that of the split."
     if runs.rules.split_file:
@@ -166,6 +187,12 @@ def _protocol(board: Leaderboard, runs: Runs) -> Iterator[str]:
         yield (
             f"The split is that of {runs.rules.split_file.name}: seeds vary the validation part alone, so the intervals"
             f" do not cover the choice of the split. {neither:,} queries are in neither part."
+        )
+    alike = [split.settings["alike"] for split in runs.splits.values() if "alike" in split.settings]
+    if alike:
+        yield (
+            f"The split keeps near-copies together; {percent(sum(alike) / len(alike), unit=' %')} of the test queries"
+            " are left with a text in train that is alike (60 % of the word 3-grams)."
         )
     held_out = board.facts["split"]["held_out"]
     if held_out:

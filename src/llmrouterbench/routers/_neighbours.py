@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from llmrouterbench.metrics import known_mean
 from llmrouterbench.table import BoolArray, FloatArray
 
 if TYPE_CHECKING:
@@ -28,12 +29,14 @@ class Plane:
 
     filled   (n, m) the values, 0 where not measured
     known    (n, m) 1 where measured, else 0
-    never    what stands in where no neighbour was measured: there is no evidence, and a mean would invent some
+    never    what stands in where no neighbour was measured: there is no evidence, and a mean would invent some; (m,)
+             where models have joined, which stand at the mean of their probes: few are near a query, and none is no
+             evidence against a model
     """
 
     filled: Single
     known: Single
-    never: float
+    never: float | FloatArray
 
     @classmethod
     def of(cls, values: FloatArray, never: float) -> Plane:
@@ -110,5 +113,6 @@ def with_model(
         filled = np.pad(plane.filled, ((0, int(fresh.sum())), (0, 1)))
         known[row, -1] = np.isfinite(column)
         filled[row, -1] = np.where(np.isfinite(column), column, 0.0)
-        grown.append(Plane(filled, known, plane.never))
+        never = np.broadcast_to(plane.never, plane.known.shape[1])
+        grown.append(Plane(filled, known, np.append(never, known_mean(column))))
     return np.concatenate([training, single[fresh]]), grown

@@ -13,6 +13,7 @@ section 4.2.1 and figure 6 (oracle of the top k against random subsets).
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,8 +30,11 @@ from llmrouterbench.stats import Interval, pair, sample_of
 from llmrouterbench.table import FloatArray, IntArray, Outcomes
 
 _MOST_SIZES = 40
+_DIGITS = 12
+"""Gains that agree in so many are equal; the model that comes first in the pool wins."""
 _SAME = 1e-12
-"""Gains closer than this are rounding noise; the model that comes first in the pool wins."""
+_MOST_SUBSETS = 5_000
+"""Subsets that are tried one by one."""
 
 
 @dataclass(frozen=True)
@@ -95,14 +99,14 @@ def greedy_order(value: FloatArray, weight: FloatArray, size: int) -> list[int]:
     [0, 2, 1]
     """
     columns, most, best = np.ascontiguousarray(value.T), value.max(axis=1), np.zeros(len(value))
-    queue = [(-float(gain), i) for i, gain in enumerate(columns @ weight)]
+    queue = [(-round(float(gain), _DIGITS), i) for i, gain in enumerate(columns @ weight)]
     heapq.heapify(queue)
     order: list[int] = []
     while queue and len(order) < size:
         _, i = heapq.heappop(queue)
-        gain = float(weight @ np.maximum(columns[i] - best, 0.0))
-        if queue and gain < -queue[0][0] - _SAME:
-            heapq.heappush(queue, (-gain, i))
+        again = (-round(float(weight @ np.maximum(columns[i] - best, 0.0)), _DIGITS), i)
+        if queue and again > queue[0]:
+            heapq.heappush(queue, again)
             continue
         order.append(i)
         np.maximum(best, columns[i], out=best)
@@ -114,6 +118,8 @@ def greedy_order(value: FloatArray, weight: FloatArray, size: int) -> list[int]:
 
 def curate(outcomes: Outcomes, size: int | None = None, *, cost_weight: float = 0.0) -> tuple[str, ...]:
     """Models in greedy order, the first `size` of them (all when not given).
+
+    Where a size has at most 5,000 subsets, the best of them is taken, in greedy order.
 
     With a `cost_weight` in score per USD, a subset is worth the mean over queries of its best score - weight * cost
     (above the lowest such value of the pool, which is what the guarantee is about); an unknown cost counts as the
@@ -128,8 +134,37 @@ def curate(outcomes: Outcomes, size: int | None = None, *, cost_weight: float = 
     size = len(models) if size is None else size
     if not 1 <= size <= len(models):
         raise ValueError(f"the size of a subset must be from 1 to the {len(models)} models of the pool, got {size}")
-    order = greedy_order(_utility(pool, cost_weight), pool.weight, size)
+    utility = _utility(pool, cost_weight)
+    order = greedy_order(utility, pool.weight, size)
+    if exact(len(models), size):
+        subsets = [np.array(one) for one in itertools.combinations(range(len(models)), size)]
+        best = _best_of(utility, pool.weight, [np.array(order), *subsets])
+        order = best[greedy_order(utility[:, best], pool.weight, size)].tolist()
     return tuple(models[i] for i in order)
+
+
+def exact(models: int, size: int) -> bool:
+    """Whether every subset of a size is tried.
+
+    >>> exact(10, 5), exact(33, 5), exact(33, 33)
+    (True, False, True)
+    """
+    return math.comb(models, size) <= _MOST_SUBSETS
+
+
+def tried(models: int) -> bool:
+    """Whether all that a budget could buy is tried.
+
+    >>> tried(12), tried(13)
+    (True, False)
+    """
+    return 1 << models <= _MOST_SUBSETS
+
+
+def _best_of(value: FloatArray, weight: FloatArray, subsets: Sequence[IntArray]) -> IntArray:
+    """The subset with the best oracle; the first one of those that are equal."""
+    found = [round(float(weight @ value[:, one].max(axis=1)), _DIGITS) for one in subsets]
+    return subsets[int(np.argmax(found))]
 
 
 def _utility(pool: PoolValue, cost_weight: float) -> FloatArray:
@@ -152,7 +187,8 @@ def curate_within(outcomes: Outcomes, budget: float, price: Mapping[str, float])
 
     `price` is what it takes to keep a model in the pool, in any unit above 0 (GPU memory, USD a month, seats). The
     better of two is returned: greedy by gain per price over what still fits, and the one best model that fits. It has
-    at least (1 - 1/e) / 2 = 32 % of the best possible oracle. Empty where no model fits.
+    at least (1 - 1/e) / 2 = 32 % of the best possible oracle; of pools with up to 12 models the best subset is found.
+    Empty where no model fits.
 
     Source: Leskovec et al., Cost-effective outbreak detection in networks, 2007, section 3.2.
 
@@ -172,6 +208,11 @@ def curate_within(outcomes: Outcomes, budget: float, price: Mapping[str, float])
     fits = np.flatnonzero(cost <= budget)
     single = [int(fits[np.argmax((pool.weight @ pool.score)[fits])])] if len(fits) else []
     chosen = single if pool.value(single) > pool.value(greedy) else greedy
+    if tried(len(models)) and len(fits):
+        sizes = (itertools.combinations(fits.tolist(), k) for k in range(1, len(fits) + 1))
+        buyable = [np.array(one) for one in itertools.chain(*sizes) if cost[list(one)].sum() <= budget]
+        best = _best_of(pool.score, pool.weight, [np.array(chosen, dtype=np.int64), *buyable] if chosen else buyable)
+        chosen = best[greedy_order(pool.score[:, best], pool.weight, len(best))].tolist()
     return tuple(models[i] for i in chosen)
 
 

@@ -1,7 +1,8 @@
 """Routers against each other: every paired difference, with p-values that are corrected for looking at all of them.
 
-The p-value of a pair is two-sided, from its difference over the standard error of the paired bootstrap and the normal
-tail; a plain count of draws could not fall below 2 / (draws + 1), which a correction over hundreds of pairs swallows.
+The p-value of a pair is two-sided, from its difference over the standard error of the paired bootstrap and the tail of
+the t-test that its interval has; a plain count of draws could not fall below 2 / (draws + 1), which a correction over
+hundreds of pairs swallows.
 
 Source: Holm, A simple sequentially rejective multiple test procedure, 1979; Benjamini, Hochberg, Controlling the false
 discovery rate, 1995 (valid under the positive dependence that comparisons with shared routers have); Efron,
@@ -13,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from llmrouterbench.benching.folder import Runs
 from llmrouterbench.benching.replay import Replay, replay
 from llmrouterbench.metrics import avg_acc
 from llmrouterbench.naming import did_you_mean
-from llmrouterbench.stats import Interval, Paired, Sample, holm, pair
+from llmrouterbench.stats import Interval, IntervalRule, Paired, Sample, holm, pair
 from llmrouterbench.table import FloatArray
 
 
@@ -101,7 +102,8 @@ def compare_routers(
     at = [i for i, (kind, _) in enumerate(played.keys) if kind == "router"]
     names = [played.keys[i][1] for i in at]
     samples = [Sample(one.dataset, one.group, one.score[:, at], one.cost[:, at]) for one in played.samples]
-    return compare_columns(samples, names, control=control, alpha=alpha, replicates=replicates, seed=seed)
+    options: dict[str, Any] = {"control": control, "alpha": alpha, "replicates": replicates, "seed": seed}
+    return compare_columns(samples, names, **options, rule=runs.rules.present.intervals or "t")
 
 
 def compare_columns(
@@ -112,13 +114,14 @@ def compare_columns(
     alpha: float = 0.05,
     replicates: int = 1000,
     seed: int = 0,
+    rule: IntervalRule = "t",
 ) -> Differences:
     """The matrix of the columns of some samples, one sample a seed."""
     if control not in CONTROLS:
         raise ValueError(f"no multiple-comparison control named {control!r}{did_you_mean(control, CONTROLS)}")
     if not 0.0 < alpha < 1.0:
         raise ValueError(f"alpha must be between 0 and 1, got {alpha}; 0.05 is usual")
-    means = pair(samples, replicates=replicates, seed=seed)
+    means = pair(samples, replicates=replicates, seed=seed, rule=rule)
     order = np.argsort(-np.nan_to_num(avg_acc(means.acc), nan=-np.inf), kind="stable").tolist()
     k = len(order)
     difference, low, high = np.zeros((3, k, k))
@@ -126,7 +129,7 @@ def compare_columns(
     for i, j in zip(*np.triu_indices(k, 1), strict=True):
         one = means.difference(order[i], order[j])
         difference[i, j], low[i, j], high[i, j] = one.value, one.low, one.high
-        p[i, j] = p_value(one.value, _draws(means, order[i], order[j]))
+        p[i, j] = _p_value(means, one, order[i], order[j])
     upper = np.triu_indices(k, 1)
     adjusted[upper] = CONTROLS[control](p[upper])
     lower = (upper[1], upper[0])
@@ -135,22 +138,31 @@ def compare_columns(
     return Differences(tuple(names[i] for i in order), difference, low, high, p, adjusted, control, alpha)
 
 
-def _draws(means: Paired, column: int, base: int) -> FloatArray:
-    return np.asarray(avg_acc(means.draws.acc[:, column] - means.draws.acc[:, base]))
+def _p_value(means: Paired, one: Interval, column: int, base: int) -> float:
+    known = np.asarray(np.isfinite(means.acc[[column, base]]).all(axis=0))
+    draws = np.asarray(avg_acc(means.draws.acc[:, column] - means.draws.acc[:, base]))
+    if one.value == 0.0 and not draws.any():  # one column twice
+        return 1.0
+    return p_value(one.value, draws, means.draws.error(known)[1], means.draws.freedom(known))
 
 
-def p_value(difference: float, draws: FloatArray) -> float:
-    """Two-sided p-value of a difference from its bootstrap draws (b,): normal tail at its standard error.
+def p_value(difference: float, draws: FloatArray, unseen: float = 0.0, freedom: float = math.inf) -> float:
+    """Two-sided p-value of a difference from its bootstrap draws (b,): tail of a t-test at its standard error.
 
-    1 where nothing varies and nothing differs, or where a value is missing.
+    `unseen` is the part of the error that no draw shows. 1 where nothing varies and nothing differs, where a value is
+    missing, or without degrees of freedom.
 
     >>> p_value(0.0, np.zeros(9)), round(p_value(1.96, np.array([-1.0, 1.0] * 500)), 3)
     (1.0, 0.05)
     """
+    from scipy.special import stdtr
+
     known = draws[np.isfinite(draws)]
-    if len(known) < 2 or not math.isfinite(difference):
+    if len(known) < 2 or not math.isfinite(difference) or freedom < 1:
         return 1.0
-    error = float(known.std(ddof=1))
+    error = math.hypot(float(known.std(ddof=1)), unseen)
     if error == 0.0:
         return 0.0 if difference else 1.0
-    return math.erfc(abs(difference) / error / math.sqrt(2.0))
+    if math.isinf(freedom):
+        return math.erfc(abs(difference) / error / math.sqrt(2.0))
+    return float(2.0 * stdtr(freedom, -abs(difference) / error))

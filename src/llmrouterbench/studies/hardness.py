@@ -151,7 +151,11 @@ class _Binned:
     draws: Replicates
 
     def means(self, column: int) -> tuple[Interval, ...]:
-        return tuple(interval(float(value), self.draws.acc[:, column, i]) for i, value in enumerate(self.acc[column]))
+        bins = np.eye(len(self.draws.groups), dtype=np.bool_)
+        return tuple(
+            self.draws.interval(float(value), self.draws.acc[:, column, i], bins[i])
+            for i, value in enumerate(self.acc[column])
+        )
 
 
 def _binned(played: Replay, labels: Sequence[StrArray], bins: list[str], replicates: int, seed: int) -> _Binned:

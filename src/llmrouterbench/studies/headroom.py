@@ -11,12 +11,13 @@ from llmrouterbench.metrics import (
     avg_acc,
     best_single,
     dataset_oracle_choice,
+    known_mean,
     oracle_choice,
     oracle_gap_recovered,
 )
-from llmrouterbench.stats import UNKNOWN_NUMBER, Interval, Paired, interval, pair, sample_of
+from llmrouterbench.stats import UNKNOWN_NUMBER, Interval, Paired, pair, sample_of
 from llmrouterbench.studies.curation import PoolValue, marginal_values
-from llmrouterbench.table import BoolArray, FloatArray, IntArray, Outcomes
+from llmrouterbench.table import FloatArray, Outcomes
 
 FEWEST_REPEATS = 30
 """Prompts that were answered more than once, below which label noise is not estimated."""
@@ -32,7 +33,7 @@ class Headroom:
     oracle          AvgAcc of serving the best model of each query
     gap             oracle - single
     task_share      share of the gap that the dataset oracle (best model of each dataset) recovers; NaN for one dataset
-    noise_share     share of the gap that does not repeat when the same prompt is answered again; None: not measurable
+    noise_share     share of the gap that is luck of single replies, which no router can gain; None: not measurable
     repeats         prompts that were answered more than once
     """
 
@@ -68,50 +69,74 @@ def headroom(outcomes: Outcomes, *, replicates: int = 1000, seed: int = 0) -> He
 
 
 def _recovered(means: Paired, column: int, base: int, oracle: int) -> Interval:
-    value = oracle_gap_recovered(means.acc[column], means.acc[base], means.acc[oracle])
-    draws = oracle_gap_recovered(*(means.draws.acc[:, i] for i in (column, base, oracle)))
-    return interval(float(value), draws)
+    return means.number(oracle_gap_recovered, column, base, oracle)
 
 
 def noise_share(outcomes: Outcomes, best: int, *, replicates: int = 1000, seed: int = 0) -> tuple[Interval | None, int]:
-    """Share of the oracle gap that does not repeat, and the number of prompts that were answered more than once.
+    """Share of the oracle gap that is luck of single replies, and the number of prompts answered more than once.
 
-    Of each such prompt, the oracle's model is chosen on one answer and scored on the other, both ways round, mean over
-    equally good models. What the oracle loses by that is noise of the labels: no router can recover it. Copies with
-    the same scores and the same tokens or seconds are one answer exported twice, and do not count; nor do the copies
-    of a dataset in which no score or cost differs. None with fewer than 30 prompts.
+    The oracle sees replies; a router could at best know each model's chance on each query, and gain the rest. What that
+    is lies between two numbers that repeated replies give: models chosen on half of the replies to a prompt and scored
+    on the other half, both ways round (half of them tells too little: the share is at most this), and models chosen on
+    all replies and scored on the same ones (too lucky: it is at least that). The interval reaches from the lower end of
+    the one to the upper end of the other. The value is the middle of the two: near a tie of two models, what a wrong
+    choice loses and what luck adds weigh the same.
+
+    Ties go to the model that is better on the other prompts. Copies with the same scores and the same tokens or seconds
+    are one answer exported twice, and do not count; nor do the copies of a dataset in which no score or cost differs.
+    None with fewer than 30 prompts.
     """
-    pairs = _repeats(outcomes)
-    if len(pairs) < FEWEST_REPEATS:
-        return None, len(pairs)
-    first, second = outcomes.score[pairs[:, 0]], outcomes.score[pairs[:, 1]]
+    repeats = _repeats(outcomes)
+    if len(repeats) < FEWEST_REPEATS:
+        return None, len(repeats)
+    runs = [outcomes.score[rows] for rows in repeats]
+    first, second = (np.array([known_mean(part, 0) for part in half]) for half in zip(*map(_halves, runs), strict=True))
     both = np.isfinite(first) & np.isfinite(second)
     first, second = np.where(both, first, np.nan), np.where(both, second, np.nan)
-    crossed = (_served_again(first, second) + _served_again(second, first)) / 2.0
-    single = (first[:, best] + second[:, best]) / 2.0
-    oracle = (np.nanmax(first, axis=1) + np.nanmax(second, axis=1)) / 2.0
-    part = outcomes.take(pairs[:, 0])
-    means = pair([sample_of(part, np.stack([single, crossed, oracle], axis=1))], replicates=replicates, seed=seed)
-    kept = _recovered(means, 1, 0, 2)
-    return Interval(1.0 - kept.value, 1.0 - kept.high, 1.0 - kept.low), len(pairs)
+    together = np.where(both, np.array([known_mean(run, 0) for run in runs]), np.nan)
+    columns = [
+        together[:, best],
+        (_served_again(first, second) + _served_again(second, first)) / 2.0,
+        np.nanmax(together, axis=1),
+        np.array(
+            [np.nanmax(np.where(known, run, np.nan), axis=1).mean() for run, known in zip(runs, both, strict=True)]
+        ),
+    ]
+    part = outcomes.take(np.array([rows[0] for rows in repeats]))
+    means = pair([sample_of(part, np.stack(columns, axis=1))], replicates=replicates, seed=seed)
+    blind, lucky = (_recovered(means, column, 0, 3) for column in (1, 2))
+    ends = 1.0 - (blind.value + lucky.value) / 2.0, 1.0 - lucky.high, 1.0 - blind.low
+    return Interval(*(float(np.clip(end, 0.0, 1.0)) for end in ends)), len(repeats)
 
 
-def _repeats(outcomes: Outcomes) -> IntArray:
-    """Rows (pairs, 2): the first two answers of each prompt that has two, with a model measured in both."""
+def _halves(run: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The first and the second half of the replies (r, m) to a prompt; of an odd number the last one is left out."""
+    half = len(run) // 2
+    return run[:half], run[half : 2 * half]
+
+
+def _repeats(outcomes: Outcomes) -> list[list[int]]:
+    """Rows of the answers to each prompt that was asked again, with a model measured in all of them."""
     order = np.argsort(outcomes.group, kind="stable")
     group = outcomes.group[order]
     start = np.flatnonzero(np.concatenate([[True], group[1:] != group[:-1]]))
-    found: list[tuple[int, int]] = []
+    found: list[list[int]] = []
     differing: set[str] = set()
     for at in start[np.diff(np.append(start, len(group))) > 1].tolist():
         first, *others = order[at : np.searchsorted(group, group[at], side="right")].tolist()
-        other = next((row for row in others if _asked_again(outcomes, first, row)), None)
-        if other is not None:
-            found.append((first, other))
-            if not _same(outcomes.score, first, other) or not _same(outcomes.cost, first, other):
+        kept = [first]
+        for row in others:
+            if all(_asked_again(outcomes, one, row) for one in kept) and _shared(outcomes, [*kept, row]):
+                kept.append(row)
+        if len(kept) > 1:
+            found.append(kept)
+            if any(not _same(plane, first, row) for plane in (outcomes.score, outcomes.cost) for row in kept[1:]):
                 differing.add(str(outcomes.dataset[first]))
-    kept = [pair for pair in found if str(outcomes.dataset[pair[0]]) in differing]
-    return np.array(kept, dtype=np.int64).reshape(-1, 2)
+    return [rows for rows in found if str(outcomes.dataset[rows[0]]) in differing]
+
+
+def _shared(outcomes: Outcomes, rows: list[int]) -> bool:
+    return bool(np.isfinite(outcomes.score[rows]).all(axis=0).any())
 
 
 def _asked_again(outcomes: Outcomes, row: int, other: int) -> bool:
@@ -129,9 +154,12 @@ def _same(plane: FloatArray, row: int, other: int) -> bool:
 
 
 def _served_again(chosen_on: FloatArray, scored_on: FloatArray) -> FloatArray:
-    """Score (n,) on one answer of the models that were best on the other, mean over ties."""
-    best: BoolArray = chosen_on == np.nanmax(chosen_on, axis=1, keepdims=True)
-    return np.asarray(np.where(best, scored_on, 0.0).sum(axis=1) / best.sum(axis=1))
+    """Score (n,) on some answers of the models that were best on others; ties by the mean of the other prompts."""
+    known = np.isfinite(chosen_on)
+    total, count = np.where(known, chosen_on, 0.0), known.astype(np.float64)
+    prior = (total.sum(axis=0) - total) / np.maximum(count.sum(axis=0) - count, 1.0)
+    best = chosen_on == np.nanmax(chosen_on, axis=1, keepdims=True)
+    return np.asarray(scored_on[np.arange(len(best)), np.where(best, prior, -np.inf).argmax(axis=1)])
 
 
 @dataclass(frozen=True)

@@ -337,7 +337,7 @@ def _thrifty(pool: Outcomes, split: Split, seed: int, setup: Setup) -> IntArray:
     train = pool.take(split.train)
     router = setup.unfitted()
     weights = router.weights if isinstance(router, TradeOffRouter) else default_weights(train)
-    fit, held = validation_split(pool, split.train, seed)
+    fit, held = validation_split(pool, split.train, seed, group=split.group)
     validation, single = pool.take(held), train_best_single(train)
     choice = decide_sweep(setup.unfitted().fit(pool.take(fit)), validation.queries, weights)
     sample = _served(validation, *choice, np.full(len(held), single, dtype=np.int64))

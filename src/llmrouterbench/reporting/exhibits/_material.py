@@ -128,13 +128,14 @@ def material_of(
     samples: int,
     seed: int,
 ) -> Material:
-    """Arguments as of `exhibits`. Raises ValueError for embedders of different data."""
+    """Arguments as of `exhibits`. Raises ValueError for embedders of different data, seeds, splits or rules."""
     hashes = {runs.outcomes.content_hash for runs in embedders.values()}
     if len(hashes) > 1:
         raise ValueError(
             f"an embedding ablation must compare runs of the same data, got {len(hashes)} data hashes under"
             f" {', '.join(embedders)}; run the bench of each embedder on the same outcomes"
         )
+    _need_like(embedders)
     decided = source if isinstance(source, Runs) else None
     outcomes = source.outcomes if isinstance(source, Runs) else source
     named = decided.rules.setting if decided else outcomes.source.get("setting")
@@ -173,3 +174,19 @@ def needs_seconds(material: Material) -> str:
     if any(np.isfinite([p.score.value, p.cost.value, p.seconds.value]).all() for p in material.latencies):
         return ""
     return "needs models with known costs and seconds; measure seconds or give a serving table"
+
+
+def _need_like(embedders: Mapping[str, Runs]) -> None:
+    """Refuse runs of embedders that differ in more than how texts are embedded."""
+    told: dict[str, tuple[str, Any]] = {}
+    for name, runs in embedders.items():
+        rules = runs.rules.present.model_dump(exclude={"embedder", "text", "strip_shared", "intervals"})
+        hashes = [runs.splits[seed].hash for seed in runs.seeds]
+        for what, value in {**rules, "seeds": sorted(runs.seeds), "splits": sorted(hashes)}.items():
+            first, theirs = told.setdefault(what, (name, value))
+            if theirs != value:
+                shown = "" if what == "splits" else f", got {theirs!r} under {first} and {value!r} under {name}"
+                raise ValueError(
+                    f"an embedding ablation must compare runs of the same {what}{shown};"
+                    " run the bench of each embedder with the same ones"
+                )

@@ -21,7 +21,7 @@ from llmrouterbench.reporting.page.masking import LEFT_OUT, NOT_THERE, Texts, te
 from llmrouterbench.reporting.page.plot import plot_of
 from llmrouterbench.reporting.render import provenance, summary, titled
 from llmrouterbench.reporting.words import sentences, standing
-from llmrouterbench.stats import Sample, pair
+from llmrouterbench.stats import IntervalRule, Sample, pair
 from llmrouterbench.studies.differences import Differences, compare_columns
 
 if TYPE_CHECKING:
@@ -102,8 +102,8 @@ def write_page(
 def _view(board: Leaderboard, played: Replay, samples: int) -> dict[str, Any]:
     """Everything on the page but the figures and the queries."""
     columns = board.columns("page")
-    compared = _compared(played, samples)
-    paired = pair(_without_savers(played), replicates=samples)
+    compared = _compared(played, samples, board.facts["intervals"])
+    paired = pair(_without_savers(played), replicates=samples, rule=board.facts["intervals"])
     place = {key: i for i, key in enumerate(key for key in played.keys if key[0] != "saver")}
     return {
         "title": titled(board, board.title),
@@ -127,13 +127,13 @@ def _view(board: Leaderboard, played: Replay, samples: int) -> dict[str, Any]:
     }
 
 
-def _compared(played: Replay, samples: int) -> Differences | None:
+def _compared(played: Replay, samples: int, rule: IntervalRule) -> Differences | None:
     """Every pair of routers; None where there is no pair."""
     at = [i for i, (kind, _) in enumerate(played.keys) if kind == "router"]
     if len(at) < 2:
         return None
     parts = [Sample(one.dataset, one.group, one.score[:, at], one.cost[:, at]) for one in played.samples]
-    return compare_columns(parts, [played.keys[i][1] for i in at], replicates=samples)
+    return compare_columns(parts, [played.keys[i][1] for i in at], replicates=samples, rule=rule)
 
 
 def _without_savers(played: Replay) -> list[Sample]:

@@ -13,7 +13,7 @@ from llmrouterbench.numerals import UNKNOWN, count, p_value, percent, points, sp
 from llmrouterbench.numerals import interval as said_interval
 from llmrouterbench.reporting.board import Leaderboard
 from llmrouterbench.reporting.columns import Cell, Row
-from llmrouterbench.stats import Interval, Paired, interval, judged
+from llmrouterbench.stats import Interval, Paired, judged
 from llmrouterbench.studies.differences import Differences
 from llmrouterbench.table import FloatArray
 
@@ -50,7 +50,7 @@ def heat_map(board: Leaderboard, paired: Paired, place: dict[Key, int]) -> Grid:
     cells = []
     for row in rows:
         at = place[_key(board, row)]
-        known = [interval(value, paired.draws.acc[:, at, i]) for i, value in enumerate(row.accuracy)]
+        known = [paired.dataset_accuracy(at, i) for i in range(len(row.accuracy))]
         cells.append([_shaded(one, base[i], low, high) for i, one in enumerate(known)])
     models = len(board.of_kind("model"))
     left_out = (

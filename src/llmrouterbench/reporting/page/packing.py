@@ -16,6 +16,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from llmrouterbench.files import json_bytes
 from llmrouterbench.studies.hardness import SOLVED
 from llmrouterbench.table import FloatArray
 
@@ -98,7 +99,7 @@ def json_in_html(value: Any) -> str:
     >>> json_in_html({"name": "</script>&", "cost": float("nan")})
     '{"name":"\\u003c/script\\u003e\\u0026","cost":null}'
     """
-    text = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS).decode()
+    text = json_bytes(value).decode()
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
