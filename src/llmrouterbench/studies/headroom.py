@@ -76,24 +76,60 @@ def _recovered(means: Paired, column: int, base: int, oracle: int) -> Interval:
 def noise_share(outcomes: Outcomes, best: int, *, replicates: int = 1000, seed: int = 0) -> tuple[Interval | None, int]:
     """Share of the oracle gap that does not repeat, and the number of prompts that were answered more than once.
 
-    Of each such prompt, the oracle's model is chosen on one answer and scored on the other, both ways round, mean over
-    equally good models. What the oracle loses by that is noise of the labels: no router can recover it. Copies with
-    the same scores and the same tokens or seconds are one answer exported twice, and do not count; nor do the copies
-    of a dataset in which no score or cost differs. None with fewer than 30 prompts.
+    These are queries whose cells are means of several runs, or else rows with the same prompt. Of each, the oracle's
+    model is chosen on one answer and scored on the other, both ways round, mean over equally good models. What the
+    oracle loses by that is noise of the labels: no router can recover it. Copies with the same scores and the same
+    tokens or seconds are one answer exported twice, and do not count; nor do the copies of a dataset in which no score
+    or cost differs. None with fewer than 30 prompts.
     """
-    pairs = _repeats(outcomes)
-    if len(pairs) < FEWEST_REPEATS:
-        return None, len(pairs)
-    first, second = outcomes.score[pairs[:, 0]], outcomes.score[pairs[:, 1]]
+    rows, first, second = _answered_twice(outcomes, best)
+    if len(rows) < FEWEST_REPEATS:
+        return None, len(rows)
     both = np.isfinite(first) & np.isfinite(second)
     first, second = np.where(both, first, np.nan), np.where(both, second, np.nan)
     crossed = (_served_again(first, second) + _served_again(second, first)) / 2.0
     single = (first[:, best] + second[:, best]) / 2.0
     oracle = (np.nanmax(first, axis=1) + np.nanmax(second, axis=1)) / 2.0
-    part = outcomes.take(pairs[:, 0])
+    part = outcomes.take(rows)
     means = pair([sample_of(part, np.stack([single, crossed, oracle], axis=1))], replicates=replicates, seed=seed)
     kept = _recovered(means, 1, 0, 2)
-    return Interval(1.0 - kept.value, 1.0 - kept.high, 1.0 - kept.low), len(pairs)
+    return Interval(1.0 - kept.value, 1.0 - kept.high, 1.0 - kept.low), len(rows)
+
+
+def _answered_twice(outcomes: Outcomes, best: int) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Rows of prompts that were answered twice, and the scores (rows, m) of both answers."""
+    if outcomes.runs is not None:
+        first, second = two_runs(outcomes)
+        rows = np.flatnonzero(np.isfinite(first[:, best]))
+        return rows, first[rows], second[rows]
+    pairs = _repeats(outcomes)
+    return pairs[:, 0], outcomes.score[pairs[:, 0]], outcomes.score[pairs[:, 1]]
+
+
+def two_runs(outcomes: Outcomes, seed: int = 0) -> tuple[FloatArray, FloatArray]:
+    """Scores (n, m) of two of the runs of every cell, drawn again from their mean and spread; NaN where there is one.
+
+    Scores of 0 and 1 are drawn as they were, from the hits; others from the normal distribution of two draws without
+    replacement.
+
+    >>> from dataclasses import replace
+    >>> whole = Outcomes.of(["q"], ["a", "b"], [[1.0, 0.5]])
+    >>> both = two_runs(replace(whole, runs=np.full((1, 2), 2.0), spread=np.array([[0.0, 0.5**0.5]])))
+    >>> (both[0] + both[1]).tolist()
+    [[2.0, 1.0]]
+    """
+    if outcomes.runs is None or outcomes.spread is None:
+        raise ValueError("two runs need cells of several runs, got none in these outcomes; import them with their runs")
+    rng, mean, runs = np.random.default_rng(seed), outcomes.score, np.where(outcomes.runs > 1, outcomes.runs, np.nan)
+    variance = outcomes.spread**2
+    hit = rng.random(mean.shape) < mean
+    again = rng.random(mean.shape) < (mean * runs - hit) / (runs - 1.0)
+    moved = np.sqrt(variance * (runs - 1.0) / runs) * rng.standard_normal(mean.shape)
+    other = np.sqrt(np.maximum(variance * (runs - 2.0) / (runs - 1.0), 0.0)) * rng.standard_normal(mean.shape)
+    drawn = (hit, mean + moved), (again, mean - moved / (runs - 1.0) + other)
+    counted = np.isclose(variance, runs / (runs - 1.0) * mean * (1.0 - mean))
+    first, second = (np.where(np.isfinite(runs), np.where(counted, *one), np.nan) for one in drawn)
+    return first, second
 
 
 def _repeats(outcomes: Outcomes) -> IntArray:
