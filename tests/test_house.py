@@ -60,7 +60,7 @@ THROUGH = {
     "test_scoring_folder": "scoring/_outcomes scoring/_unread",
     "test_serve_faults": "serve/breaker serve/events serve/exchange",
     "test_serve_decisions": "serve/choosing",
-    "test_serve_process": "serve/asgi serve/meters",
+    "test_serve_process": "serve/asgi serve/half_open serve/meters",
     "test_serve_fuzz": "serve/openapi",
 }
 """Test file -> modules that it tests through the module in front of them, without naming them."""

@@ -133,13 +133,74 @@ def test_missing_columns_are_named_with_a_suggestion(tmp_path: Path) -> None:
         import_outcomes(tmp_path / "log.csv", tmp_path / "out")
 
 
-def test_repeated_records_are_merged_or_reported_and_the_first_counts(path: Path, tmp_path: Path) -> None:
-    rows = [*ROWS, dict(ROWS[0]), ROWS[1] | {"score": 0.0}]
+def test_records_of_one_cell_are_runs_unless_all_say_the_same(path: Path, tmp_path: Path) -> None:
+    rows = [*ROWS, dict(ROWS[0]), ROWS[1] | {"score": 0.0, "cost": 2.0}]
     outcomes, report = imported(write(path, rows), tmp_path)
-    assert outcomes.score.tolist() == [[1, 1], [0.5, 0]]
-    assert counts(report) == {
-        "identical repeated record": 1, "contradictory repeated record, the first one counts": 1,
-    }  # fmt: skip
+    assert outcomes.score.tolist() == [[0.5, 1], [0.5, 0]]
+    assert outcomes.cost[0, 0] == 3.0
+    assert counts(report) == {"identical repeated record": 1, "repeated record, averaged as a run": 1}
+    assert outcomes.runs is not None
+    assert outcomes.spread is not None
+    assert outcomes.runs.tolist() == [[2, 1], [1, 1]]
+    assert np.array_equal(outcomes.spread, [[0.5**0.5, np.nan], [np.nan, np.nan]], equal_nan=True)
+
+
+def test_runs_that_a_column_tells_apart_are_counted_though_they_agree(path: Path, tmp_path: Path) -> None:
+    for name in ("run", "epoch", "repeat"):
+        rows = [row | {name: i} for row in ROWS for i in range(3)]
+        outcomes, _ = imported(write(path, rows), tmp_path)
+        plain, _ = imported(write(path, ROWS), tmp_path)
+        assert outcomes.runs is not None
+        assert outcomes.spread is not None
+        assert (outcomes.runs.min(), outcomes.runs.max(), np.abs(outcomes.spread).max()) == (3, 3, 0)
+        assert np.array_equal(outcomes.score, plain.score)
+        assert plain.runs is None
+        assert plain.spread is None
+
+
+FAILED: dict[str, list[tuple[Any, bool]]] = {
+    "success": [("True", True), ("false", False), ("", True), ("0", False)],
+    "error": [("", True), ("timeout", False), ("None", True), ("rate limited", False)],
+    "status": [("ok", True), ("failed", False), ("200 OK", True), ("503", False)],
+}
+
+
+@pytest.mark.parametrize("column", FAILED)
+def test_a_failed_call_is_not_measured(column: str, path: Path, tmp_path: Path) -> None:
+    paid = [row | {"cost": 1.0, column: word} for row, (word, _) in zip(ROWS, FAILED[column], strict=True)]
+    paid[1]["cost"] = 0.0
+    outcomes, report = imported(write(path, paid), tmp_path)
+    large, small = [ok for _, ok in FAILED[column]][1::2], [ok for _, ok in FAILED[column]][::2]
+    assert np.isfinite(outcomes.score).T.tolist() == [large, small]
+    assert counts(report) == {"failed call, not measured": 4 - sum(large) - sum(small)}
+    assert np.isnan(outcomes.cost[0, 0])
+    assert outcomes.cost[1, 0] == 1.0, "what a failed call cost was paid"
+
+
+def test_of_several_scores_of_a_reply_the_user_names_the_one_that_counts(path: Path, tmp_path: Path) -> None:
+    rows = [row | {"filter": name, "score": score} for row in ROWS for name, score in (("strict", 0.0), ("loose", 1.0))]
+    with pytest.raises(
+        ValueError, match=r"cannot tell which score counts: .* by filter 'strict', 'loose'; name the one"
+    ):
+        imported(write(path, rows), tmp_path)
+    for name, score in (("strict", 0.0), ("loose", 1.0)):
+        outcomes, _ = imported(write(path, rows), tmp_path, filter=name)
+        assert (outcomes.score == score).all()
+        assert outcomes.runs is None
+    with pytest.raises(ValueError, match="got 'lose'; did you mean 'loose'?"):
+        imported(write(path, rows), tmp_path, filter="lose")
+    with pytest.raises(ValueError, match="must have a column filter for one to be chosen, got 'loose'"):
+        imported(write(path, ROWS), tmp_path, filter="loose")
+    one_each = [row | {"metric": "strict" if i % 2 else "loose"} for i, row in enumerate(ROWS)]
+    assert len(imported(write(path, one_each), tmp_path)[0]) == 2
+
+
+def test_another_system_prompt_asks_another_query(path: Path, tmp_path: Path) -> None:
+    rows = [row | {"system_prompt": system} for row in ROWS for system in ("Be brief.", "")]
+    outcomes, report = imported(write(path, rows), tmp_path)
+    assert (len(outcomes), counts(report)) == (4, {})
+    assert list(outcomes.queries.prompt)[:2] == ["Be brief.\n\n1 + 1?", "1 + 1?"]
+    assert outcomes.group.tolist() == [0, 1, 2, 3]
 
 
 def test_one_id_for_two_queries_is_an_error(path: Path, tmp_path: Path) -> None:

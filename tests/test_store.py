@@ -207,5 +207,7 @@ def test_planes_of_a_later_version_are_refused(tmp_path: Path) -> None:
     write_outcomes(logged, tmp_path / "logged")
     path = tmp_path / "logged" / "manifest.json"
     path.write_bytes(orjson.dumps({**orjson.loads(path.read_bytes()), "planes": ["mood"]}))
-    with pytest.raises(ValueError, match="must hold planes of propensity, got 'mood'; use a newer version"):
+    with pytest.raises(
+        ValueError, match="must hold planes of propensity, runs, spread, got 'mood'; use a newer version"
+    ):
         read_outcomes(tmp_path / "logged")

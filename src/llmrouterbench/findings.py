@@ -74,6 +74,7 @@ class Options:
 
     zero_cost  "unknown": a call that cost 0 has no known cost; "free": it cost nothing
     key        what makes records one query: their "id", dataset and "text", or "auto": the id, unless it is a request's
+    filter     the score that counts, where replies have several; "" where they have one
     replies    folder for parts of stored replies, or None to leave replies out
     progress   called with (what, done, total) while reading; total is None where it is not known
     """
@@ -82,6 +83,7 @@ class Options:
     replies: Path | None = None
     progress: Progress | None = None
     key: Key = "auto"
+    filter: str = ""
 
     def tell(self, what: str, done: int, total: int | None) -> None:
         """Report progress, if somebody listens."""

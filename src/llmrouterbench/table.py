@@ -26,11 +26,11 @@ StrArray = NDArray[np.str_]
 Plane = Literal["score", "cost", "tokens_in", "tokens_out", "seconds"]
 PLANES: tuple[str, ...] = get_args(Plane)
 """The (queries, models) arrays of `Outcomes`, in the order in which they are stored and hashed."""
-LOG_PLANES = ("propensity",)
-"""The arrays that only a log has: None where nothing is known, and then neither stored nor hashed."""
+LOG_PLANES = ("propensity", "runs", "spread")
+"""The arrays that only some sources know: None where nothing is known, and then neither stored nor hashed."""
 
 
-_SHARES = ("score", "propensity")
+_SHARES = ("score", "propensity", "spread")
 
 
 @dataclass(frozen=True)
@@ -181,6 +181,8 @@ class Outcomes:
     index       (n,) position of the record in its source file
     outside     models that were measured but that no router may choose, such as a commercial router; always last
     propensity  (n, m) probability with which the log would have measured the cell; None where no log says so
+    runs        (n, m) runs whose mean the cell is; None where no cell was run twice
+    spread      (n, m) sample standard deviation of the scores of these runs, NaN for one run; None as of `runs`
     simulated   True when no real model produced these numbers
 
     Raises ValueError on wrong shapes, scores outside [0, 1], negative costs, repeated ids or models.
@@ -205,6 +207,8 @@ class Outcomes:
     simulated: bool = False
     source: dict[str, Any] = field(default_factory=dict, compare=False)
     propensity: FloatArray | None = None
+    runs: FloatArray | None = None
+    spread: FloatArray | None = None
 
     def __post_init__(self) -> None:
         shape = (len(self.queries), len(self.models))

@@ -36,6 +36,9 @@ def import_(
     key: Annotated[
         str, typer.Option("--key", help="What makes records one query: id, text, or auto (id, unless of requests).")
     ] = "auto",
+    filter: Annotated[
+        str, typer.Option("--filter", help="The score that counts, where replies have several by filter or metric.")
+    ] = "",
     json: Json = False,
 ) -> None:
     """Read outcomes of any known format into a folder, and say what was masked or dropped."""
@@ -53,6 +56,7 @@ def import_(
             zero_cost="free" if free else "unknown",
             replies=replies,
             key=cast(Key, key),
+            filter=filter,
             progress=tell,
         )
     if json:

@@ -56,7 +56,7 @@ def info(
         return
     mark = "SIMULATED: " if outcomes.simulated else ""
     overview, logged = facts["overview"], facts["data"]["kind"] == "logged"
-    show_lines(_about(facts["data"]))
+    show_lines([*_about(facts["data"]), *_noise(facts["runs"])])
     show_pairs(f"{mark}Overview ({folder})", {key: _FORMS.get(key, count)(value) for key, value in overview.items()})
     where = " of the queries that each model answered" if logged else ""
     show_matrix(f"{mark}Score, mean in %{where}", facts["accuracy"], number)
@@ -76,6 +76,16 @@ def _about(data: dict[str, Any]) -> list[str]:
     """The kind of the data, first of all; of a log also what it cannot say."""
     words = [data["words"][0].upper() + data["words"][1:] + "."]
     return [*words, f"{cannot_tell('which model is best')}."] if data["kind"] == "logged" else words
+
+
+def _noise(runs: dict[str, float] | None) -> list[str]:
+    """How far scores scatter when a model answers again, where it did."""
+    if runs is None:
+        return []
+    return [
+        f"{count(runs['cells'])} cells are means of {number(runs['mean'], 1)} runs; the label noise of one run is"
+        f" {number(runs['spread'])} points (standard deviation), of a mean {number(runs['spread_of_mean'])}."
+    ]
 
 
 @app.command("routers")

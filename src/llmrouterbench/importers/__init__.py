@@ -93,13 +93,15 @@ def import_outcomes(
     zero_cost: ZeroCost = "unknown",
     replies: bool = True,
     key: Key = "auto",
+    filter: str = "",
     progress: Progress | None = None,
 ) -> ImportReport:
     """Read foreign outcomes and store them as the folder `to`, whole or not at all.
 
     `format` is "auto" or one of `format_names()`. A call that cost 0 has no known cost, unless `zero_cost` is "free".
     `key` says what makes records of a long table one query: "id", "text", or "auto" (the id, unless it is another one
-    in every record while one text was asked of several models). `progress(what, done, total)` is called while reading.
+    in every record while one text was asked of several models); `filter` names the score that counts where a reply has
+    several, by filter or metric. `progress(what, done, total)` is called while reading.
 
     Raises FileNotFoundError and FileExistsError for the two paths, ValueError where the source is of no known format,
     damaged or empty, ImportFindingsError (with `.report`) where `strict` and there is anything to report.
@@ -110,13 +112,14 @@ def import_outcomes(
     kind = _format_of(source, format)
     _check_target(source, to, overwrite)
     with new_folder(to, overwrite) as partial:
-        options = Options(zero_cost, partial / "replies" if replies else None, progress, key)
+        options = Options(zero_cost, partial / "replies" if replies else None, progress, key, filter)
         imported = read_source(source, kind, options)
         report = _report(source, kind, imported)
         if strict and report.findings:
             raise ImportFindingsError(report)
         outcomes = replace(imported.outcomes, source={**imported.outcomes.source, **report.source})
-        settings = {"zero_cost": zero_cost, "replies": replies} | ({} if key == "auto" else {"key": key})
+        chosen = ({} if key == "auto" else {"key": key}) | ({"filter": filter} if filter else {})
+        settings = {"zero_cost": zero_cost, "replies": replies} | chosen
         fill_folder(outcomes, partial, settings=settings, report=report.to_dict())
     return report
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from llmrouterbench.findings import Findings, Happened, Key, Options
 from llmrouterbench.importers._cells import mask_zero_cost, note_missing_cells
-from llmrouterbench.table import PLANES, FloatArray, Outcomes
+from llmrouterbench.naming import did_you_mean
+from llmrouterbench.table import LOG_PLANES, PLANES, FloatArray, Outcomes
 
 _MAX_CELLS = 200_000_000
 
@@ -38,10 +39,10 @@ def keyed(table: pl.DataFrame, key: Key, findings: Findings) -> pl.DataFrame:
 def number_queries(table: pl.DataFrame, path: Path, word: str, findings: Findings) -> pl.DataFrame:
     """One row per query, in the order of the file: row, id, dataset, query, prompt.
 
-    A query is what has the same id, or where there is none the same dataset and text. Raises ValueError where one id
-    names two.
+    A query is what has the same id, or where there is none the same dataset, text and system prompt. Raises ValueError
+    where one id names two.
     """
-    key = ["id"] if "id" in table.columns else ["dataset", "query"]
+    key = _key(table)
     prompt = pl.col("prompt").drop_nulls().first() if "prompt" in table.columns else pl.lit(None, dtype=pl.String)
     rest = [pl.col(name).first() for name in ("dataset", "query") if name not in key]
     queries = table.group_by(key, maintain_order=True).agg(*rest, prompt.alias("prompt")).with_row_index("row")
@@ -67,22 +68,109 @@ def _refuse_shared_id(shared: pl.DataFrame, path: Path, word: str) -> None:
         )
 
 
-def first_cells(table: pl.DataFrame, queries: pl.DataFrame, findings: Findings) -> pl.DataFrame:
-    """The first record of every query and model, with the row of its query."""
-    key = ["id"] if "id" in table.columns else ["dataset", "query"]
-    table = table.join(queries.select("row", *key), on=key, how="left", maintain_order="left")
+def averaged_cells(table: pl.DataFrame, queries: pl.DataFrame, findings: Findings) -> pl.DataFrame:
+    """One record of every query and model, with the row of its query: the mean of its runs, their number and spread.
+
+    Records of a cell that say the same are one, where no column tells runs or requests apart.
+    """
+    table = table.join(queries.select("row", *_key(table)), on=_key(table), how="left", maintain_order="left")
     if "propensity" in table.columns:
         table = table.with_columns(propensity=_ever_measured())
-    first = pl.struct("row", "model").is_first_distinct()
-    cells = table.filter(first)
-    again = table.filter(~first).join(cells, on=["row", "model"], how="left", suffix="_first", maintain_order="left")
-    same = pl.all_horizontal(
-        pl.col(name).eq_missing(pl.col(f"{name}_first")) for name in (*PLANES, "reply") if name in table.columns
+    cell, numbers = ["row", "model"], [name for name in PLANES if name in table.columns]
+    said = [name for name in (*numbers, "reply") if name in table.columns]
+    same = pl.lit(value=False)
+    if "run" not in table.columns:
+        same = pl.all_horizontal(pl.col(name).n_unique().over(cell) == 1 for name in said)
+    again = ~pl.struct(cell).is_first_distinct()
+    _note(table.filter(again & same), "identical repeated record", "merged", findings)
+    table = table.filter(~(again & same))
+    _note(table.filter(~pl.struct(cell).is_first_distinct()), "repeated record, averaged as a run", "merged", findings)
+    scored_first = table.sort(pl.col("score").is_null(), maintain_order=True)
+    cells = scored_first.group_by(cell, maintain_order=True).agg(
+        *(pl.col(name).mean() for name in numbers),
+        pl.col("score").count().cast(pl.Float64).alias("runs"),
+        pl.col("score").std().alias("spread"),
+        *(pl.col(name).first() for name in table.columns if name not in (*cell, *numbers)),
     )
-    _note(again.filter(same), "identical repeated record", "merged", findings)
-    _note(again.filter(~same), "contradictory repeated record, the first one counts", "dropped", findings)
-    _note(cells.filter(pl.col("score").is_null()), "null score", "masked", findings)
+    cells = cells.sort("#")
+    unscored = pl.col("score").is_null() & (~pl.col("failed") if "failed" in cells.columns else True)
+    _note(cells.filter(unscored), "null score", "masked", findings)
     return cells
+
+
+def _key(table: pl.DataFrame) -> list[str]:
+    """The columns by which records are of one query: another system prompt asks another one."""
+    return (
+        ["id"] if "id" in table.columns else [name for name in ("dataset", "query", "system") if name in table.columns]
+    )
+
+
+def filtered(table: pl.DataFrame, wanted: str, path: Path) -> pl.DataFrame:
+    """The records whose score counts. Raises ValueError where a reply has several scores, and nobody said which."""
+    if "filter" not in table.columns:
+        if wanted:
+            raise ValueError(f"{path} must have a column filter for one to be chosen, got {wanted!r}; leave it out")
+        return table
+    names = table["filter"].drop_nulls().unique(maintain_order=True).to_list()
+    if wanted:
+        if wanted not in names:
+            hint = did_you_mean(wanted, names)
+            raise ValueError(f"the filter must be one of {', '.join(map(repr, names))} in {path}, got {wanted!r}{hint}")
+        return table.filter(pl.col("filter") == wanted)
+    one = [*_key(table), "model", *(["run"] if "run" in table.columns else [])]
+    if (table.group_by(one).agg(pl.col("filter").n_unique())["filter"] > 1).any():
+        raise ValueError(
+            f"cannot tell which score counts: {path} has several of one query and model, by filter"
+            f" {', '.join(map(repr, names))}; name the one that counts (--filter {names[0]!r})"
+        )
+    return table
+
+
+def without_failed(table: pl.DataFrame, findings: Findings) -> pl.DataFrame:
+    """The records; a call that failed measured nothing, though it may have cost something."""
+    signs = {"success": _not_a_success, "error": _an_error, "status": _a_failure}
+    found = [of(pl.col(name).fill_null("").str.strip_chars().str.to_lowercase()) for name, of in signs.items()
+             if name in table.columns]  # fmt: skip
+    if not found:
+        return table
+    table = table.with_columns(failed=pl.any_horizontal(found))
+    failed = table.filter("failed")
+    if failed.height:
+        counted = failed.group_by("model").len().sort("model").rows()
+        names = [f"{model}: {times}" for model, times in counted]
+        where = f"record {failed['#'][0]} of {failed['model'][0]}"
+        findings.add("failed call, not measured", "masked", where, failed.height, names)
+    free = pl.col("cost") == 0.0 if "cost" in table.columns else pl.lit(value=False)
+    gone = {name: pl.col("failed") & (free if name == "cost" else True) for name in PLANES if name in table.columns}
+    return table.with_columns(
+        pl.when(when).then(None).otherwise(pl.col(name)).alias(name) for name, when in gone.items()
+    )
+
+
+def _not_a_success(word: pl.Expr) -> pl.Expr:
+    return word.is_in(["false", "f", "0", "no", "failed", "failure"])
+
+
+def _an_error(word: pl.Expr) -> pl.Expr:
+    return ~word.is_in(["", "none", "null", "nan", "false", "0", "no", "ok", "[]", "{}"])
+
+
+def _a_failure(word: pl.Expr) -> pl.Expr:
+    """Words of a call that brought no reply, and HTTP statuses from 400 on; a refusal is a reply."""
+    words = [
+        "failed",
+        "failure",
+        "fail",
+        "error",
+        "errored",
+        "timeout",
+        "timed_out",
+        "cancelled",
+        "canceled",
+        "filtered",
+    ]
+    code = word.str.extract(r"^(\d{3})(?:\D|$)").cast(pl.Int64, strict=False).fill_null(0)
+    return word.is_in([*words, "content_filter", "exception"]) | (code >= 400)
 
 
 def _ever_measured() -> pl.Expr:
@@ -131,8 +219,11 @@ def wide_table(
         id=ids.tolist(),
         prompt=queries.select(pl.coalesce("prompt", "query")).to_series().to_list(),
     )
-    known = _plane(cells, "propensity", at, shape)
-    return replace(outcomes, propensity=known) if np.isfinite(known).any() else outcomes
+    known: dict[str, FloatArray] = {name: _plane(cells, name, at, shape) for name in LOG_PLANES}
+    if not (known["runs"] > 1).any():
+        known = {"propensity": known["propensity"]}
+    known = {name: plane for name, plane in known.items() if np.isfinite(plane).any()}
+    return replace(outcomes, **known)  # type: ignore[arg-type]
 
 
 def _plane(cells: pl.DataFrame, name: str, at: tuple[AnyArray, AnyArray], shape: tuple[int, int]) -> FloatArray:

@@ -15,7 +15,7 @@ import polars as pl
 
 from llmrouterbench.decision_log import FILE, LEFT_OUT, DecisionFrames, read_decisions
 from llmrouterbench.findings import Findings, Imported, Options
-from llmrouterbench.importers._long_rows import first_cells, number_queries, wide_table
+from llmrouterbench.importers._long_rows import averaged_cells, number_queries, wide_table
 from llmrouterbench.table import FloatArray
 
 _DATASET = "served"
@@ -47,7 +47,7 @@ def read_decision_log(path: Path, options: Options) -> Imported:
         "seconds",
     )
     queries = number_queries(table, path, "request", findings)
-    cells = first_cells(table.sort(pl.col("score").is_null(), maintain_order=True), queries, findings)
+    cells = averaged_cells(table, queries, findings)
     outcomes = wide_table(cells, queries, path, options, findings)
     propensity = _ever_measured(frames, scored, queries, outcomes.models)
     if np.isfinite(propensity).any():

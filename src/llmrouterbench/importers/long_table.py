@@ -2,9 +2,11 @@
 
 Columns `query`, `model` and `score` (in [0, 1]) are needed; `dataset`, `id` (of the query), `prompt`, `cost` (USD),
 `tokens_in`, `tokens_out`, `seconds`, `reply` and, of a log, `propensity` (probability of the model that served) are
-read where they are there, and empty means "not measured". `ALIASES` lists other names that are
-understood. A value that breaks a rule is an error that names the record: the file is the user's own and
-can be put right.
+read where they are there, and empty means "not measured". Records of one query and model are runs (`run`) of one cell,
+and averaged; of a call that failed (`success`, `error`, `status`) nothing is measured; where replies have several
+scores (`filter`), one must be named; another `system` prompt makes another query. `ALIASES` lists other names that are
+understood. A value that breaks a rule is an error that names the record: the file is the user's own and can be put
+right.
 """
 
 from __future__ import annotations
@@ -20,14 +22,21 @@ import polars as pl
 from llmrouterbench.files import sha256_of
 from llmrouterbench.findings import Findings, Imported, Options
 from llmrouterbench.importers._cells import note_repeated_prompts
-from llmrouterbench.importers._long_rows import first_cells, keyed, number_queries, wide_table
+from llmrouterbench.importers._long_rows import (
+    averaged_cells,
+    filtered,
+    keyed,
+    number_queries,
+    wide_table,
+    without_failed,
+)
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.records import Place, parse_numbers, read_csv, read_lines, read_parquet
 from llmrouterbench.store import write_replies
-from llmrouterbench.table import LOG_PLANES, PLANES, FloatArray
+from llmrouterbench.table import PLANES, FloatArray
 
 NEEDED = ("query", "model", "score")
-TEXTS = ("query", "model", "dataset", "id", "prompt", "reply")
+TEXTS = ("query", "model", "dataset", "id", "prompt", "reply", "system", "run", "filter", "success", "error", "status")
 ALIASES = {
     "query": ("question",),
     "model": ("llm", "model_name"),
@@ -38,11 +47,17 @@ ALIASES = {
     "seconds": ("latency",),
     "reply": ("response", "raw_output"),
     "propensity": ("pscore", "action_probability"),
+    "system": ("system_prompt",),
+    "run": ("epoch", "repeat", "repetition"),
+    "filter": ("metric", "scorer", "judge", "grader"),
 }
 """Column name -> other names that are understood. The name itself goes first where a file has both."""
 
 _DATASET = "data"
-_NUMBERS = (*PLANES, *LOG_PLANES)
+_NUMBERS = (*PLANES, "propensity")
+_FACTS = ("run", "filter", "success", "error", "status")
+"""Columns of any JSON values, which are read as words."""
+_MAY_BE_EMPTY = ("prompt", "reply", "system", *_FACTS)
 _BOUNDS = {"score": "between 0 and 1", "propensity": "above 0 and at most 1"}
 _BATCH = 10_000
 _ZERO_OR_MORE = "a number of 0 or more"
@@ -60,8 +75,9 @@ def read_long_table(path: Path, options: Options) -> Imported:
     raw, word = _read(path)
     columns = _columns(raw.columns, path)
     table = keyed(_checked(raw, columns, Place(path, word, raw["#"])), options.key, findings)
+    table = without_failed(filtered(_with_system(table), options.filter, path), findings)
     queries = number_queries(table, path, word, findings)
-    cells = first_cells(table, queries, findings)
+    cells = averaged_cells(table, queries, findings)
     outcomes = wide_table(cells, queries, path, options, findings)
     note_repeated_prompts(outcomes, findings)
     if "reply" in cells.columns and options.replies is not None:
@@ -70,6 +86,16 @@ def read_long_table(path: Path, options: Options) -> Imported:
     ignored = [name for name in raw.columns if name not in columns.values() and name != "#"]
     facts = {"sha256": sha256_of(path), "columns_read": columns, "columns_ignored": ignored}
     return Imported(outcomes, findings, {"files": 1, "records": raw.height}, facts)
+
+
+def _with_system(table: pl.DataFrame) -> pl.DataFrame:
+    """The records, with the system prompt in the prompt where the file does not say what was sent."""
+    if "system" not in table.columns:
+        return table
+    system = pl.col("system").fill_null("")
+    sent = pl.when(system != "").then(pl.concat_str(system, pl.lit("\n\n"), "query"))
+    prompt = pl.coalesce("prompt", sent) if "prompt" in table.columns else sent
+    return table.with_columns(system=system, prompt=prompt)
 
 
 def _read(path: Path) -> tuple[pl.DataFrame, str]:
@@ -124,6 +150,8 @@ def _kinds(column: str) -> tuple[tuple[type, ...], str]:
     """The JSON types of a column, and what to call them; JSON's true and false are numbers in Python."""
     if column in _NUMBERS:
         return (int, float), _RULES.get(column, _ZERO_OR_MORE)
+    if column in _FACTS:
+        return (object,), "anything"
     return ((str, int) if column in ("id", "model", "dataset") else (str,)), "a text"
 
 
@@ -134,7 +162,7 @@ def _float(value: float) -> float:
         return float("inf")
 
 
-def _text(value: str | int) -> str:
+def _text(value: object) -> str:
     return str(value).encode("utf-8", "replace").decode("utf-8")  # half a surrogate pair is no text
 
 
@@ -184,10 +212,12 @@ def _in_range(column: str, values: pl.Series, place: Place) -> FloatArray:
 
 
 def _checked_texts(column: str, values: pl.Series, place: Place) -> pl.Series:
+    if column == "error" and values.dtype.is_nested():
+        values = values.is_not_null().cast(pl.String).replace("false", None)
     if values.dtype.is_nested() or values.dtype in (pl.Binary, pl.Object):
         raise ValueError(f"{values.name} must be text, got a column of {values.dtype} in {place.path}; convert it")
     texts = values.cast(pl.String)
-    if column in ("prompt", "reply"):
+    if column in _MAY_BE_EMPTY:
         return texts
     empty = texts.fill_null("").str.strip_chars() == ""
     if empty.any():

@@ -21,6 +21,8 @@ def describe(outcomes: Outcomes, setting: Setting | None = None) -> dict[str, An
     accuracy    model -> dataset -> mean score in percent, and "AvgAcc" (Tables 4 and 5)
     cost        model -> dataset -> USD recorded, and "Total" (Table 6); unknown costs are left out and counted
     coverage    model -> dataset -> cells measured; `unknown_costs` likewise
+    runs        of cells that are means of several runs: how many cells, runs each, and the standard deviation of the
+                score of one run and of a mean, in percent; None where there are none
     """
     datasets, coverage = outcomes.datasets, coverage_of(outcomes)
     names = {entry.id: entry.name or entry.id for entry in setting.datasets} if setting else {}
@@ -48,7 +50,18 @@ def describe(outcomes: Outcomes, setting: Setting | None = None) -> dict[str, An
         "cost": _table(rows, [*label, "Total"], np.vstack([spent, _sum(spent, 0)])),
         "coverage": _table(rows, label, measured),
         "unknown_costs": _table(rows, label, unknown),
+        "runs": _runs(outcomes),
     }
+
+
+def _runs(outcomes: Outcomes) -> dict[str, float] | None:
+    """Label noise, measured from repeated runs: roots of mean variances over the cells of several."""
+    if outcomes.runs is None or outcomes.spread is None:
+        return None
+    several = outcomes.runs > 1
+    runs, variance = outcomes.runs[several], outcomes.spread[several] ** 2
+    noise = {"spread": np.sqrt(variance.mean()), "spread_of_mean": np.sqrt((variance / runs).mean())}
+    return {"cells": len(runs), "mean": runs.mean(), **{name: 100.0 * value for name, value in noise.items()}}
 
 
 def _overview(outcomes: Outcomes, acc: FloatArray, matrix: bool) -> dict[str, Any]:

@@ -43,7 +43,7 @@ from llmrouterbench.reporting.columns import Row, RowKind
 from llmrouterbench.reporting.notes import notes
 from llmrouterbench.stats import Interval, Judgement, Paired, judged, pair, sample_means, seed_summary
 from llmrouterbench.studies.peaks import peaks_on_test
-from llmrouterbench.table import FloatArray
+from llmrouterbench.table import BoolArray, FloatArray
 
 
 def leaderboard(
@@ -88,22 +88,33 @@ def leaderboard(
 
 
 def _credible(played: Replay) -> Replay:
-    """The same; a reference that missing cells put on the wrong side of the best single model is not known."""
+    """The same; a reference that missing cells put on the wrong side of what it bounds is not known.
+
+    On average, and on every dataset: neither the mean of the models nor the best of them is above the dataset oracle,
+    nor that above the oracle.
+    """
     names = (RANDOM, DATASET_ORACLE_PAPER, DATASET_ORACLE, ORACLE)
     acc = known_mean(np.array([sample_means(sample, played.datasets)[0] for sample in played.samples]), axis=0)
     models = acc[[i for i, (kind, _) in enumerate(played.keys) if kind == "model"]]
-    random, paper, own, oracle = (avg_acc(acc[played.keys.index(("reference", name))]) for name in names)
-    single = avg_acc(models[best_single(models.T)])
-    mean, _, by_task, top = in_order(float(random), float(single), float(own), float(oracle))
-    paper_task = in_order(mean, float(single), float(paper), top)[2]
-    known = dict(zip(names, np.isfinite([mean, paper_task, by_task, top]).tolist(), strict=True))
-    gone = [i for i, (kind, name) in enumerate(played.keys) if kind == "reference" and not known[name]]
+    references = acc[[played.keys.index(("reference", name)) for name in names]]
+    known = _in_order(avg_acc(references), avg_acc(models[best_single(models.T)]))
+    for i, best in enumerate(np.fmax.reduce(models)):
+        known &= _in_order(references[:, i], best)
+    gone = [played.keys.index(("reference", name)) for name, one in zip(names, known, strict=True) if not one]
     if not gone:
         return played
     samples = [replace(sample, score=sample.score.copy()) for sample in played.samples]
     for sample in samples:
         sample.score[:, gone] = np.nan
     return replace(played, samples=tuple(samples))
+
+
+def _in_order(references: FloatArray, single: FloatArray) -> BoolArray:
+    """Which of Random, both Dataset Oracles and the Oracle (4,) can be true beside a single model."""
+    random, paper, own, oracle = references.tolist()
+    mean, _, by_task, top = in_order(random, float(single), own, oracle)
+    found = [mean, in_order(mean, float(single), paper, top)[2], by_task, top]
+    return np.isfinite(found) | np.isnan(references)
 
 
 @dataclass(frozen=True)

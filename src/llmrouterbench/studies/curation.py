@@ -26,7 +26,7 @@ from llmrouterbench.coverage import need_matrix
 from llmrouterbench.metrics import avg_acc, best_single, dataset_means
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.shown import Shown
-from llmrouterbench.stats import Interval, pair, sample_of
+from llmrouterbench.stats import UNKNOWN_NUMBER, Interval, pair, sample_of
 from llmrouterbench.table import FloatArray, IntArray, Outcomes
 
 _MOST_SIZES = 40
@@ -70,11 +70,21 @@ class PoolValue:
         """Mean score (datasets, m) over measured cells."""
         return dataset_means(self.outcomes.score, self.outcomes.dataset, self.outcomes.datasets)
 
+    @cached_property
+    def alone(self) -> FloatArray:
+        """AvgAcc (m,) of each model over measured cells; 0 where there are none."""
+        return np.nan_to_num(avg_acc(self.accuracy.T))
+
     def by_accuracy(self) -> list[int]:
         """Models (m,), the highest AvgAcc over measured cells first."""
         acc = avg_acc(self.accuracy.T)
         order: list[int] = np.argsort(-np.where(np.isfinite(acc), acc, -np.inf), kind="stable").tolist()
         return order
+
+    def oracle(self, models: Sequence[int]) -> float:
+        """Oracle AvgAcc of a subset; NaN where missing cells put it below one of its models alone."""
+        value = self.value(models)
+        return value if value >= self.alone[list(models)].max(initial=0.0) - _SAME else float("nan")
 
     def value(self, models: Sequence[int] | IntArray) -> float:
         """Oracle AvgAcc of a subset; 0 of the empty one.
@@ -270,7 +280,8 @@ def subset_curves(
 
     Sizes: all up to 40 models, 40 spread over the larger pools, when not given. The order of the models is chosen on
     the same queries, so curated values are in hindsight; `marginal_values` tells which differences are noise.
-    Raises ValueError for a size that the pool does not have.
+    An oracle that missing cells put below its own models alone is unknown. Raises ValueError for a size that the pool
+    does not have.
     """
     pool = PoolValue.of(outcomes)
     m = len(pool.outcomes.models)
@@ -278,6 +289,8 @@ def subset_curves(
     if not sizes or sizes[0] < 1 or sizes[-1] > m:
         raise ValueError(f"sizes of subsets must be from 1 to the {m} models of the pool, got {sizes}")
     orders = {"curated": greedy_order(pool.score, pool.weight, m), "top-k": pool.by_accuracy()}
+    least = [np.maximum.accumulate(pool.alone[order])[np.array(sizes) - 1] for order in orders.values()]
+    lowest = [*least, random_oracle(pool.alone[None], sizes)[0]]
     parts = [_oracles(pool, order, sizes) for order in orders.values()]
     random = random_oracle(pool.score, sizes)
     score, cost = (np.hstack(planes) for planes in zip(*parts, (random, np.full(random.shape, np.nan)), strict=True))
@@ -286,9 +299,15 @@ def subset_curves(
     for at, name in enumerate((*orders, "random")):
         columns = range(at * len(sizes), (at + 1) * len(sizes))
         models = tuple(pool.outcomes.models[i] for i in orders.get(name, ()))
-        oracle, usd = tuple(map(measured.accuracy, columns)), tuple(map(measured.cost, columns))
+        oracle = tuple(_at_least(measured.accuracy(i), low) for i, low in zip(columns, lowest[at], strict=True))
+        usd = tuple(map(measured.cost, columns))
         curves.append(SubsetCurve(name, tuple(sizes), models, oracle, usd))
     return curves[0], curves[1], curves[2]
+
+
+def _at_least(oracle: Interval, lowest: float) -> Interval:
+    """An oracle; unknown where missing cells put it below what its models have alone."""
+    return oracle if oracle.value >= lowest - _SAME else UNKNOWN_NUMBER
 
 
 def _spread(models: int) -> list[int]:
@@ -335,7 +354,10 @@ class MarginalValue:
 
 
 def marginal_values(outcomes: Outcomes, *, replicates: int = 1000, seed: int = 0) -> tuple[MarginalValue, ...]:
-    """Add-one and drop-one tables with Shapley values, one row a model, the most accurate first."""
+    """Add-one and drop-one tables with Shapley values, one row a model, the most accurate first.
+
+    What models add to an oracle that missing cells put below one of them is unknown.
+    """
     pool = PoolValue.of(outcomes)
     measured_score = pool.outcomes.score
     single = measured_score[:, [best_single(pool.accuracy)]]
@@ -343,8 +365,14 @@ def marginal_values(outcomes: Outcomes, *, replicates: int = 1000, seed: int = 0
     planes = (measured_score, added, dropped_loss(pool.score), shapley(pool.score))
     m = len(pool.outcomes.models)
     measured = pair([sample_of(pool.outcomes, np.hstack(planes))], replicates=replicates, seed=seed)
+    known = np.isfinite(pool.oracle(range(m)))
     return tuple(
-        MarginalValue(pool.outcomes.models[i], *(measured.accuracy(i + plane * m) for plane in range(len(planes))))
+        MarginalValue(
+            pool.outcomes.models[i],
+            measured.accuracy(i),
+            measured.accuracy(i + m),
+            *(measured.accuracy(i + plane * m) if known else UNKNOWN_NUMBER for plane in (2, 3)),
+        )
         for i in pool.by_accuracy()
     )
 
@@ -384,7 +412,8 @@ class Curation(Shown):
     """Which models to keep.
 
     order                 models in greedy order
-    oracle                oracle AvgAcc of the first one, two, ... of them
+    oracle                oracle AvgAcc of the first one, two, ... of them; NaN where missing cells put it below one
+                          of them alone
     cost_weight           score that one USD a query is worth
     budget                what keeping models may cost; None where no budget was given
     within_budget         models that fit it; None without a budget
@@ -429,7 +458,7 @@ def study(
     pool = PoolValue.of(outcomes)
 
     def oracle(names: Sequence[str]) -> float:
-        return pool.value([models.index(name) for name in names])
+        return pool.oracle([models.index(name) for name in names])
 
     return Curation(
         outcomes.simulated,

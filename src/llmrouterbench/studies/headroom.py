@@ -17,7 +17,7 @@ from llmrouterbench.metrics import (
 )
 from llmrouterbench.stats import UNKNOWN_NUMBER, Interval, Paired, pair, sample_of
 from llmrouterbench.studies.curation import PoolValue, marginal_values
-from llmrouterbench.table import FloatArray, Outcomes
+from llmrouterbench.table import FloatArray, IntArray, Outcomes
 
 FEWEST_REPEATS = 30
 """Prompts that were answered more than once, below which label noise is not estimated."""
@@ -82,14 +82,14 @@ def noise_share(outcomes: Outcomes, best: int, *, replicates: int = 1000, seed: 
     the one to the upper end of the other. The value is the middle of the two: near a tie of two models, what a wrong
     choice loses and what luck adds weigh the same.
 
-    Ties go to the model that is better on the other prompts. Copies with the same scores and the same tokens or seconds
+    The prompts are queries whose cells are means of several runs, or else rows with the same prompt. Ties go to the
+    model that is better on the other prompts. Copies with the same scores and the same tokens or seconds
     are one answer exported twice, and do not count; nor do the copies of a dataset in which no score or cost differs.
     None with fewer than 30 prompts.
     """
-    repeats = _repeats(outcomes)
-    if len(repeats) < FEWEST_REPEATS:
-        return None, len(repeats)
-    runs = [outcomes.score[rows] for rows in repeats]
+    rows, runs = _answered_again(outcomes, best)
+    if len(rows) < FEWEST_REPEATS:
+        return None, len(rows)
     first, second = (np.array([known_mean(part, 0) for part in half]) for half in zip(*map(_halves, runs), strict=True))
     both = np.isfinite(first) & np.isfinite(second)
     first, second = np.where(both, first, np.nan), np.where(both, second, np.nan)
@@ -102,17 +102,53 @@ def noise_share(outcomes: Outcomes, best: int, *, replicates: int = 1000, seed: 
             [np.nanmax(np.where(known, run, np.nan), axis=1).mean() for run, known in zip(runs, both, strict=True)]
         ),
     ]
-    part = outcomes.take(np.array([rows[0] for rows in repeats]))
+    part = outcomes.take(rows)
     means = pair([sample_of(part, np.stack(columns, axis=1))], replicates=replicates, seed=seed)
     blind, lucky = (_recovered(means, column, 0, 3) for column in (1, 2))
     ends = 1.0 - (blind.value + lucky.value) / 2.0, 1.0 - lucky.high, 1.0 - blind.low
-    return Interval(*(float(np.clip(end, 0.0, 1.0)) for end in ends)), len(repeats)
+    return Interval(*(float(np.clip(end, 0.0, 1.0)) for end in ends)), len(rows)
 
 
 def _halves(run: FloatArray) -> tuple[FloatArray, FloatArray]:
     """The first and the second half of the replies (r, m) to a prompt; of an odd number the last one is left out."""
     half = len(run) // 2
     return run[:half], run[half : 2 * half]
+
+
+def _answered_again(outcomes: Outcomes, best: int) -> tuple[IntArray, list[FloatArray]]:
+    """A row of each prompt that was answered several times, and the scores (replies, m) of all its answers."""
+    if outcomes.runs is not None:
+        both = np.stack(two_runs(outcomes), axis=1)
+        rows = np.flatnonzero(np.isfinite(both[:, 0, best]))
+        return rows, list(both[rows])
+    repeats = _repeats(outcomes)
+    return np.array([rows[0] for rows in repeats], dtype=np.int64), [outcomes.score[rows] for rows in repeats]
+
+
+def two_runs(outcomes: Outcomes, seed: int = 0) -> tuple[FloatArray, FloatArray]:
+    """Scores (n, m) of two of the runs of every cell, drawn again from their mean and spread; NaN where there is one.
+
+    Scores of 0 and 1 are drawn as they were, from the hits; others from the normal distribution of two draws without
+    replacement.
+
+    >>> from dataclasses import replace
+    >>> whole = Outcomes.of(["q"], ["a", "b"], [[1.0, 0.5]])
+    >>> both = two_runs(replace(whole, runs=np.full((1, 2), 2.0), spread=np.array([[0.0, 0.5**0.5]])))
+    >>> (both[0] + both[1]).tolist()
+    [[2.0, 1.0]]
+    """
+    if outcomes.runs is None or outcomes.spread is None:
+        raise ValueError("two runs need cells of several runs, got none in these outcomes; import them with their runs")
+    rng, mean, runs = np.random.default_rng(seed), outcomes.score, np.where(outcomes.runs > 1, outcomes.runs, np.nan)
+    variance = outcomes.spread**2
+    hit = rng.random(mean.shape) < mean
+    again = rng.random(mean.shape) < (mean * runs - hit) / (runs - 1.0)
+    moved = np.sqrt(variance * (runs - 1.0) / runs) * rng.standard_normal(mean.shape)
+    other = np.sqrt(np.maximum(variance * (runs - 2.0) / (runs - 1.0), 0.0)) * rng.standard_normal(mean.shape)
+    drawn = (hit, mean + moved), (again, mean - moved / (runs - 1.0) + other)
+    counted = np.isclose(variance, runs / (runs - 1.0) * mean * (1.0 - mean))
+    first, second = (np.where(np.isfinite(runs), np.where(counted, *one), np.nan) for one in drawn)
+    return first, second
 
 
 def _repeats(outcomes: Outcomes) -> list[list[int]]:
