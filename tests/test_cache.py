@@ -400,3 +400,27 @@ def test_commands(tmp_path: Path) -> None:
     missing = runner.invoke(app, ["stats", str(tmp_path / "none.db")])
     assert isinstance(missing.exception, FileNotFoundError)
     assert not (tmp_path / "none.db").exists()
+
+
+def test_what_one_cache_exports_another_imports(address: str, tmp_path: Path) -> None:
+    with open_cache(tmp_path / "one.sqlite") as one, open_cache(address) as other:
+        for i in range(20):
+            one.put(f"k{i:02}", record(str(i)))
+        other.put("k00", record("mine"))
+        one.export(tmp_path / "all.jsonl")
+        assert other.load(tmp_path / "all.jsonl") == (19, 1)
+        assert other.load(tmp_path / "all.jsonl") == (0, 20)
+        assert dict(other.records()) == {**dict(one.records()), "k00": other.get("k00")}
+        assert other.get("k00") == record("mine") | {"at": (other.get("k00") or {})["at"]}
+
+
+@pytest.mark.parametrize("line", [b"nonsense", b"[]", b'{"key": "k", "schema": 9}', b'{"schema": 1}'])
+def test_a_file_that_is_no_export_is_refused_before_anything_is_kept(line: bytes, tmp_path: Path) -> None:
+    with open_cache(tmp_path / "one.sqlite") as cache:
+        cache.put("k", record())
+        cache.export(tmp_path / "all.jsonl")
+        broken = tmp_path / "broken.jsonl"
+        broken.write_bytes((tmp_path / "all.jsonl").read_bytes().replace(b'"k"', b'"l"') + line + b"\n")
+        with pytest.raises(ValueError, match="broken.jsonl:2 must be a record of schema 1"):
+            cache.load(broken)
+        assert [name for name, _ in cache.records()] == ["k"]

@@ -1,4 +1,4 @@
-"""`llmrouterbench cache stats|export|prune ADDRESS`."""
+"""`llmrouterbench cache stats|export|import|prune ADDRESS`."""
 
 from __future__ import annotations
 
@@ -56,6 +56,25 @@ def export(
         print_json({"file": str(to), "records": count})
     else:
         say(f"{count} records in {to}")
+
+
+@cache.command("import")
+def import_records(
+    address: Address,
+    file: Annotated[Path, typer.Option("--from", help="JSONL file that `cache export` wrote.")],
+    json: Json = False,
+) -> None:
+    """Keep the records of an export; what the cache has already stays as it is. A new SQLite file is made."""
+    from llmrouterbench.calling.cache import open_cache
+
+    if not file.is_file():
+        raise FileNotFoundError(f"--from must name a file that `llmrouterbench cache export` wrote, got {file}")
+    with usage(lambda: open_cache(address)) as opened:
+        came, stayed = opened.load(file)
+    if json:
+        print_json({"imported": came, "there_before": stayed})
+    else:
+        say(f"{came} records imported, {stayed} were there before")
 
 
 @cache.command()

@@ -161,6 +161,25 @@ class Cache(Protocol):
             partial.unlink(missing_ok=True)
         return count
 
+    def load(self, path: Path) -> tuple[int, int]:
+        """Keep the records of a file that `export` wrote where their keys are new; how many are, and how many are not.
+
+        Raises ValueError for a line that is no record, before anything is kept.
+        """
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                _record_in(line, path, number)
+            file.seek(0)
+            came = stayed = 0
+            for number, line in enumerate(file, 1):
+                name, record = _record_in(line, path, number)
+                if self.get(name) is None:
+                    self.put(name, record)
+                    came += 1
+                else:
+                    stayed += 1
+        return came, stayed
+
     def __enter__(self) -> Self:
         return self
 
@@ -168,6 +187,21 @@ class Cache(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _record_in(line: bytes, path: Path, number: int) -> tuple[str, Record]:
+    """A key and its record as a line of a file. Raises ValueError."""
+    try:
+        record = orjson.loads(line)
+        name = record.pop("key")
+        whole = unpack(pack(record))
+    except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError):
+        name, whole = "", None
+    if whole is None or not isinstance(name, str) or not isinstance(whole.get("model"), str):
+        said = line[:60].decode("utf-8", "replace").strip()
+        what = f"a record of schema {SCHEMA} as `cache export` writes it"
+        raise ValueError(f"{path}:{number} must be {what}, got {said!r}")
+    return name, whole
 
 
 def open_cache(address: str | Path) -> Cache:
