@@ -42,7 +42,8 @@ def test_every_fault_before_the_first_token_is_hidden_by_another_model(tmp_path:
         with running(config, tmp_path) as server:
             for fault in faults:
                 bad.fault = lambda body, fault=fault: fault  # type: ignore[misc]
-                server.gateway.upstreams["bad"].breaker._paused_until = 0.0  # a 429 asks for a rest
+                for breaker in server.gateway.upstreams["bad"]._breakers.values():
+                    breaker._paused_until = 0.0  # a 429 asks for a rest
                 reply = server.ask(stream=stream)
                 assert reply.status_code == 200, fault
                 assert reply.headers["x-router-provider"] == "good", fault
@@ -114,6 +115,40 @@ def test_a_provider_that_keeps_failing_rests_and_is_tried_again() -> None:
             broken = False
             wait_for(lambda: server.ask().headers["x-router-provider"] == "bad")
             assert server.metric("llmrouterbench_breaker", provider="bad") == 0
+
+
+def test_a_model_that_keeps_failing_does_not_let_the_others_of_its_provider_rest() -> None:
+    with Upstream(fault=lambda body: "500" if body["model"] == "gpt-5" else "") as one:
+        config = config_of({"one": one.url}, fallback={"failures": 2, "rest_seconds": 600})
+        with running(config) as server:
+            for _ in range(4):
+                assert server.ask(model="gpt-5").status_code == 502
+            assert server.metric("llmrouterbench_breaker", provider="one", model="gpt-5") == 2
+            assert server.metric("llmrouterbench_breaker", provider="one", model="glm-4.6") == 0
+            assert server.ask(model="glm-4.6").status_code == 200
+
+
+def test_a_client_is_told_which_model_stood_in_and_why() -> None:
+    with Upstream(fault=lambda body: "" if body["model"] == "glm-4.6" else "500") as one:
+        config = config_of({"one": one.url}, fallback={"failures": 2, "rest_seconds": 600}, policy="best")
+        with running(config) as server:
+            first = server.ask()
+            chosen = first.headers["x-router-stood-in-for"]
+            assert first.headers["x-router-model"] == "glm-4.6" != chosen
+            assert f"{chosen}: server" in first.headers["x-router-because"]
+            for _ in range(3):
+                last = server.ask()
+            assert last.headers["x-router-because"].startswith("it rests")
+            assert server.lines()[-1]["stood_in_for"] == chosen
+            assert "x-router-because" not in server.ask(model="glm-4.6").headers
+
+
+def test_a_client_that_tries_again_by_itself_does_not_multiply_our_attempts() -> None:
+    with Upstream(fault=lambda body: "500") as bad, running(config_of({"bad": bad.url}, fallback=CALM)) as server:
+        patient = openai.OpenAI(base_url=server.url, api_key="none")
+        with pytest.raises(openai.InternalServerError):
+            patient.chat.completions.create(model="auto", messages=[{"role": "user", "content": "Hi"}])
+        assert len(bad.bodies) == 3
 
 
 def test_a_resting_provider_is_asked_where_nobody_else_is_left() -> None:
@@ -229,3 +264,36 @@ def test_no_body_holds_the_others_up(name: str) -> None:
         assert decoded == [len(body)]
         assert beside == [True] * 3
         assert max(texts) <= 16_000
+
+
+def test_a_prompt_too_long_for_one_model_goes_to_one_with_a_longer_window() -> None:
+    with Upstream(fault=lambda body: "" if body["model"] == "gemini-2.5-flash" else "too-long") as up:
+        more: dict[str, Any] = {"gpt-5": {"context_window": 1000}, "gemini-2.5-flash": {"context_window": 9000}}
+        with running(config_of({"one": up.url}, **more, fallback={"attempts": 2}, policy="best")) as server:
+            server.gateway.chooser.pool = ("gpt-5", "glm-4.6", "gemini-2.5-flash")
+            reply = server.ask(model="auto", max_tokens=50)
+            assert (reply.status_code, reply.headers["x-router-model"]) == (200, "gemini-2.5-flash")
+
+
+def test_auto_takes_no_model_whose_window_is_too_short() -> None:
+    with Upstream() as up:
+        more = {"gpt-5": {"context_window": 500}, "glm-4.6": {"context_window": 700}}
+        with running(config_of({"one": up.url}, **more, policy="best")) as server:
+            for _ in range(3):
+                assert server.ask("word " * 3000).headers["x-router-model"] == "gemini-2.5-flash"
+            server.gateway.chooser._windows = {"gpt-5": 500, "glm-4.6": 700, "gemini-2.5-flash": 600}
+            assert server.ask("word " * 3000).headers["x-router-model"] == "glm-4.6", "the longest there is"
+
+
+def test_a_model_gets_its_parameters_as_it_takes_them() -> None:
+    taken = {"drop": ["top_k"], "rename": {"max_tokens": "max_completion_tokens"}, "clamp": {"temperature": 1.0}}
+    with Upstream() as up:
+        more: dict[str, Any] = {"gpt-5": {"parameters": taken, "max_output": 100}}
+        with running(config_of({"one": up.url}, **more)) as server:
+            asked: dict[str, Any] = {"top_k": 5, "temperature": 1.7, "max_tokens": 900, "seed": 7}
+            assert server.ask(model="gpt-5", **asked).status_code == 200
+            sent = up.sent()
+            assert sent.pop("messages")
+            assert sent == {"model": "gpt-5", "temperature": 1.0, "max_completion_tokens": 100, "seed": 7}
+            assert server.ask(model="glm-4.6", **asked).status_code == 200
+            assert asked.items() <= up.sent().items()

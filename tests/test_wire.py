@@ -223,3 +223,60 @@ def test_dialects_of_two_hosts() -> None:
 def test_whole_numbers_are_the_same_setting() -> None:
     as_int, as_float = Request("a", "m", temperature=0, top_p=1), Request("a", "m", temperature=0.0, top_p=1.0)
     assert orjson.dumps(request_body(as_int, "")) == orjson.dumps(request_body(as_float, ""))
+
+
+TOO_LONG = {
+    "OpenAI": "This model's maximum context length is 8192 tokens. However, your messages resulted in 9001 tokens.",
+    "Anthropic": "prompt is too long: 208310 tokens > 200000 maximum",
+    "Anthropic, with the reply": "input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000",
+    "Google": "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).",
+    "Bedrock": "Input is too long for requested model.",
+    "vLLM": "You passed 40000 input tokens and requested 1. However, the model's context length is only 32768",
+    "vLLM, older": "The decoder prompt (length 5000) is longer than the maximum model length of 4096.",
+    "SGLang": "The input (5000 tokens) is longer than the model's context length (4096 tokens).",
+    "SGLang, newer": "Requested token count exceeds the model's maximum context length of 4096 tokens.",
+    "llama.cpp": "request (5000 tokens) exceeds the available context size (4096 tokens), try increasing it",
+    "Ollama": "the input length exceeds the context length",
+    "OpenRouter": "This endpoint's maximum context length is 131072 tokens. However, you requested about 200000 tokens",
+}
+OF_THE_MODEL = {
+    "OpenAI, a field": "Unsupported parameter: 'max_tokens' is not supported with this model.",
+    "OpenAI, a value": "Unsupported value: 'temperature' does not support 0.2 with this model.",
+    "Anthropic": "`temperature` and `top_p` cannot both be specified for this model.",
+    "Ollama": "registry.ollama.ai/library/gemma:2b does not support tools",
+    "vLLM, tools": '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set',
+    "vLLM, images": "Qwen3-8B is not a multimodal model",
+}
+
+
+@pytest.mark.parametrize("words", TOO_LONG.values(), ids=TOO_LONG)
+def test_a_prompt_that_is_too_long_for_one_model_goes_to_another(words: str) -> None:
+    error = refusal(ENDPOINT, 400, {"error": {"message": words, "type": "invalid_request_error"}})
+    assert (error.kind, error.elsewhere, error.too_long, error.retryable) == ("bad_request", True, True, False)
+
+
+@pytest.mark.parametrize("words", OF_THE_MODEL.values(), ids=OF_THE_MODEL)
+def test_what_one_model_does_not_take_goes_to_another(words: str) -> None:
+    error = refusal(ENDPOINT, 400, {"error": {"message": words}})
+    assert (error.kind, error.elsewhere, error.too_long) == ("bad_request", True, False)
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        ("Your credit balance is too low to access the Anthropic API.", "payment"),
+        ("Insufficient Balance", "payment"),
+        ("Model Not Exist", "not_found"),
+        ("qwen/none is not a valid model ID", "not_found"),
+        ("The model `gpt-9` does not exist or you do not have access to it.", "not_found"),
+    ],
+)
+def test_an_empty_account_and_a_missing_model_are_no_fault_of_the_request(words: str, kind: str) -> None:
+    error = refusal(ENDPOINT, 400, {"error": {"message": words}})
+    assert (error.kind, error.elsewhere) == (kind, True)
+
+
+@pytest.mark.parametrize("words", ["messages.1.role must be one of user, assistant", "temperature must be at most 2"])
+def test_a_fault_of_the_request_is_one_everywhere(words: str) -> None:
+    error = refusal(ENDPOINT, 400, {"error": {"message": words}})
+    assert (error.kind, error.elsewhere, error.too_long) == ("bad_request", False, False)

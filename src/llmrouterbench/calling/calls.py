@@ -192,6 +192,7 @@ class CallError(Exception):
     status       of HTTP, 0 where there was none
     retryable    whether another attempt here can succeed
     elsewhere    whether another provider may do better
+    too_long     whether the prompt is too long for this model, and perhaps not for another
     billed       whether it may have been billed: a refusal is not, a reply that broke off may be
     usage        what the failed attempt used, where the server said so
     retry_after  seconds the server asks to wait, None where it does not say
@@ -215,6 +216,7 @@ class CallError(Exception):
         retry_after: float | None = None,
         body: bytes | None = None,
         content_type: str = "application/json",
+        too_long: bool = False,
     ) -> None:
         self.fact = fact.encode("utf-8", "replace").decode()  # a server may send half a character
         self.reason = f"{self.fact}; {remedy}" if remedy else self.fact
@@ -228,5 +230,6 @@ class CallError(Exception):
         self.retry_after = retry_after
         self.body = body
         self.content_type = content_type
+        self.too_long = too_long
         self.attempts = 1
         self.cost: float | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -13,6 +14,30 @@ from llmrouterbench.calling.calls import CallError, Endpoint, Kind, Usage
 
 _SHOWN, _READ = 200, 10_000
 """Characters of a server's words that are shown, and those that are looked at for it."""
+_TOO_LONG = re.compile(
+    r"context_length_exceeded|exceed_context_size|maximum context length|(?:prompt|input) is too long"
+    r"|maximum model length|maximum input length"
+    r"|exceeds? [^.]{0,80}\bcontext (?:length|window|size|limit)|longer than [^.]{0,40}\bcontext (?:length|window)"
+    r"|context (?:length|window|size|limit) (?:is only|exceeded)|input token count [^.]{0,60}exceeds"
+    r"|too many input tokens",
+    re.IGNORECASE,
+)
+"""A prompt that this model's window does not hold, as OpenAI, Anthropic, Google, Bedrock, OpenRouter, vLLM, SGLang,
+llama.cpp and Ollama say it."""
+_UNSUPPORTED = re.compile(
+    r"unsupported[_ ](?:parameter|value|content|field)|(?:is|are) not supported|does(?: not|n't) support"
+    r"|not a multimodal model|requires --enable|cannot both be specified|at most 0 (?:image|audio|video)",
+    re.IGNORECASE,
+)
+"""A field or a kind of content that this model does not take."""
+_NO_MODEL = re.compile(
+    r"model_not_found|\bmodel\b[^.]{0,80}(?:does not exist|not exist|not found)|not a valid model|invalid model\b"
+    r"|unknown model|no such model|model identifier is invalid",
+    re.IGNORECASE,
+)
+_NO_CREDIT = re.compile(
+    r"insufficient[_ ](?:quota|balance|credit)|credit balance is too low|exceeded your [^.]{0,20}quota", re.IGNORECASE
+)
 LARGEST_REFUSAL = 1_000_000
 """Bytes of a refusal that are read, and passed on."""
 
@@ -50,24 +75,32 @@ def refusal(
     content_type: str = "application/json",
 ) -> CallError:
     """The error for a status of 400 and above, with what the server said (`data` is the body as JSON, if it is)."""
-    said = endpoint.hide((error_text(data) or body[:_READ].decode("utf-8", "replace"))[:_READ]).strip()[:_SHOWN]
-    kind, meaning, remedy = _meaning(status, data)
+    said_all = endpoint.hide((error_text(data) or body[:_READ].decode("utf-8", "replace"))[:_READ]).strip()
+    said = said_all[:_SHOWN]
+    words = (shown(inner(data, "error").get("code")) + " " + said_all) if status < 500 else ""
+    kind, meaning, remedy = _meaning(status, data, words)
+    about_model = kind != "content_filter" and (_TOO_LONG.search(words) or _UNSUPPORTED.search(words))
     return endpoint.failed(
         kind,
         f"answered with status {status}{meaning}" + (f": {said!r}" if said else ""),
         remedy=remedy,
         status=status,
-        elsewhere=True if status == 413 or _too_long(data) else None,
+        elsewhere=True if status == 413 or about_model else None,
+        too_long=status == 413 or bool(_TOO_LONG.search(words)),
         retry_after=retry_after,
         body=_masked(endpoint, body) if isinstance(data, Mapping) else None,
         content_type=endpoint.hide(content_type),
     )
 
 
-def _meaning(status: int, data: Any) -> tuple[Kind, str, str]:
-    """Kind of a refusal, what its status means, and what the owner of the endpoint can do."""
+def _meaning(status: int, data: Any, words: str) -> tuple[Kind, str, str]:
+    """Kind of a refusal, what its status and words mean, and what the owner of the endpoint can do."""
     if filtered(status, data):
         return "content_filter", "", "change the request"
+    if status == 400 and _NO_CREDIT.search(words):
+        return "payment", " (nothing left to spend)", "add credit at the provider"
+    if status == 400 and _NO_MODEL.search(words):
+        return "not_found", " (not found)", "check the model's name"
     if status in (401, 403):
         return "auth", " (key refused)", "check the key in its environment variable"
     if status == 402 or (status == 429 and "insufficient_quota" in shown(data)):
@@ -81,11 +114,6 @@ def _meaning(status: int, data: Any) -> tuple[Kind, str, str]:
     if status >= 500 or status in (409, 425):
         return "server", "", ""
     return "bad_request", "", "change the request"
-
-
-def _too_long(data: Any) -> bool:
-    """Whether the prompt is too long for this model, and perhaps not for another."""
-    return "context_length_exceeded" in shown(inner(data, "error").get("code"))
 
 
 def _masked(endpoint: Endpoint, body: bytes) -> bytes | None:

@@ -15,15 +15,15 @@ import orjson
 
 from llmrouterbench.calling.counting import tokens_of_request
 from llmrouterbench.calling.wire import decode_json, read_text
-from llmrouterbench.serve.config import Need, ServedProviderConfig
+from llmrouterbench.serve.config import Need, ParametersConfig, ServedProviderConfig
 from llmrouterbench.serve.refusals import RefusedError
 
 _MODEL = re.compile(rb'"model"\s*:\s*("[^"\\]*(?:\\.[^"\\]*)*")')
 _ESCAPED = re.compile(rb'"(?!model)(?:m|\\u006[dD])(?:o|\\u006[fF])(?:d|\\u0064)(?:e|\\u0065)(?:l|\\u006[cC])"\s*:')
 """The key "model" with an escape in it."""
 _OPEN = re.compile(rb"^[ \t\r\n]*\{")
-_LIMITS = ("max_tokens", "max_completion_tokens")
-_COSTLY_NAMES = frozenset({*_LIMITS, "n", "best_of", "stream", "stream_options"})
+LIMITS = ("max_tokens", "max_completion_tokens")
+_COSTLY_NAMES = frozenset({*LIMITS, "n", "best_of", "stream", "stream_options"})
 _COSTLY = re.compile(rb'"(max_tokens|max_completion_tokens|n|best_of|stream|stream_options)"[ \t\r\n]*:')
 _ESCAPED_NAME = re.compile(
     rb'"(?:[a-z_]|\\u00[5-7][0-9a-fA-F]){0,21}\\u00[5-7][0-9a-fA-F](?:[a-z_]|\\u00[5-7][0-9a-fA-F])*"\s*:'
@@ -32,6 +32,9 @@ _ESCAPED_NAME = re.compile(
 _BLANKS = re.compile(r"[ \t\r\n]*")
 _scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 _SHOWN = 60
+
+
+AS_THEY_ARE = ParametersConfig()
 
 
 @dataclass(frozen=True)
@@ -86,8 +89,14 @@ class ChatBody:
         whole = "\n\n".join(reversed(kept))
         return whole if len(whole) <= most else f"{whole[: most - most // 2]}{whole[len(whole) - most // 2 :]}"
 
-    def sent(self, model: str, provider: ServedProviderConfig, most_tokens: int | None = None) -> bytes:
-        """The body with another model, a stream's usage asked for, and with no more tokens out than are given."""
+    def sent(
+        self,
+        model: str,
+        provider: ServedProviderConfig,
+        parameters: ParametersConfig = AS_THEY_ARE,
+        most_tokens: int | None = None,
+    ) -> bytes:
+        """The body with another model and its parameters, usage asked for, no more tokens out than are given."""
         raw = with_model(self.raw, model)
         changes: dict[str, Any] = {}
         if provider.stream_usage and self.stream and not self.usage:
@@ -96,7 +105,7 @@ class ChatBody:
             host = urlsplit(provider.url).hostname
             names = self.limits or ("max_completion_tokens" if host == "api.openai.com" else "max_tokens",)
             changes |= dict.fromkeys(names, most_tokens)
-        return with_values(raw, changes)
+        return with_values(raw, changes, parameters)
 
     def opening(self) -> str:
         """Hash of how the conversation began: equal in all of its turns. Raises RefusedError (400) for deep nesting."""
@@ -130,7 +139,7 @@ def parse_chat(raw: bytes) -> ChatBody:
         stream_options=options if isinstance(options, dict) else None,
         most_tokens=_most_tokens(data),
         choices=max(_whole(data.get("n")), _whole(data.get("best_of"))),
-        limits=tuple(name for name in _LIMITS if name in data),
+        limits=tuple(name for name in LIMITS if name in data),
         turns=tuple(messages[: first + 1]),
         follow_up=any(one["role"] == "assistant" for one in messages),
     )
@@ -149,7 +158,7 @@ def parse_object(raw: bytes) -> dict[str, Any]:
 
 def _most_tokens(data: Mapping[str, Any]) -> int | None:
     """The most tokens out that a body asks for; None where it does not say, or says it in a way of its own."""
-    said = [value for name in _LIMITS if (value := data.get(name)) is not None]
+    said = [value for name in LIMITS if (value := data.get(name)) is not None]
     known = all(isinstance(value, int) and not isinstance(value, bool) and value > 0 for value in said)
     return max(said) if said and known else None
 
@@ -187,21 +196,45 @@ def _deep(raw: bytes) -> list[tuple[str, tuple[int, int]]]:
         raise _too_deep(raw) from None
 
 
-def with_values(raw: bytes, changes: Mapping[str, Any]) -> bytes:
-    """A JSON object's bytes with other top-level values; fields that it does not have stand at its beginning.
+def with_values(raw: bytes, changes: Mapping[str, Any], parameters: ParametersConfig = AS_THEY_ARE) -> bytes:
+    """A JSON object's bytes with other top-level values, then with a model's parameters; other values stay as they are.
+
+    Fields that it does not have stand at its beginning.
 
     >>> with_values(b'{"n": 1e400, "max_tokens": 9}', {"max_tokens": 5, "stream_options": {"include_usage": True}})
-    b'{"stream_options":{"include_usage":true},"n": 1e400, "max_tokens": 5}'
+    b'{"stream_options":{"include_usage":true},"n":1e400,"max_tokens":5}'
+    >>> with_values(b'{"top_k": 1, "temperature": 2}', {}, ParametersConfig(drop=["top_k"], clamp={"temperature": 1}))
+    b'{"temperature":1.0}'
     """
-    there = {name: span for name, span in _deep(raw) if name in changes} if _any_named(raw, changes) else {}
-    for name, (start, end) in sorted(there.items(), key=lambda one: one[1], reverse=True):
-        raw = raw[:start] + orjson.dumps(changes[name]) + raw[end:]
-    new = orjson.dumps({name: value for name, value in changes.items() if name not in there})[1:-1]
-    return _OPEN.sub(lambda _: b"{" + new + b",", raw, count=1) if new else raw
+    drop, rename, clamp = parameters.drop, parameters.rename, parameters.clamp
+    if not _any_named(raw, (*changes, *drop, *rename, *clamp)):
+        new = _written({rename.get(name, name): orjson.dumps(value) for name, value in changes.items()})[1:-1]
+        return _OPEN.sub(lambda _: b"{" + new + b",", raw, count=1) if new else raw
+    said = {name: raw[start:end] for name, (start, end) in _deep(raw)}
+    new_first = {**{name: b"" for name in changes if name not in said}, **said}
+    whole = new_first | {name: orjson.dumps(value) for name, value in changes.items()}
+    kept = {name: _clamped(value, clamp.get(name)) for name, value in whole.items() if name not in drop}
+    return _written({rename.get(name, name): value for name, value in kept.items()})
+
+
+def _written(values: Mapping[str, bytes]) -> bytes:
+    return b"{" + b",".join(orjson.dumps(name) + b":" + value for name, value in values.items()) + b"}"
+
+
+def _clamped(value: bytes, most: float | None) -> bytes:
+    """A value in JSON; a number that is larger than `most` is that."""
+    if (
+        most is None
+        or not isinstance(said := decode_json(value), int | float)
+        or isinstance(said, bool)
+        or said <= most
+    ):
+        return value
+    return orjson.dumps(int(most) if isinstance(said, int) and most.is_integer() else most)
 
 
 def _any_named(raw: bytes, names: Iterable[str]) -> bool:
-    return any(f'"{name}"'.encode() in raw for name in names) or b"\\u00" in raw
+    return any(f'"{name}"'.encode() in raw or b"\\u00" in raw for name in names)
 
 
 def named_model(data: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -81,15 +82,26 @@ class Conversations:
 class Chooser:
     """Decides every request of one server.
 
+    windows  context windows in tokens, None where nobody knows
     shadow   a model that serves every `auto` request, while the log says what the router would have done; "" for none
     explore  share of queries that a random model serves, for policies that do not say one themselves
     """
 
-    def __init__(self, router: FittedRouter, config: ServeConfig, *, shadow: str = "", explore: float = 0.0) -> None:
+    def __init__(
+        self,
+        router: FittedRouter,
+        config: ServeConfig,
+        *,
+        shadow: str = "",
+        explore: float = 0.0,
+        windows: Mapping[str, int | None] | None = None,
+    ) -> None:
         self._router = router
         self._models = {model.name: model for model in config.models}
         self._context = config.conversation.context_characters
         self._most = config.conversation.most_characters
+        self._windows = windows or {}
+        self._windowed = any(self._windows.values())
         self._shadow = shadow
         self._explore = explore
         self._policies: OrderedDict[str, Policy] = OrderedDict()
@@ -199,9 +211,15 @@ class Chooser:
 
     def _allowed(self, body: ChatBody) -> tuple[str, ...]:
         """Models of the pool that can take the request."""
-        if not body.needs:
-            return self.pool
         able = tuple(model for model in self.pool if body.needs.isdisjoint(self._models[model].lacks))
         if not able:
             raise RefusedError(400, f"no model of this server takes {' and '.join(sorted(body.needs))}")
-        return able
+        return self._wide_enough(able, body) if self._windowed else able
+
+    def _wide_enough(self, able: tuple[str, ...], body: ChatBody) -> tuple[str, ...]:
+        """Models whose window holds the request, as counted; where none does, those with the longest one."""
+        needed = body.sizes[0] + (body.most_tokens or 0)
+        windows = {model: self._windows.get(model) or math.inf for model in able}
+        wide = tuple(model for model in able if windows[model] >= needed)
+        longest = max(windows.values())
+        return wide or tuple(model for model in able if windows[model] == longest)

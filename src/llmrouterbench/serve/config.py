@@ -46,13 +46,29 @@ class Place(Strict):
     api_model: str = ""
 
 
+class ParametersConfig(Strict):
+    """Fields of a request that a model takes otherwise: left out, under another name, or only up to a number."""
+
+    drop: list[Name] = Field(default_factory=list)
+    rename: dict[str, Name] = Field(default_factory=dict)
+    clamp: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for name in (*self.drop, *self.rename, *self.clamp, *self.rename.values()):
+            if name in ("model", "messages", "stream"):
+                raise ValueError(f"parameters must leave {name} as it is; without it no request can be answered")
+        return self
+
+
 class ModelConfig(Strict):
     """One model that clients may name, and that the router may choose where it knows it.
 
     lacks           what it cannot take; it is never chosen for a request that needs it
     also            further providers of the same model
     context_window  tokens of prompt and reply together, where no list has it
-    max_output      tokens that it writes at most
+    max_output      tokens that it writes at most; a request for more asks for so many
+    parameters      fields of a request that it takes otherwise
     """
 
     name: Name
@@ -63,6 +79,7 @@ class ModelConfig(Strict):
     also: list[Place] = Field(default_factory=list)
     context_window: Count | None = None
     max_output: Count | None = None
+    parameters: ParametersConfig = ParametersConfig()
 
     @property
     def places(self) -> tuple[Place, ...]:

@@ -22,6 +22,7 @@ class Exchange:
     """One request; for its fields see `decision_log.Logged`.
 
     tries  calls to providers so far
+    failures  which models failed before, and in which way
     clamp  the most tokens out that the key's budget pays for, None: all that were asked for
     begun  whether the client has seen the head of the reply; whole: the end of it
     """
@@ -45,6 +46,7 @@ class Exchange:
     first_token_seconds: float | None = None
     attempts: list[dict[str, Any]] = field(default_factory=list)
     tries: int = 0
+    failures: list[str] = field(default_factory=list)
     begun: bool = False
     whole: bool = False
 
@@ -54,6 +56,17 @@ class Exchange:
         if cost is not None:
             self.cost = cost + (self.cost or 0.0)
             self.cost_from = "counted" if "counted" in (self.cost_from, cost_from) else cost_from
+
+    @property
+    def stood_in_for(self) -> str | None:
+        """The model that was chosen, where another one served."""
+        chosen = self.choice.chosen if self.choice is not None else None
+        return chosen if chosen != self.model and self.model is not None else None
+
+    @property
+    def because(self) -> str:
+        """Why another model served: what became of the calls before, else that the chosen one rests."""
+        return "; ".join(self.failures) or "it rests after failures, or the budget has no room for it"
 
     @property
     def seconds(self) -> float:
@@ -81,6 +94,9 @@ class Exchange:
             yield "provider", self.provider
         if self.cost is not None:
             yield "cost", f"{self.cost:.8f}"
+        if self.stood_in_for is not None:
+            yield "stood-in-for", self.stood_in_for
+            yield "because", self.because
         if self.clamp is not None:
             yield "max-tokens", str(self.clamp)
 
@@ -121,7 +137,7 @@ class Exchange:
             "reason": choice.reason if choice else None, "attempts": self.attempts, "stream": self.stream,
             "cost": self.cost, "cost_from": self.cost_from,
             "tokens_in": self.usage.tokens_in, "tokens_out": self.usage.tokens_out,
-            "seconds": round(self.seconds, 4),
+            "seconds": round(self.seconds, 4), "stood_in_for": self.stood_in_for,
         }  # fmt: skip
 
 

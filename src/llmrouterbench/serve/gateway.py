@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,9 +31,10 @@ from llmrouterbench.serve.asgi import (
     while_connected,
 )
 from llmrouterbench.serve.bounds import Bound, bound_of
-from llmrouterbench.serve.chat_body import ChatBody, named_model, parse_chat, parse_object, with_model
+from llmrouterbench.serve.breaker import Breaker
+from llmrouterbench.serve.chat_body import LIMITS, ChatBody, named_model, parse_chat, parse_object, with_model
 from llmrouterbench.serve.choosing import Choice, Chooser
-from llmrouterbench.serve.config import ServeConfig
+from llmrouterbench.serve.config import ModelConfig, ParametersConfig, ServeConfig
 from llmrouterbench.serve.exchange import CONVERSATION, Exchange
 from llmrouterbench.serve.keys import Account, Keyring, period_start
 from llmrouterbench.serve.ledger import Grant, MemoryLedger
@@ -98,14 +100,11 @@ class Gateway:
         self.log = log
         self.lines = lines or LogLines()
         self.meters = Meters()
-        self.chooser = Chooser(router, config, shadow=shadow, explore=explore)
         self.keyring = Keyring(config.keys, MemoryLedger(_spent(config, log)))
         self.upstreams = {
             name: Upstream(name, provider, provider.endpoint(name), config.fallback)
             for name, provider in config.providers.items()
         }
-        for upstream in self.upstreams.values():
-            self.meters.watch(upstream)
         self._log_text = log_text
         config.prices()
         named = {model.name: model for model in (*config.models, *config.embeddings)}
@@ -115,12 +114,16 @@ class Gateway:
             for name, model in named.items()
             for place in model.places
         }
+        self._parameters = {name: _with_longest(model) for name, model in named.items()}
         self._windows = {name: config.window_of(model) for name, model in named.items()}
         self._embedders = [model.name for model in config.embeddings]
         self._places = {
             model.name: [(self.upstreams[place.provider], place.api_model or model.name) for place in model.places]
             for model in (*config.models, *config.embeddings)
         }
+        self.chooser = Chooser(router, config, shadow=shadow, explore=explore, windows=self._windows)
+        for upstream in self.upstreams.values():
+            self.meters.watch(upstream, [name for name, places in self._places.items() if upstream in dict(places)])
         self._under_way = 0
         self._thread = ThreadPoolExecutor(1, "large bodies")
 
@@ -181,7 +184,7 @@ class Gateway:
         """Every model of the chain at each of its providers."""
         for name in choice.chain:
             for upstream, sent_name in self._places[name]:
-                make_body = partial(body.sent, sent_name, upstream.config)
+                make_body = partial(body.sent, sent_name, upstream.config, self._parameters[name])
                 bound = partial(
                     self._bound, name, upstream, lambda: body.sizes, most_tokens=body.most_tokens, choices=body.choices
                 )
@@ -258,12 +261,11 @@ class Gateway:
     async def _try_all(
         self, exchange: Exchange, account: Account, attempts: list[Attempt], path: str, send: Send
     ) -> None:
-        in_order = sorted(attempts, key=lambda one: not one.upstream.breaker.ready())
+        in_order = sorted(attempts, key=lambda one: not one.upstream.breaker(one.model).ready())
         failed: list[CallError] = []
         too_dear: RefusedError | None = None
-        for attempt in in_order:
-            if exchange.tries >= self.config.fallback.attempts:
-                break
+        while in_order and exchange.tries < self.config.fallback.attempts:
+            attempt = in_order.pop(0)
             try:
                 async with self._attempt(exchange, account, attempt, path) as call:
                     await self._pass_on(exchange, call, send)
@@ -277,9 +279,18 @@ class Gateway:
                     return
                 if not error.elsewhere:
                     break
+                if error.too_long:
+                    in_order = self._longer_than(attempt.model, in_order)
         if not failed and too_dear is not None:
             raise too_dear
         await _give_up(exchange, failed, send)
+
+    def _longer_than(self, model: str, attempts: list[Attempt]) -> list[Attempt]:
+        """Those whose window is longer than that of a model that took too little, or unknown; the longest first."""
+        least = self._windows[model] or 0
+        windows = {one.model: self._windows[one.model] for one in attempts}
+        left = [one for one in attempts if (windows[one.model] or math.inf) > least]
+        return sorted(left, key=lambda one: -(windows[one.model] or 0))
 
     @asynccontextmanager
     async def _attempt(self, exchange: Exchange, account: Account, attempt: Attempt, path: str) -> AsyncIterator[Call]:
@@ -291,23 +302,25 @@ class Gateway:
         failure: CallError | None = None
         grant, body = await self._with_room(exchange, account, attempt)
         exchange.tries += 1
-        upstream.breaker.begin()
+        breaker = upstream.breaker(attempt.model)
+        breaker.begin()
         try:
             async with upstream.ask(
                 path, body, stream=attempt.stream, wants_usage=attempt.wants_usage, sent=call.go
             ) as call.reply:
                 yield call
-                upstream.breaker.succeeded()  # before the connection is read to its end, which the client need not see
+                breaker.succeeded()  # before the connection is read to its end, which the client need not see
                 error = ""
         except CallError as failed:
             error, failure = failed.fact, failed
-            _tell(upstream, failed)
+            exchange.failures.append(f"{attempt.model}: {failed.kind}")
+            _tell(breaker, failed)
             raise
         finally:
             self._bill(exchange, call, failure)
             account.settle(grant, call.cost)
             if error == "cancelled":
-                upstream.breaker.abandoned()
+                breaker.abandoned()
             self.meters.attempts.labels(upstream.name, attempt.model, "failed" if error else "ok").inc()
             seconds = time.perf_counter() - started
             exchange.attempts.append(
@@ -378,6 +391,14 @@ class Gateway:
         await send({"type": "http.response.body", "body": b""})
 
 
+def _with_longest(model: ModelConfig) -> ParametersConfig:
+    """What a model takes otherwise: no request for more tokens than it writes."""
+    if model.max_output is None:
+        return model.parameters
+    clamp = {**dict.fromkeys(LIMITS, float(model.max_output)), **model.parameters.clamp}
+    return model.parameters.model_copy(update={"clamp": clamp})
+
+
 def _embeddings_body(raw: bytes, model: str, _: int | None) -> bytes:
     return with_model(raw, model)
 
@@ -391,16 +412,16 @@ def _spent(config: ServeConfig, log: DecisionLog | None) -> dict[tuple[str, floa
     return {(name, start): log.spent(name, start) for name, start in periods.items()}
 
 
-def _tell(upstream: Upstream, error: CallError) -> None:
-    """Let a provider's breaker know of a failure."""
+def _tell(breaker: Breaker, error: CallError) -> None:
+    """Let the breaker of a model at a provider know of a failure."""
     if error.retry_after is not None and error.status in (429, 503):
-        upstream.breaker.pause(error.retry_after)
+        breaker.pause(error.retry_after)
     if blames(error):
-        upstream.breaker.failed()
+        breaker.failed()
     elif error.kind == "busy":
-        upstream.breaker.abandoned()
+        breaker.abandoned()
     else:
-        upstream.breaker.succeeded()
+        breaker.succeeded()
 
 
 async def _refuse(exchange: Exchange, refusal: RefusedError, send: Send) -> None:
@@ -419,7 +440,7 @@ async def _give_up(exchange: Exchange, failed: list[CallError], send: Send) -> N
     """Tell the client why nobody served: the provider's own words about its request, else one sentence."""
     said = next((one for one in failed if not one.elsewhere), failed[0])
     exchange.status = "failed" if said.elsewhere else "refused"
-    headers = dict(exchange.headers())
+    headers = {**exchange.headers(), "x-should-retry": "false"}  # we have tried; a client that does so too triples it
     if said.body is not None and tells(said):
         exchange.http_status = said.status
         if said.retry_after is not None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
 from prometheus_client.registry import Collector
 
+from llmrouterbench.serve.breaker import Breaker
 from llmrouterbench.serve.upstream import Upstream
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
@@ -35,7 +37,9 @@ class Meters:
         self.feedback = Counter(f"{name}_feedback", "Scores that clients sent.", registry=registry)
         self.lost_rows = Counter(f"{name}_lost_log_rows", "Rows the log could not write.", registry=registry)
         self.in_flight = Gauge(f"{name}_requests_in_flight", "Requests under way.", registry=registry)
-        self.breaker = Gauge(f"{name}_breaker", "0 closed, 1 half open, 2 open.", ("provider",), registry=registry)
+        self.breaker = Gauge(
+            f"{name}_breaker", "0 closed, 1 half open, 2 open.", ("provider", "model"), registry=registry
+        )
         self.calls = Gauge(f"{name}_calls_in_flight", "Calls under way.", ("provider",), registry=registry)
         self.seconds = Histogram(
             f"{name}_request_seconds", "Until the last byte.", ("path",), buckets=_SECONDS, registry=registry
@@ -46,14 +50,19 @@ class Meters:
         )  # fmt: skip
         self.deciding = Histogram(f"{name}_decision_seconds", "To decide.", buckets=_FAST, registry=registry)
 
-    def watch(self, upstream: Upstream) -> None:
-        """Show a provider's breaker and calls under way."""
-        self.breaker.labels(upstream.name).set_function(lambda: upstream.breaker.state)
+    def watch(self, upstream: Upstream, models: Iterable[str]) -> None:
+        """Show a provider's calls under way, and the breakers of its models."""
+        for model in models:
+            self.breaker.labels(upstream.name, model).set_function(partial(_state, upstream.breaker(model)))
         self.calls.labels(upstream.name).set_function(lambda: upstream.in_flight)
 
     def page(self, key: str | None = None) -> bytes:
         """The text for Prometheus; of one client key, if given, its own numbers alone."""
         return generate_latest(self.registry if key is None else _OfKey(self.registry, key))
+
+
+def _state(breaker: Breaker) -> float:
+    return breaker.state
 
 
 @dataclass(frozen=True)

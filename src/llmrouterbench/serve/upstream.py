@@ -66,8 +66,15 @@ class Upstream:
     def __init__(self, name: str, config: ServedProviderConfig, endpoint: Endpoint, fallback: FallbackConfig) -> None:
         self.name = name
         self.config = config
-        self.breaker = Breaker(fallback.failures, fallback.rest_seconds)
+        self._fallback = fallback
+        self._breakers: dict[str, Breaker] = {}
         self._connections = Connections(endpoint)
+
+    def breaker(self, model: str) -> Breaker:
+        """The breaker of a model here: one that fails, or has reached its limit, does not close the others."""
+        if model not in self._breakers:
+            self._breakers[model] = Breaker(self._fallback.failures, self._fallback.rest_seconds)
+        return self._breakers[model]
 
     @property
     def in_flight(self) -> int:
@@ -130,5 +137,5 @@ def blames(error: CallError) -> bool:
 
 def tells(error: CallError) -> bool:
     """Whether the provider's own words say something to the client about its request, or when to come again."""
-    about_key = error.status in (401, 402, 404, 407) or (error.status == 403 and error.elsewhere)
+    about_key = error.kind in ("auth", "payment", "not_found") or error.status == 407
     return error.body is not None and 400 <= error.status < 500 and not about_key
