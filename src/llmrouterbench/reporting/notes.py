@@ -187,7 +187,10 @@ def _protocol(board: Leaderboard, runs: Runs) -> Iterator[str]:
             " anything, and costs have no interval."
         )
     if len(board.facts["seeds"]) == 1:
-        yield "There is one seed: the intervals cover the choice of queries, not that of the split."
+        yield (
+            "There is one seed: the intervals say what these choices would give on new queries. What the method would give"
+            " on new data (another split, fit and random start) is not known: use more seeds."
+        )
     if runs.rules.split_file:
         split = runs.splits[runs.seeds[0]]
         neither = len(runs.outcomes) - len(split.train) - len(split.test)
