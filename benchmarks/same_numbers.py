@@ -32,7 +32,10 @@ ROUTERS = [name for name, entry in REGISTRY.items() if not any(need in entry.nee
 TORCH = [name for name, entry in REGISTRY.items() if "finetune" not in entry.needs and name not in ROUTERS]
 """Networks small enough for a CPU: one seed each."""
 
-AS_BEFORE = ("--router-seed", "fixed", "--near-copies", "long-texts", "--intervals", "percentile")
+AS_BEFORE = (
+    *("--router-seed", "fixed", "--near-copies", "long-texts"),
+    *("--points", "validation", "--intervals", "percentile"),
+)
 """Rules that changed on purpose, as they were: said to the side that knows them."""
 
 

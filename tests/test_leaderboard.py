@@ -15,6 +15,7 @@ import pytest
 from rich.console import Console
 
 from llmrouterbench.benching.folder import FORMAT, SCHEMA, Decisions, Runs, Served, load_runs
+from llmrouterbench.benching.replay import avg_lead
 from llmrouterbench.files import read_json, write_json
 from llmrouterbench.metrics import perf_gain
 from llmrouterbench.reporting.board import Leaderboard
@@ -22,7 +23,7 @@ from llmrouterbench.reporting.leaderboard import against, leaderboard
 from llmrouterbench.reporting.render import leaderboard_csv, markdown, render
 from llmrouterbench.reporting.report import report
 from llmrouterbench.splits import Split, save_split
-from llmrouterbench.stats import Interval
+from llmrouterbench.stats import Interval, Sample
 from llmrouterbench.store import write_outcomes
 from llmrouterbench.table import Outcomes
 
@@ -170,6 +171,18 @@ def test_order_of_rows_and_verdicts(worked: Path) -> None:
     assert against(Interval(-0.1, -0.2, -0.05), "x") == "worse than x"
     assert against(Interval(0.1, float("nan"), float("nan")), "x") == "too few queries to compare with x"
     assert against(Interval(float("nan"), float("nan"), float("nan")), "x") == "not comparable with x"
+
+
+def test_a_point_is_left_only_for_a_lead_of_a_standard_error() -> None:
+    """Forty validation queries; point 0 is quality. One query more is luck, ten more are none."""
+    base = np.repeat([1.0, 0.0], 20)
+    lucky, better = base.copy(), base.copy()
+    lucky[20] = 1.0
+    better[20:30] = 1.0
+    score = np.stack([base, lucky, better, base], axis=1)
+    lead, error = avg_lead(Sample(np.full(40, "a"), np.arange(40), score, score), 0)
+    assert (lead > error + 1e-12).tolist() == [False, False, True, False]
+    assert lead.tolist() == pytest.approx([0.0, 0.025, 0.25, 0.0])
 
 
 def test_best_single_in_hindsight_or_the_reference_of_the_setting(worked: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import pytest
 from llmrouterbench import FittedRouter, Outcomes, bench, report
 from llmrouterbench.benching.folder import load_runs
 from llmrouterbench.benching.policies import decide_sweep, weights_of
+from llmrouterbench.benching.rules import LATER
 from llmrouterbench.chain import collect_missing, run_after_collecting
 from llmrouterbench.collecting.config import read_config
 from llmrouterbench.collecting.replies_store import read_replies
@@ -68,6 +69,7 @@ def test_a_bench_decides_the_same_again(old: Path, outcomes: Outcomes, tmp_path:
         jobs=1,
         router_seed="fixed",
         near_copies="long-texts",
+        points="validation",
     )
     assert before.decisions.keys() == after.decisions.keys()
     for key, decisions in before.decisions.items():
@@ -83,7 +85,7 @@ def test_runs_take_more_seeds_and_do_nothing_twice(old: Path, outcomes: Outcomes
     bench(outcomes, runs, routers=ROUTERS, seeds=[42, 999, 7], jobs=1)
     assert {path: path.stat().st_mtime_ns for path in times} == times
     rules = load_runs(runs).rules
-    assert (rules.router_seed, rules.near_copies, rules.intervals) == ("fixed", "long-texts", "percentile")
+    assert [getattr(rules, name) for name in LATER] == [old for old, _ in LATER.values()]  # as in the folder
     assert len(list(runs.glob("decisions/*/7.parquet"))) == len(ROUTERS)
 
 

@@ -249,6 +249,7 @@ RULES: dict[str, Any] = {
     "tune": True,
     "router_seed": "fixed",
     "near_copies": "long-texts",
+    "points": "validation",
     "intervals": "percentile",
 }
 

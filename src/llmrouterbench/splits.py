@@ -157,6 +157,34 @@ def validation_split(
     return train[in_fit], train[~in_fit]
 
 
+def validation_folds(
+    outcomes: Outcomes, train: IntArray, seed: int, folds: int, group: IntArray | None = None
+) -> list[tuple[IntArray, IntArray]]:
+    """Train rows as (fit, validation) of each fold, by dataset, each `group` (n,) kept together. Never looks at test.
+
+    Every row is in the validation part of one fold. Raises ValueError where fewer than two folds hold queries.
+    """
+    part = outcomes.take(train)
+    groups = part.group if group is None else group[train]
+    rng = random.Random(seed)
+    first_rows = np.unique(groups, return_index=True)[1]
+    home: dict[str, list[int]] = {}
+    for one, name in zip(groups[first_rows].tolist(), part.dataset[first_rows].tolist(), strict=True):
+        home.setdefault(name, []).append(one)
+    dealt: list[int] = []
+    for name in sorted(home):
+        rng.shuffle(home[name])
+        dealt += home[name]
+    fold_of = {one: place % folds for place, one in enumerate(dealt)}
+    fold = np.array([fold_of[one] for one in groups.tolist()])
+    used = np.unique(fold)
+    if len(used) < 2:
+        raise ValueError(
+            f"the validation part must hold queries, got none from {len(train)} training queries; use more data"
+        )
+    return [(train[fold != one], train[fold == one]) for one in used.tolist()]
+
+
 _WORD = re.compile(r"\w+", re.UNICODE)
 _BANDS, _ROWS_PER_BAND, _SHINGLE = 20, 5, 3
 _SHORTEST = 10

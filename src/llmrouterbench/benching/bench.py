@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from llmrouterbench.benching.deciding import decide, decide_reading, describe_router, reads_replies
+from llmrouterbench.benching.deciding import FOLDS, decide, decide_reading, describe_router, reads_replies
 from llmrouterbench.benching.executors import Workers
 from llmrouterbench.benching.folder import RECORD, Decisions, Made, Part, Runs, Served, noted_place, read_record
 from llmrouterbench.benching.rules import Rules
@@ -313,7 +313,8 @@ def _decided(outcomes: Outcomes, task: Task, vectors: FloatArray, rules: Rules, 
                 decided = decide_reading(embedded, said, task.split, task.router, rules.validation, task.seed)
             else:
                 more = {"tune": rules.tune, "watched": rules.protocol == "paper"}
-                decided = decide(embedded, task.split, task.router, rules.validation, task.seed, **more)
+                folds = FOLDS if rules.points == "out-of-fold" else 0
+                decided = decide(embedded, task.split, task.router, rules.validation, task.seed, folds=folds, **more)
     except Exception as error:
         raise _named(error, task) from error
     return replace(decided, router=task.label, facts={**decided.facts, "key": task.key, "read": task.read})

@@ -12,10 +12,13 @@ import numpy as np
 from llmrouterbench.benching.folder import Decisions, Part, Served
 from llmrouterbench.benching.policies import decide_sweep, run, weights_of
 from llmrouterbench.benching.tuning import best_variant, variants
-from llmrouterbench.contracts import ReplyReader, Router
+from llmrouterbench.contracts import ReplyReader, Router, TradeOffRouter
 from llmrouterbench.files import source_of
-from llmrouterbench.splits import Split, validation_split
+from llmrouterbench.splits import Split, validation_folds, validation_split
 from llmrouterbench.table import FloatArray, IntArray, Outcomes, Queries, Replies
+
+FOLDS = 3
+"""Folds of train on which operating points are chosen, as many as `fit` has."""
 
 
 @runtime_checkable
@@ -59,12 +62,14 @@ def decide(
     validation: float,
     seed: int,
     *,
+    folds: int = 0,
     tune: bool = False,
     watched: bool = False,
 ) -> Decisions:
     """What one router, given unfitted, decides on validation and test at every setting of its dial.
 
-    The test part is decided by a router fitted on all of train; the validation part by one that never saw it.
+    The test part is decided by a router fitted on all of train; the validation part by one that never saw it: a share
+    of train, or with `folds` all of it, each fold by a router that was fitted on the others.
     `tune` searches the router's declared grid (`tuning.grid_of`) on validation first. `watched` adds the part
     "checkpoints", test choices after each epoch, for a router that trains by epochs.
     """
@@ -73,10 +78,12 @@ def decide(
     nothing: IntArray = np.zeros(0, dtype=np.int64)
     checked = Served.single(nothing, np.zeros((len(weights), 0), dtype=np.int64))
     candidates = variants(router) if tune else [router]
-    if len(weights) > 1 or len(candidates) > 1:
+    if len(candidates) > 1 or (len(weights) > 1 and not folds):
         fit_rows, validation_rows = validation_split(outcomes, split.train, seed, validation, split.group)
         router, choice = best_variant(candidates, outcomes, fit_rows, validation_rows, weights)
         checked = Served.single(validation_rows, choice)
+    if folds and len(weights) > 1:
+        checked = _out_of_fold(outcomes, split, router, weights, seed, folds)
     started = time.perf_counter()
     queries = outcomes.queries.take(split.test)
     fitted, checkpoints = _fit(router, train, queries if watched else None)
@@ -88,7 +95,25 @@ def decide(
     if checkpoints:
         parts["checkpoints"] = Served.single(split.test, np.array(checkpoints))
     facts = {"fit_seconds": fit_seconds, "decide_seconds": decide_seconds, **describe_router(router)}
-    return Decisions("", seed, weights, parts, facts)
+    return Decisions("", seed, weights, parts, {**facts, "quality_point": quality_point(router, weights)})
+
+
+def quality_point(router: Router, weights: FloatArray) -> int:
+    """The operating point at which quality decides: the last one of a dial of its own, the first one of the default."""
+    return len(weights) - 1 if isinstance(router, TradeOffRouter) else 0
+
+
+def _out_of_fold(
+    outcomes: Outcomes, split: Split, router: Router, weights: FloatArray, seed: int, folds: int
+) -> Served:
+    """What is chosen for every training query by a router that never saw it."""
+    rows, choices = [], []
+    for fit, held in validation_folds(outcomes, split.train, seed, folds, split.group):
+        fitted = copy.deepcopy(router).fit(outcomes.take(fit))
+        rows.append(held)
+        choices.append(decide_sweep(fitted, outcomes.queries.take(held), weights))
+    order = np.argsort(np.concatenate(rows))
+    return Served.single(np.concatenate(rows)[order], np.concatenate(choices, axis=1)[:, order])
 
 
 def _fit(router: Router, train: Outcomes, watched: Queries | None) -> tuple[Router, list[IntArray]]:

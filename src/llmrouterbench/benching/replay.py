@@ -56,6 +56,7 @@ class Replay:
     saver_seeds  seeds in which a router with a dial had a point that reaches the base on validation
     base         column in the outcomes of the model that gains are measured against
     chosen       operating point of each router that ("router", x) stands at, one a seed
+    quality      the one of each router at which quality decides
     """
 
     datasets: tuple[str, ...]
@@ -65,6 +66,7 @@ class Replay:
     saver_seeds: dict[str, int]
     base: int
     chosen: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    quality: dict[str, int] = field(default_factory=dict)
 
 
 def complete_routers(runs: Runs) -> list[str]:
@@ -83,7 +85,7 @@ def replay(runs: Runs, outcomes: Outcomes) -> Replay:
     by_model = np.array([dataset_means(outcomes.pool.score[rows], outcomes.dataset[rows], datasets) for rows in tests])
     mean_by_model = known_mean(by_model, axis=0)
     base = _base_model(runs, mean_by_model)
-    book = _Book(outcomes, tuple(datasets), base)
+    book = _Book(outcomes, tuple(datasets), base, runs.rules.points != "validation")
     for seed, rows, acc in zip(runs.seeds, tests, by_model, strict=True):
         columns = _models_and_references(book, rows, acc, mean_by_model)
         for label in complete_routers(runs):
@@ -91,7 +93,9 @@ def replay(runs: Runs, outcomes: Outcomes) -> Replay:
         book.add(rows, columns)
     points = {label: _average(label, parts) for label, parts in book.sweeps.items()}
     chosen = {label: tuple(found) for label, found in book.chosen.items()}
-    return Replay(book.datasets, book.keys, tuple(book.samples), points, book.saver_seeds, base, chosen)
+    first = runs.seeds[0]
+    quality = {label: _quality(runs.decisions[label, first], avg_acc(sweep.acc)) for label, sweep in points.items()}
+    return Replay(book.datasets, book.keys, tuple(book.samples), points, book.saver_seeds, base, chosen, quality)
 
 
 @dataclass
@@ -101,6 +105,7 @@ class _Book:
     outcomes: Outcomes
     datasets: tuple[str, ...]
     base: int
+    surely: bool
     keys: tuple[Key, ...] = ()
     samples: list[Sample] = field(default_factory=list)
     sweeps: dict[str, list[OperatingPoints]] = field(default_factory=dict)
@@ -189,8 +194,46 @@ def _on_validation(book: _Book, decisions: Decisions) -> tuple[int, int | None]:
     base = book.outcomes.score[rows, book.base], book.outcomes.cost[rows, book.base]
     sample = _sample(book.outcomes, rows, [*zip(score, cost, strict=True), base])
     acc, usd = sample_means(sample, sorted(set(sample.dataset.tolist())))
+    cost_of = usd[:-1].sum(axis=1)
+    if book.surely:
+        return _surely(decisions, sample, avg_acc(acc[:-1]), cost_of)
     theirs, mine = like_for_like(acc[-1], acc[:-1])
-    return choose_points(avg_acc(acc[:-1]), usd[:-1].sum(axis=1), reaches(avg_acc(mine), avg_acc(theirs)))
+    return choose_points(avg_acc(acc[:-1]), cost_of, reaches(avg_acc(mine), avg_acc(theirs)))
+
+
+def _surely(decisions: Decisions, sample: Sample, acc: FloatArray, cost: FloatArray) -> tuple[int, int | None]:
+    """The quality end, unless another point leads it by a standard error; the cheapest that leads the base by one."""
+    quality = _quality(decisions, acc)
+    lead, error = avg_lead(sample, quality)
+    better = lead[:-1] > error[:-1] + 1e-12
+    best = choose_points(np.where(better, acc, -np.inf), cost, better)[0] if better.any() else quality
+    over, margin = avg_lead(sample, len(acc))
+    return best, choose_points(acc, cost, reaches(over[:-1] - margin[:-1], 0.0))[1]
+
+
+def _quality(decisions: Decisions, acc: FloatArray) -> int:
+    """The end of the dial where quality decides; the better one, by AvgAcc (w,), where decisions do not say."""
+    return int(decisions.facts.get("quality_point", len(acc) - 1 if acc[-1] > acc[0] else 0))
+
+
+def avg_lead(sample: Sample, base: int) -> tuple[FloatArray, FloatArray]:
+    """AvgAcc of every column (k,) minus that of one of them, where both are measured, and its standard error.
+
+    >>> one = Sample(np.array(["a"] * 4), np.arange(4), np.array([[1.0, 0], [1, 1], [1, 0], [0, 0]]), np.ones((4, 2)))
+    >>> [part.round(3).tolist() for part in avg_lead(one, 1)]
+    [[0.5, 0.0], [0.289, 0.0]]
+    """
+    leads = sample.score - sample.score[:, [base]]
+    names = sorted(set(sample.dataset.tolist()))
+    by_dataset = [leads[sample.dataset == name] for name in names]
+    means = np.array([known_mean(part, axis=0) for part in by_dataset])
+    count = np.array([np.isfinite(part).sum(axis=0) for part in by_dataset], dtype=np.float64)
+    square = np.array([known_mean((part - mean) ** 2, axis=0) for part, mean in zip(by_dataset, means, strict=True)])
+    # a dataset of one query tells no spread: it could be anything
+    variance = np.where(count > 1, square / np.maximum(count - 1.0, 1.0), np.where(means == 0.0, 0.0, 1.0))
+    known = np.isfinite(means)
+    error = np.sqrt(np.where(known, variance, 0.0).sum(axis=0)) / np.maximum(known.sum(axis=0), 1)
+    return known_mean(means, axis=0), error
 
 
 def choose_points(acc: FloatArray, cost: FloatArray, reaching: np.typing.NDArray[np.bool_]) -> tuple[int, int | None]:

@@ -20,10 +20,12 @@ from llmrouterbench.strict import Name, Strict
 
 ProtocolName = Literal["safe", "paper"]
 EmbeddedText = Literal["prompt", "query"]
+PointRule = Literal["out-of-fold", "validation"]
 RouterSeed = Literal["split", "fixed"]
 LATER: dict[str, tuple[str, str]] = {
     "router_seed": ("fixed", "split"),
     "near_copies": ("long-texts", "one-word"),
+    "points": ("validation", "out-of-fold"),
     "intervals": ("percentile", "t"),
 }
 """Rules that came after version 0.1: what it did, and what is done now."""
@@ -67,6 +69,8 @@ class Rules(Strict):
                   "fixed", the default of its constructor
     near_copies   what the safe split keeps together beside copies: texts that differ in "one-word", in validation
                   too; or "long-texts" alone, by their word 3-grams
+    points        what operating points are chosen on: all of train, "out-of-fold", the end where quality decides unless
+                  another point is better by a standard error; or the "validation" part, whatever is best there
     intervals     "t", with what few queries do not show (see `stats`); or "percentile", those of version 0.1
 
     The last ones came later. None is what the folder of runs has that is extended, and in a new one the first that is
@@ -92,6 +96,7 @@ class Rules(Strict):
     tune: bool = False
     router_seed: Annotated[RouterSeed | None, _one_of("router seed", get_args(RouterSeed), said=False)] = None
     near_copies: Annotated[NearCopies | None, _one_of("near copies", get_args(NearCopies), said=False)] = None
+    points: Annotated[PointRule | None, _one_of("rule of points", get_args(PointRule), said=False)] = None
     intervals: Annotated[IntervalRule | None, _one_of("interval rule", get_args(IntervalRule), said=False)] = None
 
     @model_validator(mode="after")
@@ -170,7 +175,8 @@ class Rules(Strict):
         """The rules in a runs.json; what an older one does not say was not there to choose.
 
         >>> Rules.from_stored(Rules(held_out=("aime",), tune=True).present.stored())
-        Rules(held_out=('aime',), tune=True, router_seed='split', near_copies='one-word', intervals='t')
+        Rules(held_out=('aime',), tune=True, router_seed='split', near_copies='one-word', points='out-of-fold',
+        intervals='t')
         """
         split, embedder = stored["split"], stored.get("embedder") or {}
         protocol, kind = stored.get("protocol", "safe"), split["kind"]

@@ -87,6 +87,12 @@ def bench(
         str | None,
         typer.Option("--near-copies", help="one-word, or long-texts as up to version 0.1; the folder's."),
     ] = None,
+    points: Annotated[
+        str | None,
+        typer.Option(
+            "--points", help="Where points are chosen: out-of-fold, or validation as up to 0.1; the folder's."
+        ),
+    ] = None,
     intervals: Annotated[
         str | None, typer.Option("--intervals", help="t, or percentile as up to version 0.1; the folder's.")
     ] = None,
@@ -120,6 +126,7 @@ def bench(
             tune=tune,
             router_seed=router_seed,  # type: ignore[arg-type]
             near_copies=near_copies,  # type: ignore[arg-type]
+            points=points,  # type: ignore[arg-type]
             intervals=intervals,  # type: ignore[arg-type]
         )
     )

@@ -42,6 +42,7 @@ class Row:
     recovered            share of the way from Best Single to the oracle
     cost                 all test queries, mean over seeds
     perf_gain            PerfGain against Best Single
+    quality_end          AvgAcc at the end of the dial where quality decides; NaN without a dial
     cost_save            CostSave at the cheapest point that reaches Best Single on validation; None where there is none
     saver_difference     AvgAcc of that point minus Best Single's, on test
     saver_seeds          seeds with such a point; Best Single serves in the others
@@ -66,6 +67,7 @@ class Row:
     recovered: Interval
     cost: Interval
     perf_gain: Interval
+    quality_end: float
     cost_save: Interval | None
     saver_difference: Interval | None
     saver_seeds: int
@@ -224,6 +226,10 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "perf_gain", "PerfGain", "AvgAcc over that of Best Single, minus 1",
         lambda row: Cell.of(row.perf_gain, points), "validation", interval=True,
+    ),
+    Column(
+        "quality_end", "AvgAcc at weight 0", "at the end of the dial where quality decides; nothing is chosen",
+        lambda row: Cell.of(None if math.isnan(row.quality_end) else row.quality_end, accuracy, NONE), "validation",
     ),
     Column(
         "cost_save", "CostSave", "at the cheapest point that reaches Best Single on validation",

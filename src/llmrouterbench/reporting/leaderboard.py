@@ -175,6 +175,7 @@ def _row(evidence: _Evidence, points: tuple[Point, ...], kind: RowKind, name: st
         recovered=evidence.of(oracle_gap_recovered, key, evidence.base, oracle),
         cost=paired.cost(column),
         perf_gain=evidence.of(excess, key, evidence.base),
+        quality_end=_quality_end(evidence.played, key),
         **_saver(evidence, key),
         **_hindsight(evidence, points, key),
         unmeasured=sum(int((~np.isfinite(s.score[:, column])).sum()) for s in evidence.played.samples),
@@ -201,6 +202,13 @@ def against(one: Interval, baseline: str) -> str:
     'not distinguishable from best_single'
     """
     return f"{_AGAINST[judged(one)]} {baseline}"
+
+
+def _quality_end(played: Replay, key: Key) -> float:
+    """AvgAcc of a router with a dial where cost is ignored."""
+    if key[0] != "router" or len(played.points[key[1]].weights) == 1:
+        return float("nan")
+    return float(avg_acc(played.points[key[1]].acc[played.quality[key[1]]]))
 
 
 def _saver(evidence: _Evidence, key: Key) -> dict[str, Any]:
@@ -278,6 +286,7 @@ def _facts(runs: Runs, played: Replay, samples: int, seed: int, ties_win: bool) 
     return {
         **{name: record[name] for name in own},
         "router_seed": runs.rules.present.router_seed,
+        "points": runs.rules.present.points,
         "intervals": runs.rules.present.intervals,
         "seeds": runs.seeds,
         "seeds_left_out": runs.seeds_left_out,

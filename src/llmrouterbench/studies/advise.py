@@ -11,6 +11,7 @@ import numpy as np
 from llmrouterbench.benching.deciding import decide
 from llmrouterbench.benching.folder import Decisions, Made, Part, Runs, Served
 from llmrouterbench.benching.replay import Key, Replay, replay
+from llmrouterbench.benching.rules import Rules
 from llmrouterbench.coverage import coverage_of, need_matrix
 from llmrouterbench.embedders.tfidf import TfidfSvd
 from llmrouterbench.embedders.vectors import embed_queries
@@ -189,7 +190,7 @@ class _Evidence:
         labels = [SINGLE, BY_TASK, *CANDIDATES]
         splits = {trial.seed: trial.split for trial in trials}
         decisions = {(label, trial.seed): trial.decisions[label] for trial in trials for label in labels}
-        played = replay(Runs(pool, splits, decisions, Made.of(labels, splits)), pool)
+        played = replay(Runs(pool, splits, decisions, Made.of(labels, splits), Rules(points="validation")), pool)
         return cls(played, pair(played.samples, replicates=replicates), ("model", pool.models[played.base]))
 
     def difference(self, key: Key, base: Key) -> Interval:
