@@ -382,6 +382,7 @@ def test_the_server_is_an_application_and_its_log_a_source(fitted: lrb.FittedRou
     values = [
         lrb.evaluate_logs(tmp_path / "log", router=given, policy=["best"]) for given in (fitted, tmp_path / "router")
     ]
+    assert isinstance(values[0], api.LogValues)
     assert values[0].requests + sum(values[0].left_out.values()) == 40
     assert repr(values[0]) == repr(values[1])
     moved = [lrb.drift(str(tmp_path / "log"), given) for given in (fitted, tmp_path / "router")]

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from llmrouterbench.production.log_study import PolicyValue
     from llmrouterbench.production.policy_export import PolicyExport
     from llmrouterbench.production.promises import Promise
+    from llmrouterbench.production.table_study import TableValues
     from llmrouterbench.reporting.board import Leaderboard
     from llmrouterbench.serve.app import Front
     from llmrouterbench.serve.config import ServeConfig
@@ -454,19 +455,23 @@ class LogValues(Shown):
 
 def evaluate_logs(
     log: str | Path, *, router: FittedRouter | str | Path | None = None, policy: Sequence[str] = ()
-) -> LogValues:
-    """How other policies would have done on the requests of a decision log: IPS, SNIPS and doubly robust estimates.
+) -> LogValues | TableValues:
+    """How other policies would have done on the requests of a log: IPS, SNIPS and doubly robust estimates.
 
-    log     the folder that `serve --log` wrote; router: to judge its policies, its default one where none is given
+    log     the folder that `serve --log` wrote, or a folder of logged outcomes, with propensities or without
+    router  to judge its policies, its default one where none is given
 
     Raises ValueError where no request counts, for policies without a router, and where a text they need is missing.
     """
     from llmrouterbench.decision_log import read_decisions
     from llmrouterbench.production.log_study import policy_values, study
+    from llmrouterbench.production.table_study import table_values
 
-    studied = study(read_decisions(Path(log)))
     fitted = None if router is None else _router(router)
     chosen = list(policy) or ([] if fitted is None else [str(fitted.default_policy)])
+    if (Path(log) / "manifest.json").is_file():
+        return table_values(load_outcomes(log), fitted, chosen)
+    studied = study(read_decisions(Path(log)))
     return LogValues(len(studied), studied.left_out, tuple(policy_values(studied, fitted, chosen)))
 
 

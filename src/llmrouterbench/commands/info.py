@@ -56,7 +56,7 @@ def info(
         return
     mark = "SIMULATED: " if outcomes.simulated else ""
     overview, logged = facts["overview"], facts["data"]["kind"] == "logged"
-    show_lines([*_about(facts["data"]), *_noise(facts["runs"])])
+    show_lines([*_about(facts["data"], facts["values"]), *_noise(facts["runs"])])
     show_pairs(f"{mark}Overview ({folder})", {key: _FORMS.get(key, count)(value) for key, value in overview.items()})
     where = " of the queries that each model answered" if logged else ""
     show_matrix(f"{mark}Score, mean in %{where}", facts["accuracy"], number)
@@ -72,10 +72,18 @@ def info(
         show_lines(report_lines(ImportReport.from_dict(facts["import_report"])))
 
 
-def _about(data: dict[str, Any]) -> list[str]:
-    """The kind of the data, first of all; of a log also what it cannot say."""
+def _about(data: dict[str, Any], found: dict[str, Any] | None) -> list[str]:
+    """The kind of the data, first of all; of a log also what every model would score, or that nobody can say."""
     words = [data["words"][0].upper() + data["words"][1:] + "."]
-    return [*words, f"{cannot_tell('which model is best')}."] if data["kind"] == "logged" else words
+    if found is None:
+        return words
+    from llmrouterbench.estimating.tables import LogSummary
+    from llmrouterbench.reporting.log_advice import how_estimated, value_line
+
+    values = LogSummary.from_dict(found)
+    if sum(one.known for one in values.models) < 2:
+        return [*words, f"{cannot_tell('which model is best')}."]
+    return [*words, how_estimated(values.queries, known=values.known), *map(value_line, values.models)]
 
 
 def _noise(runs: dict[str, float] | None) -> list[str]:

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from llmrouterbench.production.log_study import PolicyValue, Studied
 
 LogFolder = Annotated[Path, typer.Argument(help="The folder that `serve --log` wrote.")]
+AnyLog = Annotated[Path, typer.Argument(help="The folder that `serve --log` wrote, or a folder of logged outcomes.")]
 
 
 @app.command("evaluate-logs")
 def evaluate_logs(
-    log: LogFolder,
+    log: AnyLog,
     router: Annotated[
         Path | None, typer.Option("--router", help="A folder that `fit` made, to judge its policies.")
     ] = None,
@@ -36,6 +37,9 @@ def evaluate_logs(
     from llmrouterbench.production.log_study import policy_values, study
 
     policies = usage(lambda: [str(Policy.parse(words)) for words in policy or []])
+    if (log / "manifest.json").is_file():
+        _of_outcomes(log, router, policies, json)
+        return
     studied = study(read_decisions(log))
     fitted = FittedRouter.load(router) if router else None
     if fitted is not None and not policies:
@@ -48,6 +52,35 @@ def evaluate_logs(
     show_rows("Policies", [_cells(value) for value in values], json=False)
     for line in _notes(studied, values):
         say(line)
+
+
+def _of_outcomes(folder: Path, router: Path | None, policies: list[str], json: bool) -> None:
+    from llmrouterbench.api import evaluate_logs as evaluate
+    from llmrouterbench.production.table_study import TableValues
+    from llmrouterbench.reporting.log_advice import how_estimated
+
+    found = evaluate(folder, router=router, policy=policies)
+    assert isinstance(found, TableValues)
+    if json:
+        print_json(found.to_dict())
+        return
+    rows = [
+        {
+            "policy": one.name,
+            "score, doubly robust": interval(one.score, _thousandths),
+            "SNIPS": _thousandths(one.snips),
+            "IPS": _thousandths(one.ips),
+            "USD a query, doubly robust": usd(one.cost),
+            "worth": count(one.effective),
+            "never tried": percent(one.beyond, unit=" %"),
+        }
+        for one in found.policies
+    ]
+    show_rows("Policies", rows, json=False)
+    say(how_estimated(found.queries, known=found.known))
+    say(f"{count(found.left_out)} queries are left out")
+    if router is not None:
+        say("a router that learned from these queries looks better than it is")
 
 
 @app.command()

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from llmrouterbench.coverage import coverage_of, in_order
+from llmrouterbench.estimating.tables import LogSummary
 from llmrouterbench.metrics import avg_acc, best_single, dataset_means, dataset_oracle_choice, oracle_choice
 from llmrouterbench.reporting.frames import distinct
 from llmrouterbench.settings import Setting
@@ -17,6 +18,7 @@ def describe(outcomes: Outcomes, setting: Setting | None = None) -> dict[str, An
     """Plain facts, ready for JSON; NaN marks what was not measured.
 
     data        what kind of data they are, see `coverage.Coverage`
+    values      of a log: what every model would score if it had served every query, see `LogSummary`; else None
     overview    counts, tokens and cost (Table 2), best single model, dataset oracle and oracle AvgAcc
     accuracy    model -> dataset -> mean score in percent, and "AvgAcc" (Tables 4 and 5)
     cost        model -> dataset -> USD recorded, and "Total" (Table 6); unknown costs are left out and counted
@@ -38,6 +40,7 @@ def describe(outcomes: Outcomes, setting: Setting | None = None) -> dict[str, An
         "content_hash": outcomes.content_hash,
         "setting": setting.name if setting else None,
         "data": coverage.to_dict(),
+        "values": None if coverage.matrix else LogSummary.of(outcomes).to_dict(),
         "overview": _overview(outcomes, acc, coverage.matrix),
         "datasets": {
             names.get(name, name): {

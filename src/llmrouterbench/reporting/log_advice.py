@@ -31,23 +31,31 @@ def log_advice_lines(advice: LogAdvice) -> list[str]:
     lines = [f"{mark}{log_recommendation(advice)}", "", f"{advice.coverage.words.capitalize()}."]
     if not advice.models:
         return lines
-    return [*lines, _how(advice), *(f"- {said}" for said in log_reasons(advice)), "", *_cautions(advice)]
+    return [
+        *lines,
+        how_estimated(advice.queries, known=advice.known),
+        *(f"- {said}" for said in log_reasons(advice)),
+        "",
+        *_cautions(advice),
+    ]
 
 
 def log_reasons(advice: LogAdvice) -> list[str]:
     """The numbers that decide, in sentences."""
-    return [*map(_value, advice.models), *_lead(advice), *map(_gain, advice.candidates)]
+    return [*map(value_line, advice.models), *_lead(advice), *map(_gain, advice.candidates)]
 
 
-def _how(advice: LogAdvice) -> str:
-    where = "the log's own" if advice.known else "estimated from the queries"
+def how_estimated(queries: int, *, known: bool) -> str:
+    """What the numbers of a log are, in a sentence."""
+    where = "the log's own" if known else "estimated from the queries"
     return (
-        f"Estimated on {count(advice.queries)} queries as if each model had served all of them: doubly robust, with"
+        f"Estimated on {count(queries)} queries as if each model had served all of them: doubly robust, with"
         f" propensities {where}; in brackets 95 % intervals."
     )
 
 
-def _value(one: Value) -> str:
+def value_line(one: Value) -> str:
+    """What a model would have scored and cost alone, or how many requests more would tell."""
     if not one.known:
         return (
             f"{one.name}: cannot tell, {number(one.effective, 0)} effective trials are fewer than {FEWEST:.0f}:"

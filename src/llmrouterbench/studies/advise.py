@@ -15,6 +15,7 @@ from llmrouterbench.benching.rules import Rules
 from llmrouterbench.coverage import coverage_of, need_matrix
 from llmrouterbench.embedders.tfidf import TfidfSvd
 from llmrouterbench.embedders.vectors import embed_queries
+from llmrouterbench.estimating.tables import embedded_log
 from llmrouterbench.metrics import dataset_means, dataset_oracle_choice
 from llmrouterbench.routers import make_router, parse_router
 from llmrouterbench.shown import Shown
@@ -96,9 +97,7 @@ def recommend(outcomes: Outcomes, *, quick: bool = False) -> Advice | LogAdvice:
     pool = outcomes.pool
     if len(pool.models) > 1 and coverage_of(pool).matrix:
         return advise(outcomes, quick=quick)
-    grouped = replace(pool, group=near_duplicate_groups(pool))
-    embedded = grouped.with_embedding(embed_queries(grouped, TfidfSvd(), np.arange(len(grouped)))[0])
-    return advise_log(embedded, CANDIDATES, WORTH_GAIN)
+    return advise_log(embedded_log(pool), CANDIDATES, WORTH_GAIN)
 
 
 def advise(outcomes: Outcomes, *, quick: bool = False, replicates: int = 1000, jobs: int = 2) -> Advice:

@@ -13,6 +13,7 @@ import numpy as np
 
 from llmrouterbench.coverage import Coverage, coverage_of
 from llmrouterbench.estimating.pseudo import Pseudo, joined, nuisance, pseudo_outcomes, usable
+from llmrouterbench.estimating.tables import enough_queries, values_of_models
 from llmrouterbench.estimating.values import Value, difference, overturning_odds, value_of
 from llmrouterbench.metrics import dataset_means, dataset_oracle_choice
 from llmrouterbench.routers import make_router, parse_router
@@ -75,17 +76,15 @@ def advise_log(pool: Outcomes, routers: Sequence[str], worth: float) -> LogAdvic
         "left_out": len(pool) - len(rows),
         "simulated": pool.simulated,
     }
-    if len(pool.models) < 2 or len(np.unique(part.group)) < 2 * FOLDS:
+    if not enough_queries(part):
         return LogAdvice("cannot tell", None, None, (), UNKNOWN_NUMBER, np.nan, (), known=False, **rest)
     with threadpool_limits(limits=1):  # many small products: waking threads takes longer than they do
         made, choices = _studied(part, routers)
-    everyone = [np.full(len(part), j) for j in range(len(part.models))]
-    values = [value_of(model, made, everyone[j]) for j, model in enumerate(part.models)]
-    order = sorted(range(len(values)), key=lambda j: (not values[j].known, -values[j].score.value, values[j].name))
-    known = [j for j in order if values[j].known]
+    values = values_of_models(made)
+    known = [part.models.index(one.name) for one in values if one.known]
     lead, odds, candidates = UNKNOWN_NUMBER, float("nan"), []
     if len(known) > 1:
-        lead = difference(made, everyone[known[0]], everyone[known[1]])
+        lead = difference(made, *(np.full(len(part), j) for j in known[:2]))
         odds = overturning_odds(made, known[0], known[1])
         single = choices.pop("best_single")
         candidates = [
@@ -94,7 +93,7 @@ def advise_log(pool: Outcomes, routers: Sequence[str], worth: float) -> LogAdvic
         ]
     action, router = _recommended(candidates, made, choices, worth) if candidates else ("cannot tell", None)
     return LogAdvice(
-        action, router, values[known[0]].name if known else None, tuple(values[j] for j in order), lead, odds,
+        action, router, part.models[known[0]] if known else None, tuple(values), lead, odds,
         tuple(candidates), known=made.known, **rest,
     )  # fmt: skip
 
