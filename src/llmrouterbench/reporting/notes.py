@@ -188,8 +188,8 @@ def _protocol(board: Leaderboard, runs: Runs) -> Iterator[str]:
         )
     if len(board.facts["seeds"]) == 1:
         yield (
-            "There is one seed: the intervals say what these choices would give on new queries. What the method would give"
-            " on new data (another split, fit and random start) is not known: use more seeds."
+            "There is one seed: the intervals say what these choices would give on new queries. What the method would"
+            " give on new data (another split, fit and random start) is not known: use more seeds."
         )
     if runs.rules.split_file:
         split = runs.splits[runs.seeds[0]]

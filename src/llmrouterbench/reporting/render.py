@@ -103,8 +103,8 @@ def _legend(board: Leaderboard) -> str:
     cost = " `*`: some calls have no known cost, see the notes. CostSave is at the cheapest point that reaches Best"
     cost += " Single (`none` where none does); beside it that point's AvgAcc minus Best Single's."
     return (
-        f"Percent, mean over {len(facts['seeds'])} seeds; in brackets 95 % {facts['intervals']} intervals of {facts['samples']}"
-        " paired bootstrap draws over queries within datasets and over seeds."
+        f"Percent, mean over {len(facts['seeds'])} seeds; in brackets 95 % {facts['intervals']} intervals of"
+        f" {facts['samples']} paired bootstrap draws over queries within datasets and over seeds."
         f" `~`: not distinguishable from {board.baseline}.{cost if board.priced else ''}"
     )
 
