@@ -125,7 +125,7 @@ async def read_whole(response: Response) -> Body:
     if content_type.lower().endswith("json"):
         raise bad_reply(endpoint, f"{len(response.body)} bytes that are no whole JSON")
     what = f"{content_type[:60]!r} instead of JSON"
-    raise bad_reply(endpoint, what, retryable=False, billed=False, remedy="check the url, which often ends in /v1")
+    raise bad_reply(endpoint, what, retryable=False, remedy="check the url, which often ends in /v1")
 
 
 async def _refusal(response: Response) -> CallError:

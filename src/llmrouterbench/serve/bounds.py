@@ -73,7 +73,7 @@ def bound_of(
     window   tokens that the model takes in and gives out together; longest: tokens that it gives out at most
 
     >>> bound = bound_of(Price(1.0, 2.0), (100, 400), asked=1000)
-    >>> bound.most, bound.clamp(bound.most), bound.clamp(0.0014)
+    >>> round(bound.most, 6), bound.clamp(bound.most), bound.clamp(0.0014)
     (0.0024, None, 500)
     """
     counted, most_in = sizes
