@@ -130,7 +130,8 @@ def test_one_writer_at_a_time_and_a_killed_one_stops_nobody(tmp_path: Path) -> N
     code = (
         "import sys, time; from pathlib import Path\n"
         "from llmrouterbench.collecting.replies_writer import RepliesWriter\n"
-        "w = RepliesWriter(Path(sys.argv[1])); w.call(b'+', 0.0); w.call(b'+', 0.0); w.call(b'-', 0.0); print('held', flush=True)\n"
+        "w = RepliesWriter(Path(sys.argv[1]))\n"
+        "w.call('+', 0.0); w.call('+', 0.0); w.call('-', 0.0); print('held', flush=True)\n"
         "time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True) as other:
