@@ -14,7 +14,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 pytest.importorskip("math_verify", reason="needs the extra llmrouterbench[score]")
@@ -83,6 +83,7 @@ def test_a_fraction_equals_its_spellings(value: Fraction) -> None:
 
 
 @given(st.text(max_size=60))
+@example("%")
 def test_normal_spelling_is_stable_in_kind(text: str) -> None:
     assert decided(text, text) is bool(normal(text))
     spelled(text)

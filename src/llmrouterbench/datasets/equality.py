@@ -49,7 +49,9 @@ def decided(left: str, right: str) -> bool | None:
     if _PLAIN.fullmatch(left) and _PLAIN.fullmatch(right):
         return Fraction(left.replace(",", "")) == Fraction(right.replace(",", ""))
     one, other = spelled(left), spelled(right)
-    if not one.core or not other.core or _too_deep(one.core) or _too_deep(other.core):
+    if not one.core or not other.core:  # nothing, or a unit alone
+        return bool(normal(left)) and normal(left) == normal(right)
+    if _too_deep(one.core) or _too_deep(other.core):
         return False
     if _is_equation(one, other):
         return True if _equation(one) == _equation(other) else None
