@@ -70,6 +70,7 @@ DOORS = {
 
 REASONS = {
     "cache export": "tends a store of paid replies; calling.cache.open_cache opens it",
+    "cache import": "tends a store of paid replies; calling.cache.open_cache opens it",
     "cache prune": "tends a store of paid replies; calling.cache.open_cache opens it",
     "cache stats": "tends a store of paid replies; calling.cache.open_cache opens it",
     "collect release": "writes files for others; collecting.replies_release.write_replies_release",
