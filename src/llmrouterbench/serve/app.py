@@ -132,7 +132,12 @@ def _add_watching(app: FastAPI, gateway: Gateway) -> None:
         """Whether the server runs."""
         return {"status": "ok"}
 
-    @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}, **errors(401, 429)})
+    @app.get(
+        "/metrics",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {}}}, **errors(401, 429)},
+        openapi_extra={"security": [{}]},  # no key is needed on the server's own machine
+    )
     async def metrics(request: Request, _: HTTPAuthorizationCredentials | None = _bearer) -> Response:
         """Counters for Prometheus: all on the server's own machine and with an admin's key, else those of the key."""
         whole = is_local(request.scope) and not header(request.scope, b"authorization")
