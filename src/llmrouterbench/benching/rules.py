@@ -174,9 +174,9 @@ class Rules(Strict):
     def from_stored(cls, stored: Mapping[str, Any]) -> Self:
         """The rules in a runs.json; what an older one does not say was not there to choose.
 
-        >>> Rules.from_stored(Rules(held_out=("aime",), tune=True).present.stored())
-        Rules(held_out=('aime',), tune=True, router_seed='split', near_copies='one-word', points='out-of-fold',
-        intervals='t')
+        >>> old = Rules.from_stored(Rules(held_out=("aime",)).stored())
+        >>> old.held_out, old.router_seed, old.points, old.intervals
+        (('aime',), 'fixed', 'validation', 'percentile')
         """
         split, embedder = stored["split"], stored.get("embedder") or {}
         protocol, kind = stored.get("protocol", "safe"), split["kind"]

@@ -204,7 +204,7 @@ def with_values(raw: bytes, changes: Mapping[str, Any], parameters: ParametersCo
     >>> with_values(b'{"n": 1e400, "max_tokens": 9}', {"max_tokens": 5, "stream_options": {"include_usage": True}})
     b'{"stream_options":{"include_usage":true},"n":1e400,"max_tokens":5}'
     >>> with_values(b'{"top_k": 1, "temperature": 2}', {}, ParametersConfig(drop=["top_k"], clamp={"temperature": 1}))
-    b'{"temperature":1.0}'
+    b'{"temperature":1}'
     """
     drop, rename, clamp = parameters.drop, parameters.rename, parameters.clamp
     if not _any_named(raw, (*changes, *drop, *rename, *clamp)):
