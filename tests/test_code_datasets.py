@@ -492,5 +492,5 @@ def test_each_case_has_its_own_time(sandbox: Sandbox) -> None:
     code = "import time\nend = time.process_time() + 0.3\nwhile time.process_time() < end: pass\nprint(input())\n"
     cases = [(f"{n}\n", str(n)) for n in range(5)]
     assert answered(sandbox.run, code, "", cases, 1.0, livecodebench.same_output).value == 1.0
-    said = answered(sandbox.run, code, "", cases, 0.2, livecodebench.same_output)
+    said = answered(sandbox.run, code.replace("0.3", "5.0"), "", cases, 0.2, livecodebench.same_output)
     assert (said.value, said.reason) == (0.0, "test 1 of 5: time limit")
