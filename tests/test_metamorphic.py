@@ -5,6 +5,7 @@ and text before the answer that holds no answer changes nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from llmrouterbench.checks.dataset import plain_instruments
 from llmrouterbench.datasets import Instruments, dataset
+from llmrouterbench.datasets import _languages as words
 from llmrouterbench.datasets._own_scorers import choose_letter, close_number, equal_math, exact
 from llmrouterbench.datasets.answers import SEVERAL, choice, visible
 from llmrouterbench.datasets.equality import decided
@@ -71,8 +73,17 @@ WORDS = (
     "> quoted words\n\n`code` and *emphasis*, $x + 1$ and \\(y\\).",
     "他们先看题目。まず考える。먼저 생각한다. Primero pensamos. Сначала подумаем.",
 )
+NOUNS = {noun.lower() for noun in (*words.OPTION, *words.VALUE, *words.CHOICE, *words.FOREIGN)}
+
+
+def says_nothing(text: str) -> bool:
+    """Whether a text has no noun that announces an answer, and is no letter or digit alone."""
+    low = text.lower()
+    return not any(noun in low for noun in NOUNS) and not re.fullmatch(r"[\W_]*\w[\W_]*", text)
+
+
 plain_text = st.text(st.characters(codec="utf-8", exclude_characters="<>[]|◁▷\\{}`*\"'#$"), max_size=80).filter(
-    lambda text: "ans" not in text.lower()
+    says_nothing
 )
 neutral = st.lists(st.sampled_from(WORDS) | plain_text, max_size=4).map(
     lambda parts: "".join(f"{part}\n\n" for part in parts)
