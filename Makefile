@@ -9,10 +9,10 @@ BIN := $(VENV)/bin
 demo: $(VENV)/demo.stamp  ## install, run the main job on SIMULATED data at paper scale, print the leaderboard
 	$(BIN)/llmrouterbench demo --out demo
 
-quick:  ## the quick tests on every CPython from 3.11 to 3.14 that is here; a minute
+quick:  ## the quick tests on every CPython from 3.11 to 3.14 that is here
 	$(PYTHON) -m benchmarks.quick $(VERSIONS)
 
-test: lint types unit  ## static checks, and every test but those of `make prove`; ten minutes
+test: lint types unit  ## static checks, and every test but those of `make prove`
 
 prove: $(VENV)/dev.stamp some-mutants  ## what takes longer: coverage worlds, attacks, fuzzing, kills, whole files, mutants
 	$(BIN)/pytest -n 2 --dist worksteal -m prove

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
@@ -11,6 +12,7 @@ import pytest
 from llmrouterbench.datasets import load
 from llmrouterbench.replies import Item
 from llmrouterbench.sandbox._uids import UIDS_A_PROCESS, free_uid
+from llmrouterbench.sandbox.run import Kind, Sandbox, open_sandbox
 
 
 def processes(uid: int | None = None) -> set[int]:
@@ -26,6 +28,16 @@ def processes(uid: int | None = None) -> set[int]:
         if int(said["Uid"].split()[0]) in mine and said["State"].split()[0] not in "ZX":
             found.add(int(path.parent.name))
     return found
+
+
+def opened(kind: Kind) -> Iterator[Sandbox]:
+    """A sandbox of a kind, kept open; the test is skipped where this machine has none."""
+    try:
+        sandbox = open_sandbox(workers=2, only=kind)
+    except OSError as error:
+        pytest.skip(str(error))
+    with sandbox:
+        yield sandbox
 
 
 def fenced(code: str) -> str:

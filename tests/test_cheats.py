@@ -20,7 +20,7 @@ from llmrouterbench.replies import Reply, Score
 from llmrouterbench.sandbox._usage import usage
 from llmrouterbench.sandbox.code_runs import scored
 from llmrouterbench.sandbox.run import Kind, Sandbox, open_sandbox
-from solving import fenced, humaneval_rows, processes
+from solving import fenced, humaneval_rows, opened, processes
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="bubblewrap and Landlock are Linux")
 GUEST = 54_322
@@ -29,12 +29,7 @@ KINDS: tuple[Kind, ...] = ("bubblewrap", "landlock")
 
 @pytest.fixture(scope="module", params=KINDS)
 def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
-    try:
-        opened = open_sandbox(workers=2, only=request.param)
-    except OSError as error:
-        pytest.skip(str(error))
-    with opened:
-        yield opened
+    yield from opened(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -73,14 +68,14 @@ def test_nothing_is_left_when_a_sandbox_is_closed(outside: Callable[[str], str])
     kept = processes()  # of other sandboxes that are open now
     for kind in KINDS:
         try:
-            opened = open_sandbox(workers=2, only=kind)
+            own = open_sandbox(workers=2, only=kind)
         except OSError:
             continue
         before = len(os.listdir("/proc/self/fd"))
-        with opened:
+        with own:
             for cheat in ("a process that goes on", "fork bomb", "kills everybody", "stops itself"):
-                scored(opened.run, outside(CHEATS[cheat]), CHECKS, ["f"], 0.5)
-            assert processes() - kept <= {pid for judge in opened._judges for pid in usage(judge.session.process.pid)}
+                scored(own.run, outside(CHEATS[cheat]), CHECKS, ["f"], 0.5)
+            assert processes() - kept <= {pid for judge in own._judges for pid in usage(judge.session.process.pid)}
         assert len(os.listdir("/proc/self/fd")) == before
         end = time.monotonic() + 20  # the kernel takes a moment to take namespaces down
         while processes() - kept and time.monotonic() < end:

@@ -24,7 +24,7 @@ from llmrouterbench.sandbox import run as sandbox_run
 from llmrouterbench.sandbox._usage import waited
 from llmrouterbench.sandbox.code_runs import answered, scored
 from llmrouterbench.sandbox.run import Sandbox, offered, open_sandbox
-from solving import fenced, humaneval_rows
+from solving import fenced, humaneval_rows, opened
 
 
 @pytest.fixture(scope="module")
@@ -314,12 +314,7 @@ def test_bad_reply_has_a_score_and_a_reason(
 
 @pytest.fixture(scope="module", params=["bubblewrap", "landlock"])
 def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
-    try:
-        opened = open_sandbox(workers=2, only=request.param)
-    except OSError as error:
-        pytest.skip(str(error))
-    with opened:
-        yield opened
+    yield from opened(request.param)
 
 
 USES = {

@@ -98,7 +98,8 @@ def of_curate(found: Any) -> Iterator[Claim]:
     whole = found["oracle"][-1]
     curated, top, random = ([one["value"] for one in curve["oracle"]] for curve in found["curves"])
     yield "mean, best single, oracle", [random[0], top[0], whole]
-    yield "mean of the models alone", [float(np.mean([one or 0.0 for one in alone.values()])), random[0]]
+    if None not in alone.values():
+        yield "mean of the models alone", [float(np.mean(list(alone.values()))), random[0]]
     for curve in (curated, top, random):
         yield "by size", curve
         yield "the whole pool", [curve[-1], whole]

@@ -157,20 +157,9 @@ def _an_error(word: pl.Expr) -> pl.Expr:
 
 def _a_failure(word: pl.Expr) -> pl.Expr:
     """Words of a call that brought no reply, and HTTP statuses from 400 on; a refusal is a reply."""
-    words = [
-        "failed",
-        "failure",
-        "fail",
-        "error",
-        "errored",
-        "timeout",
-        "timed_out",
-        "cancelled",
-        "canceled",
-        "filtered",
-    ]
+    words = "failed failure fail error errored exception timeout timed_out cancelled canceled filtered content_filter"
     code = word.str.extract(r"^(\d{3})(?:\D|$)").cast(pl.Int64, strict=False).fill_null(0)
-    return word.is_in([*words, "content_filter", "exception"]) | (code >= 400)
+    return word.is_in(words.split()) | (code >= 400)
 
 
 def _ever_measured() -> pl.Expr:

@@ -5,7 +5,7 @@ Few imports, here and in the files that follow it: json, enum and re take as lon
 
 from __future__ import annotations
 
-import posix  # what `os` is made of: to import that takes a tenth of Python's start
+import posix  # what `os` is made of: to import that too takes time in every run
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

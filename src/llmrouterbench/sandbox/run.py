@@ -114,7 +114,7 @@ class Sandbox:
 
         seconds   the program's time: processor time of all its processes together, and time that goes by while it
                   works or sleeps; it is stopped where either is over. What it waits for a core is not counted.
-        modules   whether it may import more than the standard library: to show the others takes a tenth of a short run
+        modules   whether it may import more than the standard library: to show the others takes time in every run
 
         Raises ValueError where seconds is not positive, OSError where the sandbox itself cannot start.
         """
@@ -366,7 +366,7 @@ import binascii, marshal, sys
 code = compile(sys.stdin.read(), "inside.py", "exec", int(sys.argv[1]), dont_inherit=True, optimize=2)
 print(binascii.b2a_base64(marshal.dumps(code), newline=False).decode())
 """
-"""In base 64: Python reads an escaped literal of 80 kB for longer than it takes to start."""
+"""In base 64: an escaped literal of that size takes several times as long to read."""
 
 
 def _holding(stack: ExitStack, content: bytes) -> int:

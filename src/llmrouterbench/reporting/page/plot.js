@@ -245,7 +245,7 @@ function choose(plot, at) {
 function described(point, plot) {
   const span = ([, low, high], show) => (Number.isFinite(low) ? ` [${show(low)}, ${show(high)}]` : "");
   const short = (value) => number(value, 1);
-  const what = { model: point.name === plot.data.base ? "single model, Best Single" : "single model", router: "router, chosen on validation", sweep: "operating point of the router, on test (hindsight)" };
+  const what = { model: point.name === plot.data.base ? "single model, Best Single" : "single model", router: "router, chosen on unseen training queries", sweep: "operating point of the router, on test (hindsight)" };
   const lines = [what[point.kind], `AvgAcc ${number(point.acc[0], 2)} %${span(point.acc, short)}`, `cost ${usd(point.cost[0])} USD${span(point.cost, usd)}`];
   if (point.kind === "sweep" && point.weight !== null) lines.push(`dial at ${Number(point.weight.toPrecision(3))}`);
   return lines;
