@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+unexport PYTHONDONTWRITEBYTECODE  # else every run of the tests compiles all of them again
 
 .PHONY: demo quick test prove lint types unit mutants some-mutants seconds house bench results exhibits production parity agreement same clean
 
