@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -107,6 +107,7 @@ def import_outcomes(
     replies: bool = True,
     key: Key = "auto",
     filter: str = "",
+    columns: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> ImportReport:
     """Read foreign outcomes and store them as the folder `to`, whole or not at all.
@@ -114,7 +115,8 @@ def import_outcomes(
     `format` is "auto" or one of `format_names()`. A call that cost 0 has no known cost, unless `zero_cost` is "free".
     `key` says what makes records of a long table one query: "id", "text", or "auto" (the id, unless it is another one
     in every record while one text was asked of several models); `filter` names the score that counts where a reply has
-    several, by filter or metric. `progress(what, done, total)` is called while reading.
+    several, by filter or metric. `columns` names columns of a long table that are called otherwise there, such as
+    {"query": "ticket", "score": "rating"}. `progress(what, done, total)` is called while reading.
 
     Raises FileNotFoundError and FileExistsError for the two paths, ValueError where the source is of no known format,
     damaged or empty, ImportFindingsError (with `.report`) where `strict` and there is anything to report.
@@ -122,16 +124,19 @@ def import_outcomes(
     source, to = Path(source), Path(to)
     _check_choice("zero_cost", zero_cost, ("unknown", "free"))
     _check_choice("key", key, ("auto", "id", "text"))
-    kind = _format_of(source, format)
+    kind = "long_table" if columns and format == "auto" else _format_of(source, format)
+    if columns and kind != "long_table":
+        raise ValueError(f"columns are named in a long table alone, got format {kind!r}; leave them out")
     _check_target(source, to, overwrite)
     with new_folder(to, overwrite) as partial:
-        options = Options(zero_cost, partial / "replies" if replies else None, progress, key, filter)
+        options = Options(zero_cost, partial / "replies" if replies else None, progress, key, filter, columns or {})
         imported = read_source(source, kind, options)
         report = _report(source, kind, imported)
         if strict and report.findings:
             raise ImportFindingsError(report)
         outcomes = replace(imported.outcomes, source={**imported.outcomes.source, **report.source})
-        chosen = ({} if key == "auto" else {"key": key}) | ({"filter": filter} if filter else {})
+        chosen: dict[str, Any] = ({} if key == "auto" else {"key": key}) | ({"filter": filter} if filter else {})
+        chosen |= {"columns": dict(columns)} if columns else {}
         settings = {"zero_cost": zero_cost, "replies": replies} | chosen
         fill_folder(outcomes, partial, settings=settings, report=report.to_dict())
     return report

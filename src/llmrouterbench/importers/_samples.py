@@ -89,7 +89,7 @@ def samples(
         columns = dict.fromkeys(name for _, record in batch for name in record)
         number = pl.Series("#", range(len(places) + 1, len(places) + len(batch) + 1), dtype=pl.UInt32)
         at = Place(path, "at", pl.Series(here))
-        read = (json_column(name, [record.get(name) for _, record in batch], at) for name in columns)
+        read = (json_column(name, [record.get(name) for _, record in batch], at, name) for name in columns)
         batches.append(pl.DataFrame([number, *read]))
         places += here
         options.tell("reading", len(places), None)
