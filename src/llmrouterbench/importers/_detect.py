@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-_SUFFIXES = (".csv", ".jsonl", ".ndjson", ".parquet")
+TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
+"""Suffixes of long tables."""
 KNOWN = (
-    "a tar.gz or folder of the official release, a long table (.csv, .jsonl, .ndjson, .parquet),"
+    f"a tar.gz or folder of the official release, a long table ({', '.join(TABLES)}) or a folder of them,"
     " results of an evaluation tool or benchmark that docs/importing.md lists, or a server's decision log"
 )
 
@@ -20,7 +21,7 @@ def _file_format(path: Path) -> str | None:
     suffix = path.suffix.lower()
     if suffix in (".pkl", ".pickle"):
         refuse_pickle(path)
-    if suffix in _SUFFIXES:
+    if suffix in TABLES:
         return "long_table"
     return "official" if _is_archive(path) else None
 
@@ -54,4 +55,4 @@ def _folder_format(path: Path) -> str | None:
         return "official"
     if pickles := sorted(path.rglob("*.pkl")):
         refuse_pickle(pickles[0])
-    return None
+    return "long_table" if any(file.suffix.lower() in TABLES for file in path.rglob("*")) else None

@@ -1,4 +1,4 @@
-"""A long table: one record per query and model, as CSV, JSON Lines or Parquet. The door for your own logs.
+"""A long table: one record per query and model, as CSV, JSON or Parquet, in one file or several of a folder.
 
 Columns `query`, `model` and `score` (in [0, 1]) are needed; `dataset`, `id` (of the query), `prompt`, `cost` (USD),
 `tokens_in`, `tokens_out`, `seconds`, `reply` and, of a log, `propensity` (probability of the model that served) are
@@ -11,7 +11,7 @@ right.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ import polars as pl
 from llmrouterbench.files import sha256_of
 from llmrouterbench.findings import Findings, Imported, Options
 from llmrouterbench.importers._cells import note_repeated_prompts
+from llmrouterbench.importers._detect import TABLES
 from llmrouterbench.importers._long_rows import (
     averaged_cells,
     filtered,
@@ -31,7 +32,7 @@ from llmrouterbench.importers._long_rows import (
     without_failed,
 )
 from llmrouterbench.naming import did_you_mean
-from llmrouterbench.records import Place, parse_numbers, read_csv, read_lines, read_parquet
+from llmrouterbench.records import Place, parse_numbers, read_csv, read_json_file, read_lines, read_parquet
 from llmrouterbench.store import write_replies
 from llmrouterbench.table import PLANES, FloatArray
 
@@ -73,6 +74,8 @@ _RULES = {
 
 def read_long_table(path: Path, options: Options) -> Imported:
     """Read a long table. Raises ValueError with the file and record of the first value that breaks a rule."""
+    if path.is_dir():
+        return _read_folder(path, options)
     options.tell("reading", 0, path.stat().st_size)
     raw, word = _read(path, options.columns)
     columns = _columns(raw.columns, path, options.columns)
@@ -81,6 +84,25 @@ def read_long_table(path: Path, options: Options) -> Imported:
     imported = read_records(raw, columns, Place(path, word, raw["#"]), options, Findings(), facts)
     options.tell("reading", path.stat().st_size, path.stat().st_size)
     return imported
+
+
+def _read_folder(path: Path, options: Options) -> Imported:
+    """The tables of a folder, one below the other; each may have columns of its own."""
+    tables, read, ignored = list[pl.DataFrame](), dict[str, str](), dict[str, None]()
+    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in TABLES)
+    for file in files:
+        raw, word = _read(file, options.columns)
+        columns = _columns(raw.columns, file, options.columns)
+        ignored |= dict.fromkeys(name for name in raw.columns if name not in columns.values() and name != "#")
+        at = pl.concat_str(pl.lit(f"{file.relative_to(path)} {word} "), "#").alias("at")
+        tables.append(raw.select(at, **{column: pl.col(name) for column, name in columns.items()}))
+        read |= columns
+        options.tell("reading", len(tables), len(files))
+    raw = pl.concat(tables, how="diagonal_relaxed").with_row_index("#", offset=1)
+    facts = {"files": len(files), "columns_read": read, "columns_ignored": list(ignored)}
+    return read_records(
+        raw, {name: name for name in read}, Place(path, "at", raw["at"]), options, Findings(), facts, len(files)
+    )
 
 
 def read_records(
@@ -124,22 +146,38 @@ def _with_system(table: pl.DataFrame) -> pl.DataFrame:
 
 def _read(path: Path, chosen: Mapping[str, str]) -> tuple[pl.DataFrame, str]:
     """The file with the number of every record in column "#", and the word for what is numbered."""
-    if path.suffix.lower() in (".jsonl", ".ndjson"):
-        return _read_json_lines(path, chosen), "line"
-    if path.suffix.lower() not in (".csv", ".parquet"):
-        raise ValueError(f"a long table must be a .csv, .jsonl, .ndjson or .parquet file, got {path}; rename it")
-    frame = read_csv(path) if path.suffix.lower() == ".csv" else read_parquet(path)
+    suffix = path.suffix.lower()
+    if suffix not in TABLES:
+        raise ValueError(f"a long table must be a {', '.join(TABLES)} file, got {path}; rename it")
+    if suffix == ".json":
+        return _read_objects(_objects(path), path, "record", chosen), "record"
+    if suffix in (".jsonl", ".ndjson"):
+        return _read_objects(read_lines(path), path, "line", chosen), "line"
+    frame = read_parquet(path) if suffix == ".parquet" else read_csv(path)
     return frame.with_row_index("#", offset=1), "record"
 
 
-def _read_json_lines(path: Path, chosen: Mapping[str, str]) -> pl.DataFrame:
-    lines, batches, seen = read_lines(path), list[pl.DataFrame](), dict[str, None]()
+def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of a list in a JSON file, numbered."""
+    records = read_json_file(path)
+    if not isinstance(records, list):
+        raise ValueError(f"{path} must be a list of records, got {type(records).__name__}; is it a long table?")
+    for number, record in enumerate(records, 1):
+        if not isinstance(record, dict):
+            raise ValueError(f"{path} record {number} must be an object, got {type(record).__name__}")
+        yield number, record
+
+
+def _read_objects(
+    lines: Iterator[tuple[int, dict[str, Any]]], path: Path, word: str, chosen: Mapping[str, str]
+) -> pl.DataFrame:
+    batches, seen = list[pl.DataFrame](), dict[str, None]()
     while batch := list(islice(lines, _BATCH)):
         keys = dict.fromkeys(key for _, record in batch for key in record)
         seen |= keys
         column = {name: column for column, name in _taken(list(seen), path, chosen).items()}
         number = pl.Series("#", [line for line, _ in batch], dtype=pl.UInt32)
-        place = Place(path, "line", number)
+        place = Place(path, word, number)
         read = [json_column(key, [record.get(key) for _, record in batch], place, column[key])
                 for key in keys if key in column]  # fmt: skip
         ignored = [pl.Series(key, [None] * len(batch), dtype=pl.Null) for key in keys if key not in column]
