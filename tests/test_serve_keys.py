@@ -14,6 +14,7 @@ from llmrouterbench.serve.config import KeyConfig
 from llmrouterbench.serve.keys import Account, Keyring, hash_key, new_key, period_start
 from llmrouterbench.serve.ledger import Grant
 from llmrouterbench.serve.refusals import RefusedError
+from llmrouterbench.serve.state import State
 from upstream import TELLING, Upstream
 
 PROVIDER_KEY = "sk-canary-provider-0123456789"
@@ -157,25 +158,26 @@ def test_a_request_cannot_name_a_provider(upstream: Upstream) -> None:
 
 def test_the_bucket_of_a_key_fills_with_time() -> None:
     now = [0.0]
-    account = Account(KeyConfig(name="a", sha256="0" * 64, requests_per_minute=60.0), clock=lambda: now[0])
+    config = KeyConfig(name="a", sha256="0" * 64, requests_per_minute=60.0)
+    account = Account(config, State(clock=lambda: now[0]))
     for _ in range(10):
-        account.admit()
+        asyncio.run(account.admit())
     with pytest.raises(RefusedError, match="60 requests a minute"):
-        account.admit()
+        asyncio.run(account.admit())
     now[0] = 1.0
-    account.admit()
+    asyncio.run(account.admit())
 
 
 def test_a_budget_starts_anew_with_its_period() -> None:
     now = [period_start("day", 1e9)]
     config = KeyConfig(name="a", sha256="0" * 64, budget=1.0, budget_period="day")
     account = Account(config, clock=lambda: now[0])
-    account.settle(taken(account, 0.6), 0.9)
+    asyncio.run(account.settle(taken(account, 0.6), 0.9))
     with pytest.raises(RefusedError, match=r"budget of \$1 a day"):
         taken(account, 0.2)
     late = taken(account, 0.05)
     now[0] += 86400
-    account.settle(late, 5.0)
+    asyncio.run(account.settle(late, 5.0))
     assert asyncio.run(account.spent()) == 0.0, "what began in another period is paid there"
     assert taken(account, 0.2).usd == 0.2
 
@@ -185,7 +187,7 @@ def test_requests_under_way_cannot_overspend_together() -> None:
     first = taken(account, 0.7)
     with pytest.raises(RefusedError):
         taken(account, 0.7)
-    account.settle(first, 0.1)
+    asyncio.run(account.settle(first, 0.1))
     assert taken(account, 0.7).usd == 0.7
 
 

@@ -70,6 +70,7 @@ def _application(gateway: Gateway, log: DecisionLog | None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         with log or nullcontext():
+            await gateway.begin()
             yield
             await gateway.close()
 
@@ -121,7 +122,7 @@ def _add_watching(app: FastAPI, gateway: Gateway) -> None:
     @app.get("/v1/models", responses=errors(401, 429))
     async def models(request: Request, _: HTTPAuthorizationCredentials | None = _bearer) -> dict[str, Any]:
         """The models that a request may name."""
-        _admit(gateway, request)
+        await _admit(gateway, request)
         named = [(AUTO, "llmrouterbench")]
         named += [(model.name, model.provider) for model in (*gateway.config.models, *gateway.config.embeddings)]
         data = [{"id": name, "object": "model", "created": 0, "owned_by": owner} for name, owner in named]
@@ -141,7 +142,7 @@ def _add_watching(app: FastAPI, gateway: Gateway) -> None:
     async def metrics(request: Request, _: HTTPAuthorizationCredentials | None = _bearer) -> Response:
         """Counters for Prometheus: all on the server's own machine and with an admin's key, else those of the key."""
         whole = is_local(request.scope) and not header(request.scope, b"authorization")
-        account = None if whole else _admit(gateway, request)
+        account = None if whole else await _admit(gateway, request)
         one = None if account is None or gateway.keyring.open or account.config.admin else account.name
         return Response(gateway.meters.page(one), media_type="text/plain; version=0.0.4; charset=utf-8")
 
@@ -157,7 +158,7 @@ def _add_feedback(app: FastAPI, gateway: Gateway) -> None:
     )
     async def feedback(request: Request) -> dict[str, str]:
         """Store how good the reply to a decision was; the last score counts."""
-        account = _admit(gateway, request)
+        account = await _admit(gateway, request)
         sent = _parse_feedback(await read_body(request.scope, request.receive, _SMALL))
         if gateway.log is None:
             raise RefusedError(404, "this server keeps no decision log; start it with --log DIR")
@@ -180,7 +181,7 @@ def _parse_feedback(raw: bytes) -> Feedback:
         raise RefusedError(400, f"{place} must be right: {one['msg']}") from None
 
 
-def _admit(gateway: Gateway, request: Request) -> Account:
+async def _admit(gateway: Gateway, request: Request) -> Account:
     account = gateway.keyring.account(header(request.scope, b"authorization"))
-    account.admit()
+    await account.admit()
     return account
