@@ -43,6 +43,9 @@ class Server(str):
     port: int
     process: subprocess.Popen[bytes]
 
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        return str, (str(self),)  # for another process it is an address
+
     def start(self) -> None:
         """Start it, and wait until it takes connections."""
         self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx2
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -353,6 +354,41 @@ def test_workers_end_with_their_parent(router: Path, tmp_path: Path) -> None:
             assert len(workers) == 2
             process.kill()
             wait_for(lambda: not any(Path(f"/proc/{one}/cmdline").exists() for one in workers))
+
+
+@pytest.mark.prove
+def test_a_hangup_changes_router_and_config_and_drops_no_stream(router: Path, tmp_path: Path) -> None:
+    with Upstream(pause=0.5) as upstream:
+        config = config_of({"one": upstream.url})
+        with serving(router, config, tmp_path, "--workers", "2", "--no-request-lines") as (process, url):
+            wait_until_there(url)
+            pieces: list[bytes] = []
+            body = {"model": "gpt-5", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
+
+            def read() -> None:
+                with httpx2.stream("POST", f"{url}/chat/completions", json=body, timeout=60) as reply:
+                    pieces.extend(reply.iter_raw())
+
+            reading = threading.Thread(target=read)
+            reading.start()
+            wait_for(lambda: bool(pieces))
+            before = set(workers_of(process.pid))
+            (tmp_path / "serve.yaml").write_text("models: []")
+            process.send_signal(signal.SIGHUP)
+            assert process.stderr is not None
+            assert b"nothing is changed" in process.stderr.readline()
+            assert set(workers_of(process.pid)) == before
+            renamed = {**config, "models": [{**config["models"][0], "also": []}, {**config["models"][1]}]}
+            (tmp_path / "serve.yaml").write_text(yaml.safe_dump(renamed))
+            process.send_signal(signal.SIGHUP)
+            assert b"router and config are those of the files" in process.stderr.readline()
+            reading.join()
+            assert b"".join(pieces).endswith(b"data: [DONE]\n\n")
+            wait_for(lambda: not before & set(workers_of(process.pid)))
+            models = httpx2.get(f"{url}/models", timeout=60).json()["data"]
+            assert [one["id"] for one in models] == ["auto", "gpt-5", "glm-4.6"]
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 0
 
 
 @pytest.mark.prove

@@ -55,41 +55,75 @@ class _Crew:
 
     def __init__(self, count: int, start: Callable[[], _Worker], lines: LogLines) -> None:
         self._start, self._lines = start, lines
-        self._stopping = False
+        self.workers: list[_Worker] = []
+        self._leaving: list[_Worker] = []
+        self.stopping = self._renewing = False
         self._signals = {one: signal.signal(one, self._stop) for one in (signal.SIGINT, signal.SIGTERM)}
-        self.workers = [start() for _ in range(count)]
+        if hasattr(signal, "SIGHUP"):
+            self._signals[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._renew)
+        for _ in range(count):
+            self._add()
 
     def _stop(self, number: int, _: object) -> None:
         """Hand a signal on; a worker ends at once when it is told by SIGINT while it ends."""
-        self._stopping = True
-        for worker in self.workers:
+        self.stopping = True
+        for worker in (*self.workers, *self._leaving):
             if worker.process.is_alive() and worker.process.pid is not None:
                 with suppress(ProcessLookupError):
                     os.kill(worker.process.pid, number)
 
     def watch(self, gone: Callable[[int], None]) -> None:
         """Start a worker in the place of each that dies, until told to stop; `gone` is told whose."""
-        while self.workers:
-            wait([one.process.sentinel for one in self.workers], timeout=_EVERY)
+        while self.workers or self._leaving:
+            wait([one.process.sentinel for one in (*self.workers, *self._leaving)], timeout=_EVERY)
+            if self._renewing:
+                self._renew_all()
+            for worker in [one for one in self._leaving if not one.process.is_alive()]:
+                self._leaving.remove(worker)
+                gone(worker.process.pid or 0)
             for worker in [one for one in self.workers if not one.process.is_alive()]:
                 self.workers.remove(worker)
                 gone(worker.process.pid or 0)
-                if not self._stopping:
+                if not self.stopping:
                     self._lines.say(
                         "error", f"a worker ended with status {worker.process.exitcode}; another is started"
                     )
                     self._replace()
 
-    def _replace(self) -> None:
+    def _renew(self, *_: object) -> None:
+        self._renewing = True
+
+    def _renew_all(self) -> None:
+        """Put workers that read the files as they are now in the place of all; those finish what they have begun."""
+        self._renewing = False
+        for worker in list(self.workers):
+            fresh = self._add()
+            if (error := fresh.failure()) is not None:
+                self.workers.remove(fresh)
+                fresh.process.join()
+                self._lines.say("error", f"nothing is changed: {error}")
+                return
+            self.workers.remove(worker)
+            self._leaving.append(worker)
+            worker.process.terminate()
+        self._lines.say("info", "router and config are those of the files")
+
+    def _add(self) -> _Worker:
         fresh = self._start()
         self.workers.append(fresh)
-        if (error := fresh.failure()) is not None and not self._stopping:
+        if self.stopping:  # it came too late for the signal
+            fresh.process.terminate()
+        return fresh
+
+    def _replace(self) -> None:
+        fresh = self._add()
+        if (error := fresh.failure()) is not None and not self.stopping:
             self._lines.say("error", f"a worker could not start: {error}")
             time.sleep(_PAUSE)
 
     def end(self) -> None:
         """End what is left, and give the signals back."""
-        for worker in self.workers:
+        for worker in (*self.workers, *self._leaving):
             worker.process.kill()
             worker.process.join()
         for one, handler in self._signals.items():
@@ -127,7 +161,7 @@ def serve_with_workers(
         crew = _Crew(count, start, lines)
         stack.callback(crew.end)
         for worker in crew.workers:
-            if (error := worker.failure()) is not None:
+            if (error := worker.failure()) is not None and not crew.stopping:
                 raise error
         started(address_of(listening))
         crew.watch(partial(_forget, folder))
