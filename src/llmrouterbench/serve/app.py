@@ -14,8 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 
 from llmrouterbench.decision_log import DecisionLog
+from llmrouterbench.naming import did_you_mean
 from llmrouterbench.serve.asgi import Receive, Scope, Send, header, is_local, read_body
-from llmrouterbench.serve.config import AUTO, LimitsConfig
+from llmrouterbench.serve.config import AUTO, LimitsConfig, ServeConfig
 from llmrouterbench.serve.gateway import CHAT_PATH, EMBEDDINGS_PATH, Gateway
 from llmrouterbench.serve.keys import Account
 from llmrouterbench.serve.openapi import CHAT_BODY, EMBEDDINGS_BODY, errors
@@ -123,15 +124,29 @@ def _add_watching(app: FastAPI, gateway: Gateway) -> None:
     async def models(request: Request, _: HTTPAuthorizationCredentials | None = _bearer) -> dict[str, Any]:
         """The models that a request may name."""
         await _admit(gateway, request)
-        named = [(AUTO, "llmrouterbench")]
-        named += [(model.name, model.provider) for model in (*gateway.config.models, *gateway.config.embeddings)]
-        data = [{"id": name, "object": "model", "created": 0, "owned_by": owner} for name, owner in named]
-        return {"object": "list", "data": data}
+        return {"object": "list", "data": list(_models(gateway.config).values())}
+
+    @app.get("/v1/models/{name:path}", responses=errors(401, 404, 429))
+    async def model(request: Request, name: str, _: HTTPAuthorizationCredentials | None = _bearer) -> dict[str, Any]:
+        """One of them."""
+        await _admit(gateway, request)
+        known = _models(gateway.config)
+        if name not in known:
+            said = f"no model named {name[:100]!r}{did_you_mean(name[:100], known)}"
+            raise RefusedError(404, said, "model_not_found")
+        return known[name]
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
         """Whether the server runs."""
         return {"status": "ok"}
+
+    @app.get("/readyz", responses=errors(503))
+    async def readyz() -> dict[str, str]:
+        """Whether the server can take requests now."""
+        if not gateway.ready:
+            raise RefusedError(503, "this server takes no requests just now", "not_ready", 1.0)
+        return {"status": "ready"}
 
     @app.get(
         "/metrics",
@@ -145,6 +160,15 @@ def _add_watching(app: FastAPI, gateway: Gateway) -> None:
         account = None if whole else await _admit(gateway, request)
         one = None if account is None or gateway.keyring.open or account.config.admin else account.name
         return Response(gateway.meters.page(one), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _models(config: ServeConfig) -> dict[str, dict[str, Any]]:
+    """What a request may name, as OpenAI lists it."""
+    named = [
+        (AUTO, "llmrouterbench"),
+        *((model.name, model.provider) for model in (*config.models, *config.embeddings)),
+    ]
+    return {name: {"id": name, "object": "model", "created": 0, "owned_by": owner} for name, owner in named}
 
 
 def _add_feedback(app: FastAPI, gateway: Gateway) -> None:

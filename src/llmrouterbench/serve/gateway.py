@@ -137,6 +137,11 @@ class Gateway:
             for account in self.keyring.limited:
                 await account.know(self.log.spent(account.name, account.period))
 
+    @property
+    def ready(self) -> bool:
+        """Whether it can take requests: few enough are under way, and what keys have used can be looked up."""
+        return self._under_way <= self.config.limits.requests and not self.state.away
+
     async def close(self) -> None:
         """Close the connections to providers, and the state."""
         self._thread.shutdown(wait=False, cancel_futures=True)

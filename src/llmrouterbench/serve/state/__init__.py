@@ -108,6 +108,11 @@ class State:
         """Whether other processes read and write it too."""
         return self._store is not None
 
+    @property
+    def away(self) -> bool:
+        """Whether the store did not answer when it was last asked."""
+        return self._down is not None
+
     def now(self) -> float:
         """Seconds on the clock of the values, as last heard."""
         return self._clock() + self._ahead
