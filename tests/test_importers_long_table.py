@@ -15,7 +15,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from llmrouterbench.importers import ImportReport, Options, import_outcomes, read_source
+from llmrouterbench.importers import ImportReport, Options, import_outcomes, read_source, report_lines
 from llmrouterbench.store import scan_replies
 from llmrouterbench.table import Outcomes
 
@@ -83,6 +83,27 @@ def test_every_column_is_read_under_its_name_or_an_alias(path: Path, tmp_path: P
     assert scan_replies(tmp_path / "out").collect().rows() == [(0, "m", "42")]
     assert report.source["columns_ignored"] == ["colour"]
     assert report.findings == ()
+
+
+def test_other_names_of_columns_are_taken_and_said(path: Path, tmp_path: Path) -> None:
+    row = {"prompt": "q", "model_id": "m", "correct": True, "label": "B", "latency_ms": 1500.0, "colour": "red"}
+    outcomes, report = imported(write(path, [row]), tmp_path)
+    assert (list(outcomes.queries.text), outcomes.models) == (["q"], ("m",))
+    assert (outcomes.score.item(), outcomes.seconds.item()) == (1.0, 1.5)
+    assert report_lines(report)[1:3] == [
+        "columns read: query = prompt, model = model_id, score = correct, seconds = latency_ms",
+        "columns not read: label, colour",
+    ]
+
+
+def test_the_user_names_columns(path: Path, tmp_path: Path) -> None:
+    row = {"ticket": "q", "query": "SELECT 1", "model": "m", "score": 0.1, "rating": 0.9}
+    outcomes, report = imported(write(path, [row]), tmp_path, columns={"query": "Ticket", "score": "rating"})
+    assert (list(outcomes.queries.text), outcomes.score.item()) == (["q"], 0.9)
+    assert report.source["columns_ignored"] == ["query", "score"]
+    for columns, why in (({"query": "tickt"}, "did you mean 'ticket'"), ({"querry": "ticket"}, "did you mean 'query'")):
+        with pytest.raises(ValueError, match=why):
+            imported(path, tmp_path, columns=columns)
 
 
 @pytest.mark.parametrize(
