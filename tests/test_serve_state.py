@@ -59,7 +59,7 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The address of an empty store."""
     if request.param == "sqlite":
         return str(tmp_path / "folder" / "state.sqlite")
-    found: str = request.getfixturevalue(f"{request.param}_address")
+    found = str(request.getfixturevalue(f"{request.param}_address"))
     if request.param == "redis":
         import redis
 

@@ -125,8 +125,8 @@ class Exchange:
         """Its row in the decision log where it asked for vectors."""
         return LoggedEmbeddings(
             id=self.id, time=self.at, key=self.key, model=self.model or masked(self.asked)[:100],
-            provider=self.provider, status=self.status, http_status=self.http_status, tokens_in=self.usage.tokens_in, cost=self.cost,
-            cost_from=self.cost_from, seconds=self.seconds,
+            provider=self.provider, status=self.status, http_status=self.http_status,
+            tokens_in=self.usage.tokens_in, cost=self.cost, cost_from=self.cost_from, seconds=self.seconds,
         )  # fmt: skip
 
     def line(self) -> dict[str, Any]:
@@ -135,8 +135,8 @@ class Exchange:
         return {
             "event": "request", "path": self.path, "decision": self.id, "key": self.key, "status": self.status,
             "http_status": self.http_status, "asked": masked(self.asked)[:100], "model": self.model,
-            "provider": self.provider, "reason": choice.reason if choice else None, "attempts": self.attempts, "stream": self.stream,
-            "cost": self.cost, "cost_from": self.cost_from,
+            "provider": self.provider, "reason": choice.reason if choice else None, "attempts": self.attempts,
+            "stream": self.stream, "cost": self.cost, "cost_from": self.cost_from,
             "tokens_in": self.usage.tokens_in, "tokens_out": self.usage.tokens_out,
             "seconds": round(self.seconds, 4), "stood_in_for": self.stood_in_for,
         }  # fmt: skip

@@ -67,6 +67,9 @@ class _Crew:
     def _stop(self, number: int, _: object) -> None:
         """Hand a signal on; a worker ends at once when it is told by SIGINT while it ends."""
         self.stopping = True
+        self._tell(number)
+
+    def _tell(self, number: int) -> None:
         for worker in (*self.workers, *self._leaving):
             if worker.process.is_alive() and worker.process.pid is not None:
                 with suppress(ProcessLookupError):
@@ -76,7 +79,9 @@ class _Crew:
         """Start a worker in the place of each that dies, until told to stop; `gone` is told whose."""
         while self.workers or self._leaving:
             wait([one.process.sentinel for one in (*self.workers, *self._leaving)], timeout=_EVERY)
-            if self._renewing:
+            if self.stopping:  # one that was just starting may not have heard it
+                self._tell(signal.SIGTERM)
+            elif self._renewing:
                 self._renew_all()
             for worker in [one for one in self._leaving if not one.process.is_alive()]:
                 self._leaving.remove(worker)
