@@ -1,5 +1,6 @@
 """A bench of logged data: routers learn from pseudo-outcomes, which judge them too; what no log tells is unknown."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from llmrouterbench.benching.bench import bench
-from llmrouterbench.benching.folder import Runs, load_runs
+from llmrouterbench.benching.folder import Runs, judged_path, load_runs
 from llmrouterbench.benching.replay import replay
 from llmrouterbench.estimating.pseudo import PseudoOutcomes, teaching
 from llmrouterbench.reporting.leaderboard import leaderboard
@@ -65,12 +66,24 @@ def test_a_report_of_a_log_holds_what_is_knowable(folder: Path, tmp_path: Path) 
 def test_a_bench_of_a_log_goes_on_where_it_stopped(folder: Path, tmp_path: Path) -> None:
     table = specialists(600, 3)
     benched(table, tmp_path / "runs", "best_single")
+    judged_path(tmp_path / "runs", 1).unlink()
+    with pytest.raises(ValueError, match="cannot tell which router is best"):
+        leaderboard(load_runs(tmp_path / "runs"), samples=5)
     later = benched(table, tmp_path / "runs")
     one, other = (replay(runs, runs.outcomes) for runs in (later, load_runs(folder)))
     assert one.keys == other.keys
     for mine, theirs in zip(one.samples, other.samples, strict=True):
         assert np.array_equal(mine.score, theirs.score, equal_nan=True)
         assert np.array_equal(mine.weight, theirs.weight)  # type: ignore[arg-type]
+
+
+@pytest.mark.prove
+def test_a_damaged_judge_is_one_sentence(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "runs")
+    for content in (b"", b"PK\x03\x04 and more", judged_path(folder, 2).read_bytes()[:-200]):
+        judged_path(tmp_path / "runs", 2).write_bytes(content)
+        with pytest.raises(ValueError, match="must hold arrays, got a damaged file; delete it and run the bench again"):
+            load_runs(tmp_path / "runs")
 
 
 @pytest.mark.prove

@@ -99,7 +99,7 @@ def bench(
         needed = {task.seed: task.split for task in tasks}
         vectors, truncated = _embedded(table, tool, needed, rules, cache, jobs, say)
         folder.made = replace(made, truncated=truncated)
-        if logged:
+        if folder.logged:
             say("judging by the log", 0, len(needed))
             folder.judges = {
                 seed: Judge.of(table.with_embedding(vectors[seed]), split.train, split.test)

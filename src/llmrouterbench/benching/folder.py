@@ -18,6 +18,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
+from zipfile import BadZipFile
 
 import numpy as np
 import orjson
@@ -356,9 +357,15 @@ def save_judge(judge: Judge, path: Path) -> None:
     write_bytes(path, held.getvalue())
 
 
-def _load_judge(path: Path) -> Judge:
-    with np.load(path, allow_pickle=False) as arrays:
-        return Judge(arrays["score"], arrays["cost"], arrays["weight"])
+def _load_judge(path: Path, outcomes: Outcomes) -> Judge:
+    try:
+        with np.load(BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
+            judge = Judge(arrays["score"], arrays["cost"], arrays["weight"])
+    except (KeyError, ValueError, EOFError, BadZipFile) as error:
+        raise ValueError(f"{path} must hold arrays, got a damaged file; delete it and run the bench again") from error
+    if any(plane.shape != outcomes.score.shape for plane in vars(judge).values()):
+        raise ValueError(f"{path} must be about the data of the runs, got other data; run the bench again")
+    return judge
 
 
 def splits_path(folder: Path, seed: int) -> Path:
@@ -404,5 +411,5 @@ def load_runs(folder: Path) -> Runs:
     pairs = product([entry["label"] for entry in made.routers], splits)
     paths = {(label, seed): decisions_path(folder, label, seed) for label, seed in pairs}
     decisions = {pair: Decisions.load(path) for pair, path in paths.items() if path.is_file()}
-    judges = {seed: _load_judge(path) for seed in splits if (path := judged_path(folder, seed)).is_file()}
+    judges = {seed: _load_judge(path, outcomes) for seed in splits if (path := judged_path(folder, seed)).is_file()}
     return Runs(outcomes, splits, decisions, made, rules, judges)

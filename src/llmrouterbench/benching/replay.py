@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from llmrouterbench.benching.folder import Decisions, Part, Runs, Served, meter
+from llmrouterbench.coverage import need_matrix
 from llmrouterbench.estimating.pseudo import Judge
 from llmrouterbench.metrics import (
     avg_acc,
@@ -80,8 +81,10 @@ def complete_routers(runs: Runs) -> list[str]:
 def replay(runs: Runs, outcomes: Outcomes) -> Replay:
     """Meter all stored decisions on `outcomes` (the runs' own, or the same with scores read another way).
 
-    Raises ValueError where decisions and splits do not fit together.
+    Raises ValueError where decisions and splits do not fit together, and for a log that says not by what it is judged.
     """
+    if not set(runs.seeds) <= set(runs.judges):
+        need_matrix(runs.outcomes, "which router is best")
     tests = [runs.splits[seed].test for seed in runs.seeds]
     judges = [runs.judges.get(seed) for seed in runs.seeds]
     tables = [outcomes if judge is None else judge.table(outcomes) for judge in judges]

@@ -25,6 +25,7 @@ from llmrouterbench.benching.folder import (
 )
 from llmrouterbench.benching.rules import LATER, Rules
 from llmrouterbench.contracts import Router
+from llmrouterbench.coverage import coverage_of
 from llmrouterbench.estimating.pseudo import Judge
 from llmrouterbench.files import json_bytes, read_json, remove_abandoned, say_disk_full, write_json
 from llmrouterbench.splits import Split, save_split
@@ -61,7 +62,7 @@ class RunsFolder:
 
     def __init__(self, path: Path, outcomes: Outcomes, rules: Rules, made: Made, splits: Mapping[int, Split]) -> None:
         self.path, self.outcomes, self.rules, self.made, self.splits = path, outcomes, rules, made, splits
-        self.judges: Mapping[int, Judge] = {}
+        self.logged, self.judges = not coverage_of(outcomes).matrix, dict[int, Judge]()
         self._begun = False
 
     @classmethod
@@ -108,6 +109,8 @@ class RunsFolder:
     def _is_done(self, task: Task) -> bool:
         """Whether the decisions of a task are there; those of before 0.2 do not say what was read."""
         path = decisions_path(self.path, task.label, task.seed)
+        if self.logged and not judged_path(self.path, task.seed).is_file():
+            return False
         try:
             facts = Decisions.head(path)["facts"] if path.is_file() else {}
         except ValueError:  # damaged: decided again

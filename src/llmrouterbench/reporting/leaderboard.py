@@ -19,7 +19,7 @@ from llmrouterbench.benching.replay import (
     complete_routers,
     replay,
 )
-from llmrouterbench.coverage import cannot_tell, coverage_of, in_order, need_matrix
+from llmrouterbench.coverage import cannot_tell, coverage_of, in_order
 from llmrouterbench.estimating.pseudo import says_propensities
 from llmrouterbench.metrics import (
     avg_acc,
@@ -60,9 +60,7 @@ def leaderboard(
 
     Raises ValueError for a baseline that is no complete router of the runs, and for `ties_win` of logged data.
     """
-    if not runs.judges:
-        need_matrix(runs.outcomes, "which router is best")
-    elif ties_win:
+    if ties_win and runs.judges:
         raise ValueError(cannot_tell("what counts as a win among replies that were not measured"))
     outcomes = replace(runs.outcomes, score=ties_as_wins(runs.outcomes.score)) if ties_win else runs.outcomes
     played = _credible(replay(runs, outcomes))
