@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE  # else every run of the tests compiles all of them again
 
-.PHONY: demo quick test prove lint types unit mutants some-mutants seconds house bench results exhibits production parity agreement formats same clean
+.PHONY: demo quick test prove lint types unit mutants some-mutants seconds house bench results exhibits production logs parity agreement formats same clean
 
 demo: $(VENV)/demo.stamp  ## install, run the main job on SIMULATED data at paper scale, print the leaderboard
 	$(BIN)/llmrouterbench demo --out demo
@@ -49,6 +49,9 @@ results: $(VENV)/dev.stamp  ## the real data sets of ../shared/data, into docs/r
 
 production: $(VENV)/dev.stamp  ## from a log to a router on real data, into docs/production.md
 	$(BIN)/python -m benchmarks.production
+
+logs: $(VENV)/dev.stamp  ## real matrices replayed as logs, into docs/logs.md; `REPLAYS=N` a line
+	$(BIN)/python -m benchmarks.logs $(REPLAYS)
 
 parity: $(VENV)/dev.stamp  ## our routers beside the official rules, into docs/parity.md
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.parity

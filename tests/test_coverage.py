@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from llmrouterbench import bench, curate, info, robustness
+from llmrouterbench import curate, info, robustness
 from llmrouterbench.coverage import Coverage, coverage_of, in_order
 from llmrouterbench.reporting.leaderboard import leaderboard
 from llmrouterbench.reporting.report import outcomes_report
@@ -69,7 +69,6 @@ def test_models_outside_do_not_count() -> None:
 
 
 MATRIX: dict[str, Callable[[Outcomes, Path], Any]] = {
-    "bench": lambda outcomes, out: bench(outcomes, out, routers=["knn"], seeds=[1], jobs=1),
     "curate": lambda outcomes, out: curate(outcomes, samples=5),
     "headroom": lambda outcomes, out: headroom(outcomes, replicates=5),
     "leaderboard": lambda outcomes, out: leaderboard(runs_of(outcomes, 0), samples=5),

@@ -10,12 +10,11 @@ from llmrouterbench.estimating.pseudo import (
     FLOOR,
     Evidence,
     PseudoOutcomes,
-    effective_trials,
     pseudo_outcomes,
     usable,
 )
 from llmrouterbench.estimating.values import Value, difference, overturning_odds, value_of
-from llmrouterbench.stats import holm
+from llmrouterbench.stats import effective_trials, holm
 from llmrouterbench.table import FloatArray, Outcomes
 
 NAN = float("nan")

@@ -1,5 +1,6 @@
 """Routers fitted on a log: learned and judged by pseudo-outcomes, stored, loaded, promised."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -71,3 +72,27 @@ def test_a_matrix_is_stored_as_before() -> None:
     made = fit(whole, FitSettings(router="task_soft", policy="best"))
     assert type(made.learned.piece) is CalibrationSlice
     assert "coverage" not in made.facts["data"]
+
+
+@pytest.mark.prove
+def test_a_log_is_judged_whole_by_routers_that_did_not_see_the_query() -> None:
+    """Another outcome of a query changes nothing that is expected of it."""
+    table = specialists(200)
+    turned = table.score.copy()
+    turned[0] = 1.0 - turned[0]
+    made = [
+        fit(one, FitSettings(router="linear", policy="best")).learned.piece
+        for one in (table, replace(table, score=turned))
+    ]
+    assert len(made[0]) == 200
+    assert 0 < made[0].fresh.sum() < 100, "the embedder learned from the others"
+    for plane in ("score", "quality"):
+        mine, theirs = (getattr(one, plane) for one in made)
+        assert np.array_equal(mine[0], theirs[0]), plane
+        assert not np.array_equal(mine, theirs), plane
+
+
+def test_queries_that_the_embedder_knows_are_not_out_of_distribution(fitted: FittedRouter) -> None:
+    far = fitted.dial.far_in_slice()
+    assert not far[~fitted.learned.piece.fresh].any()
+    assert promises(fitted, ["best"])[0].novel == far[fitted.learned.piece.fresh].mean()

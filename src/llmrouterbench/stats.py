@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -30,6 +30,8 @@ from llmrouterbench.table import BoolArray, FloatArray, IntArray, Outcomes, StrA
 
 IntervalRule = Literal["t", "percentile"]
 """How sure a number is said to be: as above; or plain percentiles of the bootstrap, as up to version 0.1."""
+FEWEST = 20.0
+"""Effective trials of a log below which nothing is said of a model or a policy."""
 _CELLS = 4_000_000
 """Weights (replicates, queries) held at a time: 32 MB."""
 _UNSEEN = 1.5
@@ -59,12 +61,14 @@ class Sample:
     group    (n,) queries with the same number are copies; the numbers mean the same in every sample
     score    (n, k) score of what was served; NaN where that was not measured
     cost     (n, k) USD; NaN where unknown
+    weight   (n, k) of a log: 1 / propensity where what was served was measured, else 0; None: all was measured alike
     """
 
     dataset: StrArray
     group: IntArray
     score: FloatArray
     cost: FloatArray
+    weight: FloatArray | None = None
 
     def __post_init__(self) -> None:
         n = len(self.dataset)
@@ -73,6 +77,28 @@ class Sample:
                 f"Sample.score and .cost must be (queries, columns) with {n} queries,"
                 f" got {self.score.shape} and {self.cost.shape} with {len(self.group)} groups"
             )
+
+    def columns(self, at: Sequence[int]) -> Sample:
+        """The same queries with some of the columns."""
+        weight = None if self.weight is None else self.weight[:, at]
+        return Sample(self.dataset, self.group, self.score[:, at], self.cost[:, at], weight)
+
+    def trials(self, datasets: Sequence[str]) -> FloatArray | None:
+        """Effective trials (k, datasets) of a log."""
+        if self.weight is None:
+            return None
+        return np.array([effective_trials(self.weight[self.dataset == name]) for name in datasets]).T
+
+
+def effective_trials(weight: FloatArray) -> FloatArray:
+    """(sum of weights)^2 / sum of their squares, of weights (n, ...); 0 without any. Source: Kish 1965.
+
+    >>> effective_trials(np.array([[2.0, 9.0], [2.0, 1.0], [0.0, 0.0]])).round(2).tolist()
+    [2.0, 1.22]
+    """
+    square = (weight**2).sum(axis=0)
+    found: FloatArray = np.divide(weight.sum(axis=0) ** 2, square, out=np.zeros(np.shape(square)), where=square > 0)
+    return found
 
 
 @dataclass(frozen=True)
@@ -314,6 +340,7 @@ class Paired:
     acc          (k, d) its mean over seeds
     usd          (k, d) cost in USD of all queries of a stratum, mean over seeds
     draws        bootstrap replicates of both
+    trials       (k, d) effective trials of a log, mean over seeds; None: every query is one
     """
 
     datasets: tuple[str, ...]
@@ -321,6 +348,7 @@ class Paired:
     acc: FloatArray
     usd: FloatArray
     draws: Replicates
+    trials: FloatArray | None = None
 
     def number(self, metric: Callable[..., FloatArray], *columns: int) -> Interval:
         """A metric of the accuracies (..., d) of some columns: on the means, and on every draw."""
@@ -329,17 +357,31 @@ class Paired:
         if len(columns) > 1 and value == 0.0 and not draws.any():  # one column twice
             return interval(value, draws)
         slope = abs(float(metric(acc[0] + _STEP, *acc[1:])) - value) / _STEP
-        return self.draws.interval(value, draws, self._measured(*columns), slope)
+        return self._drawn(*columns).interval(value, draws, self._measured(*columns), slope)
+
+    def _drawn(self, *columns: int) -> Replicates:
+        """The draws, in which the queries of a log count for no more than the fewest trials of these columns."""
+        if self.trials is None:
+            return self.draws
+        most, fewest = self.draws.groups, self.trials[list(columns)].min(axis=0).astype(np.int64)
+        return replace(self.draws, groups=np.clip(fewest, np.minimum(most, 2), most))
 
     def accuracy(self, column: int) -> Interval:
-        """AvgAcc of a column."""
-        return _inside(self.number(avg_acc, column))
+        """AvgAcc of a column; of a log, in [0, 1] where its estimate is not."""
+        return _inside(self.number(avg_acc, column), clip=self.trials is not None)
+
+    def by_dataset(self, column: int) -> FloatArray:
+        """Accuracies (d,) of a column; of a log, NaN below 20 effective trials."""
+        acc: FloatArray = self.acc[column]
+        if self.trials is None:
+            return acc
+        return np.where(self.trials[column] < FEWEST, np.nan, np.clip(acc, 0.0, 1.0))
 
     def dataset_accuracy(self, column: int, dataset: int) -> Interval:
         """Accuracy of a column on one dataset."""
         only = np.arange(len(self.datasets)) == dataset
-        value, draws = float(self.acc[column, dataset]), self.draws.acc[:, column, dataset]
-        return _inside(self.draws.interval(value, draws, only))
+        value, draws = float(self.by_dataset(column)[dataset]), self.draws.acc[:, column, dataset]
+        return _inside(self._drawn(column).interval(value, draws, only), clip=self.trials is not None)
 
     def difference(self, column: int, base: int) -> Interval:
         """AvgAcc of a column minus that of another, on the datasets both have."""
@@ -348,17 +390,17 @@ class Paired:
     def cost(self, column: int) -> Interval:
         """USD of a column over the datasets it has; NaN where one of them has no known cost."""
         measured = self._measured(column)
-        return self.draws.interval(*self._bill(column, measured), measured, None)
+        return self._drawn(column).interval(*self._bill(column, measured), measured, None)
 
     def cost_ratio(self, column: int, base: int) -> Interval:
         """Cost of a column over that of another, minus 1, on the datasets both have; -0.2 is a fifth cheaper."""
         value, draws = self._ratio(column, base)
-        return self.draws.interval(value - 1.0, draws - 1.0, self._measured(column, base), None)
+        return self._drawn(column, base).interval(value - 1.0, draws - 1.0, self._measured(column, base), None)
 
     def saving(self, column: int, base: int) -> Interval:
         """1 - cost / cost of another column, on the datasets both have; 0.2 is a fifth cheaper."""
         value, draws = self._ratio(column, base)
-        return self.draws.interval(1.0 - value, 1.0 - draws, self._measured(column, base), None)
+        return self._drawn(column, base).interval(1.0 - value, 1.0 - draws, self._measured(column, base), None)
 
     def _measured(self, *columns: int) -> BoolArray:
         """Datasets (d,) on which all of these columns have an accuracy."""
@@ -377,11 +419,11 @@ class Paired:
         )
 
 
-def _inside(score: Interval) -> Interval:
-    """The ends of an interval of scores in [0, 1], where the value is one."""
-    if not 0.0 <= score.value <= 1.0:
+def _inside(score: Interval, *, clip: bool = False) -> Interval:
+    """The ends of an interval of scores in [0, 1], where the value is one or is made one."""
+    if not clip and not 0.0 <= score.value <= 1.0:
         return score
-    return Interval(score.value, *np.clip((score.low, score.high), 0.0, 1.0).tolist())
+    return Interval(*np.clip((score.value, score.low, score.high), 0.0, 1.0).tolist())
 
 
 def holm(p: FloatArray) -> FloatArray:
@@ -407,7 +449,9 @@ def pair(samples: Sequence[Sample], *, replicates: int = 1000, seed: int = 0, ru
     means = [sample_means(sample, datasets) for sample in samples]
     acc, usd = (np.array([part[i] for part in means]) for i in range(2))
     draws = bootstrap(samples, datasets, replicates=replicates, seed=seed, rule=rule)
-    return Paired(datasets, acc, known_mean(acc, axis=0), known_mean(usd, axis=0), draws)
+    trials = [one for sample in samples if (one := sample.trials(datasets)) is not None]
+    mean = np.nan_to_num(known_mean(np.where(np.array(trials) > 0, trials, np.nan), axis=0)) if trials else None
+    return Paired(datasets, acc, known_mean(acc, axis=0), known_mean(usd, axis=0), draws, mean)
 
 
 def sample_of(outcomes: Outcomes, score: FloatArray, cost: FloatArray | None = None) -> Sample:

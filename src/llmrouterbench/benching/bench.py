@@ -24,9 +24,10 @@ from llmrouterbench.benching.folder import RECORD, Decisions, Made, Part, Runs, 
 from llmrouterbench.benching.rules import Rules
 from llmrouterbench.benching.writing import RunsFolder, Task
 from llmrouterbench.contracts import Router
-from llmrouterbench.coverage import need_matrix
+from llmrouterbench.coverage import cannot_tell, coverage_of
 from llmrouterbench.embedders import Embedder, make_embedder
 from llmrouterbench.embedders.vectors import content_of, embed_queries
+from llmrouterbench.estimating.pseudo import Judge, usable
 from llmrouterbench.files import cache_folder, sha256_of
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.persist import constructor_settings
@@ -73,9 +74,10 @@ def bench(
     replies   folder of outcomes with the models' replies, for routers that read them (None: `outcomes`, where that is
               a folder)
 
-    Raises ValueError for a rule, router or setting that cannot be, for logged data (one model a query), or when `out`
-    holds decisions of other data or other rules; what a router raises names the router and the seed. ChildProcessError
-    where a worker is lost.
+    On logged data (one model a query) routers learn from doubly robust pseudo-outcomes and are judged by them.
+
+    Raises ValueError for a rule, router or setting that cannot be, or when `out` holds decisions of other data or other
+    rules; what a router raises names the router and the seed. ChildProcessError where a worker is lost.
     """
     workers, say = Workers(jobs, backend, cluster), progress or (lambda what, done, total: None)
     entries, outside = router_entries(routers), outside_names(routers)
@@ -86,7 +88,8 @@ def bench(
         outcomes = Outcomes.load(outcomes)
     stored = Path(replies) if replies else None
     table = put_outside(apply_setting(outcomes, pool) if pool else outcomes, outside)
-    need_matrix(table, "which router is best")
+    logged = not coverage_of(table).matrix
+    table = _usable_log(table, rules, entries, outside) if logged else table
     splits = splits_of(rules, table, seeds)
     asked = {**entries, **dict.fromkeys(outside)}
     made = _made(table, rules, pool, asked, splits, noted_place(Path(out), stored) if stored else None)
@@ -96,6 +99,12 @@ def bench(
         needed = {task.seed: task.split for task in tasks}
         vectors, truncated = _embedded(table, tool, needed, rules, cache, jobs, say)
         folder.made = replace(made, truncated=truncated)
+        if folder.logged:
+            say("judging by the log", 0, len(needed))
+            folder.judges = {
+                seed: Judge.of(table.with_embedding(vectors[seed]), split.train, split.test)
+                for seed, split in needed.items()
+            }
         say("routing", 0, len(tasks))
         calls = [(table, task, vectors[task.seed], rules, stored) for task in tasks]
         for done, decided in enumerate(workers.results(_decided, calls), start=1):
@@ -105,6 +114,18 @@ def bench(
         for decided in _replayed(table, label, splits):
             folder.keep(decided)
     return folder.load()
+
+
+def _usable_log(table: Outcomes, rules: Rules, entries: Mapping[str, Router], outside: Sequence[str]) -> Outcomes:
+    """The queries of a log that count. Raises ValueError for what no log can tell."""
+    for label, router in entries.items():
+        if reads_replies(router):
+            raise ValueError(cannot_tell(f"what router {label!r} pays, which reads replies of several models"))
+    if outside:
+        raise ValueError(cannot_tell(f"what {outside[0]!r} would score, which chose outside"))
+    if rules.protocol == "paper":
+        raise ValueError(cannot_tell("how high a router peaks on test, as the paper's protocol asks"))
+    return table.pool.take(usable(table.pool))
 
 
 def _resolved(
@@ -312,7 +333,8 @@ def _decided(outcomes: Outcomes, task: Task, vectors: FloatArray, rules: Rules, 
                 said = read_replies(replies, embedded)
                 decided = decide_reading(embedded, said, task.split, task.router, rules.validation, task.seed)
             else:
-                more = {"tune": rules.tune, "watched": rules.protocol == "paper"}
+                logged = not coverage_of(outcomes).matrix
+                more = {"tune": rules.tune, "watched": rules.protocol == "paper", "logged": logged}
                 folds = FOLDS if rules.points == "out-of-fold" else 0
                 decided = decide(embedded, task.split, task.router, rules.validation, task.seed, folds=folds, **more)
     except Exception as error:

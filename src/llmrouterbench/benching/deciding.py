@@ -13,6 +13,7 @@ from llmrouterbench.benching.folder import Decisions, Part, Served
 from llmrouterbench.benching.policies import decide_sweep, run, weights_of
 from llmrouterbench.benching.tuning import best_variant, variants
 from llmrouterbench.contracts import ReplyReader, Router, TradeOffRouter
+from llmrouterbench.estimating.pseudo import Evidence, teaching
 from llmrouterbench.files import source_of
 from llmrouterbench.splits import Split, validation_folds, validation_split
 from llmrouterbench.table import FloatArray, IntArray, Outcomes, Queries, Replies
@@ -65,13 +66,15 @@ def decide(
     folds: int = 0,
     tune: bool = False,
     watched: bool = False,
+    logged: bool = False,
 ) -> Decisions:
     """What one router, given unfitted, decides on validation and test at every setting of its dial.
 
     The test part is decided by a router fitted on all of train; the validation part by one that never saw it: a share
     of train, or with `folds` all of it, each fold by a router that was fitted on the others.
     `tune` searches the router's declared grid (`tuning.grid_of`) on validation first. `watched` adds the part
-    "checkpoints", test choices after each epoch, for a router that trains by epochs.
+    "checkpoints", test choices after each epoch, for a router that trains by epochs. Of a `logged` table routers learn
+    from pseudo-outcomes.
     """
     train = outcomes.take(split.train)
     weights = weights_of(router, train)
@@ -80,13 +83,14 @@ def decide(
     candidates = variants(router) if tune else [router]
     if len(candidates) > 1 or (len(weights) > 1 and not folds):
         fit_rows, validation_rows = validation_split(outcomes, split.train, seed, validation, split.group)
-        router, choice = best_variant(candidates, outcomes, fit_rows, validation_rows, weights)
+        evidence = Evidence.of(outcomes.take(fit_rows), outcomes.take(validation_rows), logged=logged)
+        router, choice = best_variant(candidates, evidence, weights)
         checked = Served.single(validation_rows, choice)
     if folds and len(weights) > 1:
-        checked = _out_of_fold(outcomes, split, router, weights, seed, folds)
+        checked = _out_of_fold(outcomes, split, router, weights, seed, folds, logged=logged)
     started = time.perf_counter()
     queries = outcomes.queries.take(split.test)
-    fitted, checkpoints = _fit(router, train, queries if watched else None)
+    fitted, checkpoints = _fit(router, teaching(train, logged=logged), queries if watched else None)
     fit_seconds = time.perf_counter() - started
     started = time.perf_counter()
     choice = decide_sweep(fitted, queries, weights)
@@ -104,12 +108,12 @@ def quality_point(router: Router, weights: FloatArray) -> int:
 
 
 def _out_of_fold(
-    outcomes: Outcomes, split: Split, router: Router, weights: FloatArray, seed: int, folds: int
+    outcomes: Outcomes, split: Split, router: Router, weights: FloatArray, seed: int, folds: int, *, logged: bool
 ) -> Served:
     """What is chosen for every training query by a router that never saw it."""
     rows, choices = [], []
     for fit, held in validation_folds(outcomes, split.train, seed, folds, split.group):
-        fitted = copy.deepcopy(router).fit(outcomes.take(fit))
+        fitted = copy.deepcopy(router).fit(teaching(outcomes.take(fit), logged=logged))
         rows.append(held)
         choices.append(decide_sweep(fitted, outcomes.queries.take(held), weights))
     order = np.argsort(np.concatenate(rows))

@@ -3,6 +3,7 @@
 runs.json                     what was agreed (`Rules`) and what was made of it: routers, seeds, data hash, versions
 outcomes/                     the numbers that were routed on (no texts), a folder as in `store`
 splits/SEED.json              train and test queries of each seed
+judged/SEED.npz               of a log: by what the decisions of each seed are judged
 decisions/ROUTER/SEED.parquet what one fitted router decided on validation and test, one file a (router, seed)
 """
 
@@ -12,10 +13,12 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from io import BytesIO
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
+from zipfile import BadZipFile
 
 import numpy as np
 import orjson
@@ -23,7 +26,16 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from llmrouterbench.benching.rules import Rules
-from llmrouterbench.files import json_bytes, read_json, read_marked, say_disk_full, write_json, write_parquet
+from llmrouterbench.estimating.pseudo import Judge
+from llmrouterbench.files import (
+    json_bytes,
+    read_json,
+    read_marked,
+    say_disk_full,
+    write_bytes,
+    write_json,
+    write_parquet,
+)
 from llmrouterbench.splits import Split, load_split
 from llmrouterbench.store import read_outcomes
 from llmrouterbench.table import FloatArray, IntArray, Outcomes
@@ -276,13 +288,17 @@ def _made_from(record: dict[str, Any]) -> Made:
 
 @dataclass(frozen=True)
 class Runs:
-    """A folder of runs, loaded: outcomes, splits by seed, decisions by (router label, seed), and what was agreed."""
+    """A folder of runs, loaded: outcomes, splits by seed, decisions by (router label, seed), and what was agreed.
+
+    judges  of a log, by seed: by what decisions are judged
+    """
 
     outcomes: Outcomes
     splits: dict[int, Split]
     decisions: dict[tuple[str, int], Decisions]
     made: Made
     rules: Rules = field(default_factory=Rules)
+    judges: dict[int, Judge] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         missing = f", {len(self.missing)} without decisions yet" if self.missing else ""
@@ -328,6 +344,30 @@ class Runs:
         return replace(self, made=made, splits={seed: self.splits[seed] for seed in seeds})
 
 
+def judged_path(folder: Path, seed: int) -> Path:
+    """The file by which the decisions of one seed are judged, where the outcomes are a log."""
+    return folder / "judged" / f"{seed}.npz"
+
+
+def save_judge(judge: Judge, path: Path) -> None:
+    """Write one file of arrays, atomically."""
+    held = BytesIO()
+    np.savez_compressed(held, **vars(judge))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, held.getvalue())
+
+
+def _load_judge(path: Path, outcomes: Outcomes) -> Judge:
+    try:
+        with np.load(BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
+            judge = Judge(arrays["score"], arrays["cost"], arrays["weight"])
+    except (KeyError, ValueError, EOFError, BadZipFile) as error:
+        raise ValueError(f"{path} must hold arrays, got a damaged file; delete it and run the bench again") from error
+    if any(plane.shape != outcomes.score.shape for plane in vars(judge).values()):
+        raise ValueError(f"{path} must be about the data of the runs, got other data; run the bench again")
+    return judge
+
+
 def splits_path(folder: Path, seed: int) -> Path:
     """The file of the split of one seed."""
     return folder / "splits" / f"{seed}.json"
@@ -371,4 +411,5 @@ def load_runs(folder: Path) -> Runs:
     pairs = product([entry["label"] for entry in made.routers], splits)
     paths = {(label, seed): decisions_path(folder, label, seed) for label, seed in pairs}
     decisions = {pair: Decisions.load(path) for pair, path in paths.items() if path.is_file()}
-    return Runs(outcomes, splits, decisions, made, rules)
+    judges = {seed: _load_judge(path, outcomes) for seed in splits if (path := judged_path(folder, seed)).is_file()}
+    return Runs(outcomes, splits, decisions, made, rules, judges)

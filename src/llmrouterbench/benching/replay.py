@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from llmrouterbench.benching.folder import Decisions, Part, Runs, Served, meter
+from llmrouterbench.coverage import need_matrix
+from llmrouterbench.estimating.pseudo import Judge
 from llmrouterbench.metrics import (
     avg_acc,
     best_single,
@@ -18,8 +21,8 @@ from llmrouterbench.metrics import (
     random_expectation,
     reaches,
 )
-from llmrouterbench.stats import Sample, sample_means
-from llmrouterbench.table import FloatArray, IntArray, Outcomes
+from llmrouterbench.stats import FEWEST, Sample, effective_trials, sample_means
+from llmrouterbench.table import BoolArray, FloatArray, IntArray, Outcomes
 
 Key = tuple[str, str]
 """("router" | "saver" | "reference" | "model", name)"""
@@ -78,15 +81,26 @@ def complete_routers(runs: Runs) -> list[str]:
 def replay(runs: Runs, outcomes: Outcomes) -> Replay:
     """Meter all stored decisions on `outcomes` (the runs' own, or the same with scores read another way).
 
-    Raises ValueError where decisions and splits do not fit together.
+    Raises ValueError where decisions and splits do not fit together, and for a log that says not by what it is judged.
     """
+    if not set(runs.seeds) <= set(runs.judges):
+        need_matrix(runs.outcomes, "which router is best")
     tests = [runs.splits[seed].test for seed in runs.seeds]
+    judges = [runs.judges.get(seed) for seed in runs.seeds]
+    tables = [outcomes if judge is None else judge.table(outcomes) for judge in judges]
     datasets = sorted({name for rows in tests for name in outcomes.dataset[rows].tolist()})
-    by_model = np.array([dataset_means(outcomes.pool.score[rows], outcomes.dataset[rows], datasets) for rows in tests])
+    by_model = np.array(
+        [
+            dataset_means(table.pool.score[rows], table.dataset[rows], datasets)
+            for table, rows in zip(tables, tests, strict=True)
+        ]
+    )
+    rare = _rare(judges, tests, len(outcomes.pool.models))
+    by_model[..., rare] = np.nan
     mean_by_model = known_mean(by_model, axis=0)
     base = _base_model(runs, mean_by_model)
-    book = _Book(outcomes, tuple(datasets), base, runs.rules.points != "validation")
-    for seed, rows, acc in zip(runs.seeds, tests, by_model, strict=True):
+    book = _Book(outcomes, tuple(datasets), base, runs.rules.points != "validation", rare)
+    for seed, rows, acc, book.outcomes, book.judge in zip(runs.seeds, tests, by_model, tables, judges, strict=True):
         columns = _models_and_references(book, rows, acc, mean_by_model)
         for label in complete_routers(runs):
             columns |= _router(book, label, runs.decisions[label, seed], rows)
@@ -100,12 +114,15 @@ def replay(runs: Runs, outcomes: Outcomes) -> Replay:
 
 @dataclass
 class _Book:
-    """What is written down while the seeds are replayed."""
+    """What is written down while the seeds are replayed; outcomes and judge are those of the seed."""
 
     outcomes: Outcomes
     datasets: tuple[str, ...]
     base: int
     surely: bool
+    rare: BoolArray
+    judge: Judge | None = None
+    weights: dict[Key, FloatArray] = field(default_factory=dict)
     keys: tuple[Key, ...] = ()
     samples: list[Sample] = field(default_factory=list)
     sweeps: dict[str, list[OperatingPoints]] = field(default_factory=dict)
@@ -115,12 +132,26 @@ class _Book:
     def add(self, rows: IntArray, columns: dict[Key, Column]) -> None:
         """Close one seed."""
         self.keys = tuple(columns)
-        self.samples.append(_sample(self.outcomes, rows, list(columns.values())))
+        sample = _sample(self.outcomes, rows, list(columns.values()))
+        weight = np.stack([self.weights[key] for key in columns], axis=1) if self.judge else None
+        self.samples.append(replace(sample, weight=weight))
 
 
 def _sample(outcomes: Outcomes, rows: IntArray, columns: list[Column]) -> Sample:
     score, cost = (np.stack(plane, axis=1) for plane in zip(*columns, strict=True))
     return Sample(outcomes.dataset[rows], outcomes.group[rows], score, cost)
+
+
+def _rare(judges: Sequence[Judge | None], tests: Sequence[IntArray], models: int) -> BoolArray:
+    """Models (m,) of a log without 20 effective trials in the test part of a seed. Raises ValueError where all are."""
+    trials = [effective_trials(judge.weight[rows]) for judge, rows in zip(judges, tests, strict=True) if judge]
+    fewest = np.min(trials, axis=0) if trials else np.full(models, np.inf)
+    if (fewest < FEWEST).all():
+        raise ValueError(
+            f"a test part of a log must hold {FEWEST:.0f} effective trials of a model, got {fewest.max():.0f} at most;"
+            " collect more requests"
+        )
+    return np.asarray(fewest < FEWEST)
 
 
 def _base_model(runs: Runs, acc: FloatArray) -> int:
@@ -133,10 +164,18 @@ def _base_model(runs: Runs, acc: FloatArray) -> int:
 def _models_and_references(book: _Book, rows: IntArray, acc: FloatArray, mean_acc: FloatArray) -> dict[Key, Column]:
     """Columns that need no router. `acc` and `mean_acc` (datasets, models): of this seed, and over all seeds."""
     pool = book.outcomes.pool
-    score, cost = pool.score[rows], pool.cost[rows]
+    score, cost = (np.where(book.rare, np.nan, plane[rows]) for plane in (pool.score, pool.cost))
     dataset = np.searchsorted(np.array(book.datasets), book.outcomes.dataset[rows])
     columns: dict[Key, Column] = {("model", model): (score[:, i], cost[:, i]) for i, model in enumerate(pool.models)}
     columns["reference", RANDOM] = random_column(score, cost)
+    if book.judge:  # the best of estimates is better than the best model: no oracle
+        unknown = np.full(len(rows), np.nan)
+        columns |= {("reference", name): (unknown, unknown) for name in (DATASET_ORACLE, DATASET_ORACLE_PAPER, ORACLE)}
+        weight = book.judge.weight[rows]
+        book.weights = dict.fromkeys(columns, np.zeros(len(rows)))
+        book.weights |= {("model", model): weight[:, i] for i, model in enumerate(pool.models)}
+        book.weights["reference", RANDOM] = weight[:, ~book.rare].mean(axis=1)
+        return columns
     columns["reference", DATASET_ORACLE] = _served(score, cost, dataset_oracle_choice(acc)[dataset])
     columns["reference", DATASET_ORACLE_PAPER] = _served(score, cost, dataset_oracle_choice(mean_acc)[dataset])
     columns["reference", ORACLE] = _served(score, cost, oracle_choice(score, cost))
@@ -167,6 +206,11 @@ def _router(book: _Book, label: str, decisions: Decisions, rows: IntArray) -> di
     """The two columns of a router in one seed; its operating points go to the book."""
     weights = decisions.weights
     score, cost = metered(decisions, "test", rows, book.outcomes)
+    weight = np.zeros_like(score)
+    if book.judge:
+        weight = metered(decisions, "test", rows, replace(book.outcomes, score=book.judge.weight))[0]
+        unknown = (effective_trials(weight.T) < FEWEST) | np.isnan(score).any(axis=1)
+        score[unknown], cost[unknown] = np.nan, np.nan
     sample = _sample(book.outcomes, rows, list(zip(score, cost, strict=True)))
     points = OperatingPoints(weights, *sample_means(sample, book.datasets))
     book.sweeps.setdefault(label, []).append(points)
@@ -176,6 +220,9 @@ def _router(book: _Book, label: str, decisions: Decisions, rows: IntArray) -> di
     book.chosen.setdefault(label, []).append(best)
     book.saver_seeds[label] = book.saver_seeds.get(label, 0) + (saver is not None)
     base = book.outcomes.score[rows, book.base], book.outcomes.cost[rows, book.base]
+    if book.judge:
+        book.weights["router", label] = weight[best]
+        book.weights["saver", label] = book.judge.weight[rows, book.base] if saver is None else weight[saver]
     return {
         ("router", label): (score[best], cost[best]),
         ("saver", label): base if saver is None else (score[saver], cost[saver]),

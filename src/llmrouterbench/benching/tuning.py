@@ -11,6 +11,7 @@ import numpy as np
 
 from llmrouterbench.benching.policies import decide_sweep
 from llmrouterbench.contracts import Router
+from llmrouterbench.estimating.pseudo import Evidence
 from llmrouterbench.metrics import avg_acc, dataset_means
 from llmrouterbench.persist import constructor_settings
 from llmrouterbench.table import FloatArray, IntArray, Outcomes
@@ -38,18 +39,17 @@ def variants(router: Router) -> list[Router]:
     return found
 
 
-def best_variant(
-    candidates: Sequence[Router], outcomes: Outcomes, fit: IntArray, validation: IntArray, weights: FloatArray
-) -> tuple[Router, IntArray]:
+def best_variant(candidates: Sequence[Router], evidence: Evidence, weights: FloatArray) -> tuple[Router, IntArray]:
     """The unfitted router with the best AvgAcc on validation, and the models (w, n) that it chose there unseen.
 
-    Every candidate is fitted on the fit rows and counts at its best operating point. The first one wins a tie, so that
-    defaults and small settings, listed first, are kept unless something is better.
+    Every candidate learns from what the other rows of train teach, is judged on validation, and counts at its best
+    operating point. The first one wins a tie, so that defaults and small settings, listed first, are kept unless
+    something is better.
     """
-    part = outcomes.take(validation)
+    part = evidence.judge
     tried = []
     for router in candidates:
-        choice = decide_sweep(copy.deepcopy(router).fit(outcomes.take(fit)), part.queries, weights)
+        choice = decide_sweep(copy.deepcopy(router).fit(evidence.learn), part.queries, weights)
         tried.append((_best_avg_acc(part, choice), router, choice))
     _, router, choice = max(tried, key=lambda one: one[0])
     return router, choice

@@ -16,19 +16,23 @@ from llmrouterbench.benching.folder import (
     Made,
     Runs,
     decisions_path,
+    judged_path,
     load_runs,
     read_record,
+    save_judge,
     splits_path,
     to_record,
 )
 from llmrouterbench.benching.rules import LATER, Rules
 from llmrouterbench.contracts import Router
+from llmrouterbench.coverage import coverage_of
+from llmrouterbench.estimating.pseudo import Judge
 from llmrouterbench.files import json_bytes, read_json, remove_abandoned, say_disk_full, write_json
 from llmrouterbench.splits import Split, save_split
 from llmrouterbench.store import write_outcomes
 from llmrouterbench.table import Outcomes
 
-_ROOMS = {"decisions", "outcomes", "splits", "report"}
+_ROOMS = {"decisions", "judged", "outcomes", "splits", "report"}
 """Folders of a folder of runs."""
 
 
@@ -58,6 +62,7 @@ class RunsFolder:
 
     def __init__(self, path: Path, outcomes: Outcomes, rules: Rules, made: Made, splits: Mapping[int, Split]) -> None:
         self.path, self.outcomes, self.rules, self.made, self.splits = path, outcomes, rules, made, splits
+        self.logged, self.judges = not coverage_of(outcomes).matrix, dict[int, Judge]()
         self._begun = False
 
     @classmethod
@@ -104,6 +109,8 @@ class RunsFolder:
     def _is_done(self, task: Task) -> bool:
         """Whether the decisions of a task are there; those of before 0.2 do not say what was read."""
         path = decisions_path(self.path, task.label, task.seed)
+        if self.logged and not judged_path(self.path, task.seed).is_file():
+            return False
         try:
             facts = Decisions.head(path)["facts"] if path.is_file() else {}
         except ValueError:  # damaged: decided again
@@ -157,6 +164,8 @@ class RunsFolder:
             write_outcomes(self.outcomes, partial / "outcomes", texts=False)
             for seed, split in self.splits.items():
                 save_split(split, self.outcomes, splits_path(partial, seed))
+            for seed, judge in self.judges.items():
+                save_judge(judge, judged_path(partial, seed))
             first.save(decisions_path(partial, first.router, first.seed))
             write_json(partial / RECORD, record)
             partial.rename(place)
@@ -194,6 +203,8 @@ class RunsFolder:
         for seed, split in self.splits.items():
             if self._begun or not splits_path(self.path, seed).is_file():
                 save_split(split, self.outcomes, splits_path(self.path, seed))
+        for seed, judge in self.judges.items():
+            save_judge(judge, judged_path(self.path, seed))
         record = orjson.loads(json_bytes(to_record(self.rules, both)))
         if not (self.path / RECORD).is_file() or record != read_json(self.path / RECORD):
             write_json(self.path / RECORD, record)

@@ -95,7 +95,7 @@ def _of_a_log(data: dict[str, Any]) -> list[str]:
     if "coverage" not in data:
         return []
     how = "as if each model had served every query (doubly robust)"
-    few = "where a policy has fewer than 20 effective trials on the calibration slice its quality is unknown"
+    few = "where a policy has fewer than 20 effective trials its quality is unknown"
     return [f"{data['coverage']['words'].capitalize()}.", f"Learned and judged {how}; {few}."]
 
 
@@ -105,14 +105,16 @@ def fit_lines(fitted: FittedRouter) -> list[str]:
     data, report = facts["data"], facts["calibration"]
     before, after = report["before"], report["after"]
     mark = "SIMULATED data. " if facts["simulated"] else ""
+    judged, where = f"calibrated on {count(data['calibration'])} others", "on the calibration slice"
+    if "coverage" in data:
+        judged, where = "calibrated and judged on each by routers that learned from the others", "out of fold"
     return [
         *_of_a_log(data),
-        f"{mark}Router {facts['router']} on {count(data['train'])} queries,"
-        f" calibrated on {count(data['calibration'])} others.",
+        f"{mark}Router {facts['router']} on {count(data['train'])} queries, {judged}.",
         *(f"- {sentence}" for sentence in facts["why_router"]),
         f"Default policy: {facts['policy']}",
         *(f"- {sentence}" for sentence in facts["why_policy"]),
-        f"- on the calibration slice it is {facts['guard']['verdict']}",
+        f"- {where} it is {facts['guard']['verdict']}",
         f"Calibration of scores: {report['method']}; calibration error {percent(before['error'], 2, unit=' %')} before"
         f" and {percent(after['error'], 2, unit=' %')} after, Brier {number(before['brier'], 4)} and"
         f" {number(after['brier'], 4)}.",

@@ -18,14 +18,13 @@ import numpy as np
 
 from llmrouterbench.contracts import Router
 from llmrouterbench.routers import make_router
+from llmrouterbench.stats import FEWEST, effective_trials
 from llmrouterbench.table import BoolArray, FloatArray, IntArray, Outcomes, Queries
 from llmrouterbench.worth import folds_of
 
 FOLDS = 3
 FLOOR = 0.02
 """Propensities below this count as this: one request speaks for 50 at most."""
-FEWEST = 20.0
-"""Effective trials of a model below which nothing is said of it."""
 _MOST_DATASETS = 50
 
 
@@ -37,6 +36,12 @@ class PseudoOutcomes(Outcomes):
         """Pseudo-outcomes have none."""
         most = float(np.finfo(np.float64).max)
         return (-most, most) if plane in ("score", "cost") else super().bounds(plane)
+
+    @classmethod
+    def of_planes(cls, outcomes: Outcomes, score: FloatArray, cost: FloatArray) -> PseudoOutcomes:
+        """The same queries and models with other scores and costs (n, m)."""
+        rest: dict[str, Any] = {one.name: getattr(outcomes, one.name) for one in fields(Outcomes)}
+        return cls(**{**rest, "score": score, "cost": cost})
 
 
 @dataclass(frozen=True)
@@ -68,25 +73,9 @@ class Pseudo:
     def table(self, supported: BoolArray | None = None) -> PseudoOutcomes:
         """What a router may learn from; nothing of a model without 20 effective trials, or of those not `supported`."""
         enough = self.effective >= FEWEST if supported is None else supported
-        planes: dict[str, Any] = {
-            "score": np.where(enough, self.score, np.nan),
-            "cost": np.where(enough, self.cost, np.nan),
-        }
-        rest: dict[str, Any] = {
-            one.name: getattr(self.part, one.name) for one in fields(Outcomes) if one.name not in planes
-        }
-        return PseudoOutcomes(**rest, **planes)
-
-
-def effective_trials(weight: FloatArray) -> FloatArray:
-    """(sum of weights)^2 / sum of their squares, of weights (n, ...); 0 without any. Source: Kish 1965.
-
-    >>> effective_trials(np.array([[2.0, 9.0], [2.0, 1.0], [0.0, 0.0]])).round(2).tolist()
-    [2.0, 1.22]
-    """
-    square = (weight**2).sum(axis=0)
-    found: FloatArray = np.divide(weight.sum(axis=0) ** 2, square, out=np.zeros(np.shape(square)), where=square > 0)
-    return found
+        return PseudoOutcomes.of_planes(
+            self.part, np.where(enough, self.score, np.nan), np.where(enough, self.cost, np.nan)
+        )
 
 
 def usable(outcomes: Outcomes) -> IntArray:
@@ -194,10 +183,51 @@ class Evidence:
         if not logged:
             return cls(train, part)
         made, judge = pseudo_outcomes(train), nuisance(train)(part)
-        supported = made.effective >= FEWEST
-        if not supported.any():
-            raise ValueError(
-                f"a log must hold {FEWEST:.0f} effective trials of a model, got {made.effective.max():.0f} at most in"
-                f" {len(train):,} queries; collect more requests"
-            )
+        supported = _supported(made)
         return cls(made.table(supported), judge.table(supported), judge.weight)
+
+
+def teaching(train: Outcomes, *, logged: bool) -> Outcomes:
+    """What routers learn from: of a matrix the outcomes, of a log pseudo-outcomes. Errors as of `Evidence.of`."""
+    if not logged:
+        return train
+    made = pseudo_outcomes(train)
+    return made.table(_supported(made))
+
+
+def _supported(made: Pseudo) -> BoolArray:
+    supported = np.asarray(made.effective >= FEWEST)
+    if not supported.any():
+        raise ValueError(
+            f"a log must hold {FEWEST:.0f} effective trials of a model, got {made.effective.max():.0f} at most in"
+            f" {len(made.part):,} queries; collect more requests"
+        )
+    return supported
+
+
+@dataclass(frozen=True)
+class Judge:
+    """By what decisions about the queries of a log are judged.
+
+    score, cost  (n, m) pseudo-outcomes: of train each by what the rest of train teaches, of test by train; NaN for
+                 queries in neither, and for models without 20 effective trials in train
+    weight       (n, m) of test, see `Pseudo`; else 0
+    """
+
+    score: FloatArray
+    cost: FloatArray
+    weight: FloatArray
+
+    @classmethod
+    def of(cls, outcomes: Outcomes, train: IntArray, test: IntArray) -> Judge:
+        """From embedded outcomes of a log. Raises ValueError for one without 20 effective trials of any model."""
+        made = Evidence.of(outcomes.take(train), outcomes.take(test), logged=True)
+        score, cost = np.full((2, *outcomes.score.shape), np.nan)
+        weight = np.zeros(outcomes.score.shape)
+        score[train], cost[train] = made.learn.score, made.learn.cost
+        score[test], cost[test], weight[test] = made.judge.score, made.judge.cost, made.weight
+        return cls(score, cost, weight)
+
+    def table(self, outcomes: Outcomes) -> PseudoOutcomes:
+        """The outcomes as if every model had served every query."""
+        return PseudoOutcomes.of_planes(outcomes, self.score, self.cost)

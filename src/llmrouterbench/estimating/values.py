@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from llmrouterbench.estimating.pseudo import FEWEST, Pseudo, effective_trials
+from llmrouterbench.estimating.pseudo import Pseudo
 from llmrouterbench.metrics import avg_acc, dataset_means
-from llmrouterbench.stats import UNKNOWN_NUMBER, Interval
+from llmrouterbench.stats import FEWEST, UNKNOWN_NUMBER, Interval, effective_trials
 from llmrouterbench.table import FloatArray, IntArray, StrArray
 
 MOST_ODDS = 20.0

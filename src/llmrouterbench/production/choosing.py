@@ -5,9 +5,8 @@ The mean is over queries, as traffic is billed. A choice must be better than a s
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -63,11 +62,19 @@ class Fold:
 
     held: IntArray
     evidence: Evidence
+    _fitted: dict[str, Router] = field(default_factory=dict)
+
+    def router(self, spec: str) -> Router:
+        """The router of a spec, fitted once."""
+        if spec not in self._fitted:
+            self._fitted[spec] = router_of(spec).fit(self.evidence.learn)
+        return self._fitted[spec]
 
 
-def folds_to_serve(train: Outcomes, fold: IntArray) -> list[Fold]:
+def folds_to_serve(train: Outcomes, seed: int) -> list[Fold]:
     """Every fold of train; of a log with pseudo-outcomes, for which the other folds teach everything."""
     logged, found = not coverage_of(train).matrix, []
+    fold = folds_of(train, FOLDS, seed)
     for one in np.unique(fold).tolist():
         held, rest = np.flatnonzero(fold == one), np.flatnonzero(fold != one)
         found.append(Fold(held, Evidence.of(train.take(rest), train.take(held), logged=logged)))
@@ -76,12 +83,11 @@ def folds_to_serve(train: Outcomes, fold: IntArray) -> list[Fold]:
 
 def out_of_fold_trial(spec: str, train: Outcomes, folds: Sequence[Fold]) -> Trial:
     """Serve every fold at every setting with a router fitted on the others."""
-    unfitted = router_of(spec)
-    settings = settings_of(unfitted, train)
+    settings = settings_of(router_of(spec), train)
     score, cost = np.full((2, len(settings), len(train)), np.nan)
     for one in folds:
-        fitted, judge = copy.deepcopy(unfitted).fit(one.evidence.learn), one.evidence.judge
-        choice, rows = decide_sweep(fitted, judge.queries, settings), np.arange(len(judge))
+        judge = one.evidence.judge
+        choice, rows = decide_sweep(one.router(spec), judge.queries, settings), np.arange(len(judge))
         score[:, one.held], cost[:, one.held] = judge.score[rows, choice], judge.cost[rows, choice]
     return Trial(spec, settings, score, cost)
 
@@ -148,12 +154,11 @@ def _points(mean: float, error: float) -> str:
     return f"{points(mean, 2)} ± {percent(error, 2)} points"
 
 
-def choose(train: Outcomes, router: str, policy: str | None, seed: int) -> tuple[Chosen, Chosen]:
+def choose(train: Outcomes, folds: Sequence[Fold], router: str, policy: str | None) -> tuple[Chosen, Chosen]:
     """Router and policy; "auto" and None are chosen, anything else is taken as it is."""
     given = Chosen(policy or "", ("the policy was given",)) if policy else None
     if router != "auto" and given:
         return Chosen(router, ("the router was given",)), given
-    folds = folds_to_serve(train, folds_of(train, FOLDS, seed))
     trials = [out_of_fold_trial(spec, train, folds) for spec in (CANDIDATES if router == "auto" else (router,))]
     chosen = choose_router(trials) if router == "auto" else Chosen(router, ("the router was given",))
     trial = next(trial for trial in trials if trial.spec == chosen.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import Any
@@ -16,7 +16,7 @@ from llmrouterbench.contracts import Router, TradeOffRouter
 from llmrouterbench.coverage import Coverage, coverage_of
 from llmrouterbench.embedders import Embedder, make_embedder
 from llmrouterbench.embedders.vectors import embed_queries, text_hash
-from llmrouterbench.estimating.pseudo import Evidence, usable
+from llmrouterbench.estimating.pseudo import Evidence, pseudo_outcomes, usable
 from llmrouterbench.files import cache_folder
 from llmrouterbench.metrics import known_mean
 from llmrouterbench.naming import did_you_mean
@@ -28,14 +28,14 @@ from llmrouterbench.production.calibration import (
     out_of_fold,
     reliability,
 )
-from llmrouterbench.production.choosing import Chosen, choose, router_of, settings_of
+from llmrouterbench.production.choosing import Chosen, Fold, choose, folds_to_serve, router_of, settings_of
 from llmrouterbench.production.fitted import FittedRouter
 from llmrouterbench.production.fitted_store import check_embedder_serves
 from llmrouterbench.production.learned import CalibrationSlice, Learned, LoggedSlice
-from llmrouterbench.production.novelty import fit_novelty
+from llmrouterbench.production.novelty import Novelty, fit_novelty
 from llmrouterbench.production.promises import promises
 from llmrouterbench.splits import near_duplicate_groups, validation_split
-from llmrouterbench.table import PLANES, FloatArray, IntArray, Outcomes
+from llmrouterbench.table import PLANES, BoolArray, Estimate, FloatArray, IntArray, Outcomes, Queries
 from llmrouterbench.version import __version__
 from llmrouterbench.worth import folds_of, train_best_single
 
@@ -104,24 +104,47 @@ def fit(outcomes: Outcomes, settings: FitSettings | None = None, *, say: Say = l
         pool, embedder, rows, text="query" if settings.text == "query" else "prompt", cache=cache
     )
     embedded = pool.with_embedding(vectors)
-    train, piece = embedded.take(rows), embedded.take(held)
+    # a log is judged fold by fold, and all of it teaches
+    train, piece = (embedded.take(rows), embedded.take(held)) if coverage.matrix else (embedded, embedded)
     with threadpool_limits(limits=1):  # many small products: waking threads takes longer than they do
         say("choosing router and trade-off out of fold")
-        chosen, policy = choose(train, settings.router, settings.policy, settings.seed)
+        folds = folds_to_serve(train, settings.seed)
+        chosen, policy = choose(train, folds, settings.router, settings.policy)
         say(f"fitting {chosen.name}")
-        data = _Data(train, piece, Evidence.of(train, piece, logged=not coverage.matrix), coverage)
+        evidence = Evidence.of(train, piece, logged=False) if coverage.matrix else _evidence_of_a_log(train, folds)
+        far = fit_novelty(vectors[rows], vectors[held], _vector_of_nothing(embedder), settings.novel, settings.seed)
+        unseen = ~np.isin(np.arange(len(pool)), rows)
+        data = _Data(train, piece, evidence, coverage, folds, unseen, far)
         made = _fitted(data, chosen, policy, embedder, settings)
         return _guarded(made, data, chosen, policy, embedder, settings)
 
 
 @dataclass(frozen=True)
 class _Data:
-    """What was measured in train and on the calibration slice, and what a router learns from and is judged by."""
+    """What was measured in train and on the calibration slice, and what a router learns from and is judged by.
+
+    folds    of train
+    unseen   (n,) queries of the slice that the embedder did not learn from
+    novelty  what is out of distribution
+    """
 
     train: Outcomes
     piece: Outcomes
     evidence: Evidence
     coverage: Coverage
+    folds: Sequence[Fold]
+    unseen: BoolArray
+    novelty: Novelty
+
+
+def _evidence_of_a_log(train: Outcomes, folds: Sequence[Fold]) -> Evidence:
+    """What all of it teaches, and by which each fold is judged."""
+    learn = pseudo_outcomes(train).table()
+    score, cost, weight = np.zeros((3, *train.score.shape))
+    for one in folds:
+        judge = one.evidence.judge
+        score[one.held], cost[one.held], weight[one.held] = judge.score, judge.cost, one.evidence.weight
+    return Evidence(learn, replace(learn, score=score, cost=cost), weight)
 
 
 def _guarded(
@@ -136,18 +159,19 @@ def _guarded(
 
     Only what was chosen here is replaced, first the policy by "best", then the router; what the user gave is kept.
     """
-    tried = [made]
+    simpler = []
     if settings.policy is None and policy.name != "best":
-        tried.append(_fitted(data, router, Chosen("best", policy.because), embedder, settings))
+        simpler.append((router, Chosen("best", policy.because)))
     if settings.policy is None and settings.router == "auto":
-        tried.append(_fitted(data, Chosen(SINGLE, router.because), Chosen("best", ()), embedder, settings))
-    for one in tried:
+        simpler.append((Chosen(SINGLE, router.because), Chosen("best", ())))
+    for replaced in range(len(simpler) + 1):
+        one = _fitted(data, *simpler[replaced - 1], embedder, settings) if replaced else made
         lead = promises(one, [one.default_policy])[0].lead
         if not lead.high < 0:
             said = "not certainly worse than the best single model"
             break
         said = "certainly worse than the best single model, and nothing else may be tried"
-    one.facts["guard"] = {"lead": asdict(lead), "verdict": said, "replaced": tried.index(one)}
+    one.facts["guard"] = {"lead": asdict(lead), "verdict": said, "replaced": replaced}
     return one
 
 
@@ -156,7 +180,7 @@ def _fitted(data: _Data, chosen: Chosen, policy: Chosen, embedder: Embedder, set
     unfitted = router_of(chosen.name)
     dial = settings_of(unfitted, train)
     router = unfitted.fit(data.evidence.learn)
-    learned, report = _learn(router, dial, data, policy.name, embedder, settings)
+    learned, report = _learn(router, _beliefs(router, chosen.name, data, dial), dial, data, policy.name, settings)
     facts = {
         "router": chosen.name,
         "why_router": list(chosen.because),
@@ -198,15 +222,15 @@ def _prices(train: Outcomes) -> dict[str, dict[str, Any]]:
 
 def _learn(
     router: Router,
+    believed: tuple[Estimate, IntArray],
     dial: FloatArray,
     data: _Data,
     policy: str,
-    embedder: Embedder,
     settings: FitSettings,
 ) -> tuple[Learned, dict[str, Any]]:
     """Calibration, novelty and the slice of a fitted router, and the numbers to report."""
     train, piece, learn = data.train, data.piece, data.evidence.learn
-    estimate = router.predict(piece.queries)
+    estimate, choice = believed
     fold = folds_of(piece, FOLDS, settings.seed)
     method = choose_method(estimate.score, piece.score, fold)
     quality = out_of_fold(None, estimate.score, piece.score, fold)
@@ -220,14 +244,8 @@ def _learn(
         cost_map=fit_cost_map(estimate.cost, piece.cost, known_mean(learn.cost, axis=0), cost_method),
         seconds=known_mean(train.seconds, axis=0),
         mean_score=_mean_score(learn, data.evidence.judge),
-        novelty=fit_novelty(
-            train.queries.embedded("fit"),
-            piece.queries.embedded("fit"),
-            _vector_of_nothing(embedder),
-            settings.novel,
-            settings.seed,
-        ),
-        piece=_slice(piece, data.evidence, estimate.score, estimate.cost, quality, _own_choices(router, piece, dial)),
+        novelty=data.novelty,
+        piece=_slice(data, estimate, quality, choice),
         settings=dial,
         own_dial=own,
         best=train.models[best],
@@ -255,27 +273,38 @@ def _mean_score(train: Outcomes, piece: Outcomes) -> FloatArray:
     return np.nan_to_num(np.where(np.isfinite(unseen), unseen, seen), nan=0.0)
 
 
-def _own_choices(router: Router, piece: Outcomes, dial: FloatArray) -> IntArray:
+def _beliefs(router: Router, spec: str, data: _Data, dial: FloatArray) -> tuple[Estimate, IntArray]:
+    """What is expected on the calibration slice, and what a dial of one's own decides there (w, n).
+
+    The slice of a log is what the router learned from: so each fold asks one that learned from the others.
+    """
+    piece = data.piece
+    if data.coverage.matrix:
+        return router.predict(piece.queries), _own_choices(router, piece.queries, dial)
+    score, cost, choice = *np.zeros((2, *piece.score.shape)), _own_choices(router, piece.queries, dial)
+    for one in data.folds:
+        fitted, asked = one.router(spec), piece.queries.take(one.held)
+        estimate = fitted.predict(asked)
+        score[one.held], cost[one.held] = estimate.score, estimate.cost
+        choice[:, one.held] = _own_choices(fitted, asked, dial)
+    return Estimate(piece.models, score, cost), choice
+
+
+def _own_choices(router: Router, queries: Queries, dial: FloatArray) -> IntArray:
     if not isinstance(router, TradeOffRouter):
-        return np.zeros((0, len(piece)), dtype=np.int64)
-    return np.asarray(router.decide_sweep(piece.queries, dial), dtype=np.int64)
+        return np.zeros((0, len(queries)), dtype=np.int64)
+    return np.asarray(router.decide_sweep(queries, dial), dtype=np.int64)
 
 
-def _slice(
-    piece: Outcomes,
-    evidence: Evidence,
-    score: FloatArray,
-    cost: FloatArray,
-    quality: FloatArray,
-    choice: IntArray,
-) -> CalibrationSlice:
+def _slice(data: _Data, estimate: Estimate, quality: FloatArray, choice: IntArray) -> CalibrationSlice:
+    piece, evidence = data.piece, data.evidence
     found = CalibrationSlice(
         name=np.array([text_hash(text) for text in piece.queries.text], dtype=np.str_),
         dataset=piece.dataset,
         group=piece.group,
         embedding=piece.queries.embedded("fit").astype(np.float32),
-        score=np.array(score),
-        cost=np.array(cost),
+        score=np.array(estimate.score),
+        cost=np.array(estimate.cost),
         quality=quality,
         choice=choice,
         observed_score=piece.score,
@@ -285,5 +314,9 @@ def _slice(
     if evidence.weight is None:
         return found
     return LoggedSlice(
-        **vars(found), value_score=evidence.judge.score, value_cost=evidence.judge.cost, weight=evidence.weight
+        **vars(found),
+        value_score=evidence.judge.score,
+        value_cost=evidence.judge.cost,
+        weight=evidence.weight,
+        unseen=data.unseen,
     )

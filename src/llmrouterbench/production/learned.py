@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from llmrouterbench.production.calibration import CostMap, ScoreMap
 from llmrouterbench.production.novelty import Novelty
-from llmrouterbench.table import FloatArray, IntArray, StrArray
+from llmrouterbench.table import BoolArray, FloatArray, IntArray, StrArray
 
 
 @dataclass(frozen=True)
 class CalibrationSlice:
-    """Queries that neither router nor embedder learned from: n queries, m models.
+    """Queries that neither router nor embedder learned from (of a log: see `LoggedSlice`): n queries, m models.
 
     name      (n,) sha256 of each text, to find a query again in the outcomes of a new model
     dataset   (n,)
@@ -46,23 +46,35 @@ class CalibrationSlice:
         """Scores and costs (n, m) whose means over queries are what a policy is worth."""
         return self.observed_score, self.observed_cost
 
+    @property
+    def fresh(self) -> BoolArray:
+        """Which queries (n,) the embedder did not learn from, so that they are as near to those as new ones are."""
+        return np.ones(len(self), dtype=np.bool_)
+
 
 @dataclass(frozen=True)
 class LoggedSlice(CalibrationSlice):
-    """The slice of a log, in which each query was answered by one model.
+    """All queries of a log, in which each was answered by one model; routers that never saw a query judge it.
 
     value_score, value_cost  (n, m) pseudo-outcomes by what train taught, see `estimating.pseudo`
     weight                   (n, m) 1 / propensity where the log measured a score, else 0
+    unseen                   (n,) see `fresh`
     """
 
     value_score: FloatArray
     value_cost: FloatArray
     weight: FloatArray
+    unseen: BoolArray
 
     @property
     def judged(self) -> tuple[FloatArray, FloatArray]:
         """Pseudo-outcomes (n, m) of score and cost."""
         return self.value_score, self.value_cost
+
+    @property
+    def fresh(self) -> BoolArray:
+        """Which queries (n,) the embedder did not learn from."""
+        return self.unseen
 
 
 @dataclass(frozen=True)

@@ -159,7 +159,7 @@ def log_drift(studied: Studied, router: FittedRouter) -> list[Drift]:
     texts = [text for text in studied.text if text]
     if texts:
         name = "similarity to the training queries"
-        then = {name: nearest_cosine(piece.embedding.astype(np.float64), learned.novelty.known), **then}
+        then = {name: nearest_cosine(piece.embedding[piece.fresh].astype(np.float64), learned.novelty.known), **then}
         now[name] = nearest_cosine(router.embedded(texts).embedded("drift"), learned.novelty.known)
     return drift_report(then, now)
 

@@ -12,12 +12,11 @@ from llmrouterbench.benching.policies.best import Best
 from llmrouterbench.benching.policies.cheapest import Cheapest
 from llmrouterbench.benching.policies.policy import Policy, as_policy
 from llmrouterbench.benching.policies.strong_share import StrongShare
-from llmrouterbench.estimating.pseudo import FEWEST, effective_trials
 from llmrouterbench.estimating.values import interval_of, within_bounds
 from llmrouterbench.metrics import known_mean
 from llmrouterbench.production.fitted import FittedRouter
 from llmrouterbench.production.learned import CalibrationSlice, LoggedSlice
-from llmrouterbench.stats import UNKNOWN_NUMBER, Interval, Sample, pair
+from llmrouterbench.stats import FEWEST, UNKNOWN_NUMBER, Interval, Sample, effective_trials, pair
 from llmrouterbench.table import FloatArray, IntArray
 
 REPLICATES = 1000
@@ -84,7 +83,7 @@ def _promise(
         expected=_mean_of(belief.quality, choice),
         seconds=_mean_of(belief.seconds, choice),
         share=_shares(fitted.learned.models, choice),
-        novel=float(fitted.dial.far_in_slice().mean()),
+        novel=float(fitted.dial.far_in_slice()[fitted.learned.piece.fresh].mean()),
         unmet=unmet,
     )
 

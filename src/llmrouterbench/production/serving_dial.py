@@ -52,8 +52,9 @@ class Dial:
         return Belief(learned.models, self._name, self._single, score, cost, quality, learned.cost_map(cost), seconds)
 
     def far_in_slice(self) -> BoolArray:
-        """Which queries (n,) of the calibration slice count as out of distribution."""
-        return self._learned.novelty.far(self._learned.piece.embedding.astype(np.float64))
+        """Which queries (n,) of the calibration slice count as out of distribution; none that the embedder knows."""
+        piece = self._learned.piece
+        return piece.fresh & self._learned.novelty.far(piece.embedding.astype(np.float64))
 
     def order(self, policy: Policy, belief: Belief) -> Ranking:
         """Models (n, m), best first, and which of them (n, m) meet the policy's bounds; None where it has none."""

@@ -19,7 +19,8 @@ from llmrouterbench.benching.replay import (
     complete_routers,
     replay,
 )
-from llmrouterbench.coverage import in_order, need_matrix
+from llmrouterbench.coverage import cannot_tell, coverage_of, in_order
+from llmrouterbench.estimating.pseudo import says_propensities
 from llmrouterbench.metrics import (
     avg_acc,
     best_single,
@@ -41,7 +42,7 @@ from llmrouterbench.naming import did_you_mean
 from llmrouterbench.reporting.board import Leaderboard, Point
 from llmrouterbench.reporting.columns import Row, RowKind
 from llmrouterbench.reporting.notes import notes
-from llmrouterbench.stats import Interval, Judgement, Paired, judged, pair, sample_means, seed_summary
+from llmrouterbench.stats import UNKNOWN_NUMBER, Interval, Judgement, Paired, judged, pair, sample_means, seed_summary
 from llmrouterbench.studies.peaks import peaks_on_test
 from llmrouterbench.table import BoolArray, FloatArray
 
@@ -55,9 +56,12 @@ def leaderboard(
     of ArenaHard's ties in its oracle. `baseline` is the router that differences are against: best_single when not
     given, Best Single where that was not run. A router that lacks a seed is left out and named in the notes.
 
-    Raises ValueError for a baseline that is no complete router of the runs, and for logged data (one model a query).
+    Of logged data (one model a query) all is estimated, and oracles are unknown.
+
+    Raises ValueError for a baseline that is no complete router of the runs, and for `ties_win` of logged data.
     """
-    need_matrix(runs.outcomes, "which router is best")
+    if ties_win and runs.judges:
+        raise ValueError(cannot_tell("what counts as a win among replies that were not measured"))
     outcomes = replace(runs.outcomes, score=ties_as_wins(runs.outcomes.score)) if ties_win else runs.outcomes
     played = _credible(replay(runs, outcomes))
     base: Key = ("model", outcomes.models[played.base])
@@ -134,6 +138,13 @@ class _Evidence:
         """A metric of the accuracies of some columns."""
         return self.paired.number(metric, *map(self.at, keys))
 
+    def of_datasets(self, metric: Callable[..., FloatArray], *keys: Key) -> Interval:
+        """A metric that divides on every dataset; unknown where a log knows too little of one."""
+        known = self.paired.trials is None or all(
+            np.isfinite(self.paired.by_dataset(self.at(key))).all() for key in keys
+        )
+        return self.of(metric, *keys) if known else UNKNOWN_NUMBER
+
     @property
     def baseline_name(self) -> str:
         """The name of the row that differences are against."""
@@ -169,8 +180,8 @@ def _row(evidence: _Evidence, points: tuple[Point, ...], kind: RowKind, name: st
         avg_acc_std=seed_summary(avg_acc(paired.acc_by_seed[:, column]))[1],
         difference=against_baseline,
         verdict="" if key == evidence.baseline else against(against_baseline, evidence.baseline_name),
-        gain_r=evidence.of(gain, key, random),
-        gain_b=evidence.of(gain, key, evidence.base),
+        gain_r=evidence.of_datasets(gain, key, random),
+        gain_b=evidence.of_datasets(gain, key, evidence.base),
         gap_o=evidence.of(gap, key, oracle),
         recovered=evidence.of(oracle_gap_recovered, key, evidence.base, oracle),
         cost=paired.cost(column),
@@ -180,7 +191,7 @@ def _row(evidence: _Evidence, points: tuple[Point, ...], kind: RowKind, name: st
         **_hindsight(evidence, points, key),
         unmeasured=sum(int((~np.isfinite(s.score[:, column])).sum()) for s in evidence.played.samples),
         unknown_cost=sum(int((~np.isfinite(s.cost[:, column])).sum()) for s in evidence.played.samples),
-        accuracy=tuple(paired.acc[column].tolist()),
+        accuracy=tuple(paired.by_dataset(column).tolist()),
         usd=tuple(paired.usd[column].tolist()),
     )
 
@@ -298,4 +309,10 @@ def _facts(runs: Runs, played: Replay, samples: int, seed: int, ties_win: bool) 
         "bootstrap_seed": seed,
         "ties_win": ties_win,
         "missing": [list(pair) for pair in runs.missing],
+        **({"log": _log_facts(runs)} if runs.judges else {}),
     }
+
+
+def _log_facts(runs: Runs) -> dict[str, Any]:
+    """What kind of log it is, and whether it says its propensities."""
+    return {**coverage_of(runs.outcomes).to_dict(), "propensities": says_propensities(runs.outcomes)}

@@ -6,9 +6,9 @@ from dataclasses import asdict
 from typing import Any
 
 from llmrouterbench.coverage import ONE_EACH, cannot_tell
-from llmrouterbench.estimating.pseudo import FEWEST
 from llmrouterbench.estimating.values import MOST_ODDS, Value
 from llmrouterbench.numerals import count, interval, number, percent, points, usd
+from llmrouterbench.stats import FEWEST
 from llmrouterbench.studies.log_advice import BY_TASK, LogAdvice, LoggedCandidate
 
 

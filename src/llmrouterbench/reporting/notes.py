@@ -24,6 +24,7 @@ def notes(board: Leaderboard, runs: Runs) -> Iterator[str]:
     """Sentences about one leaderboard, the weightiest first."""
     if board.simulated:
         yield SIMULATED
+    yield from _log(board)
     yield from _scoring(board)
     yield from _baselines(board)
     yield from _choices(board)
@@ -31,6 +32,35 @@ def notes(board: Leaderboard, runs: Runs) -> Iterator[str]:
     yield from _missing(board)
     yield from _costs(board)
     yield from _protocol(board, runs)
+
+
+def _log(board: Leaderboard) -> Iterator[str]:
+    log = board.facts.get("log")
+    if not log:
+        return
+    whence = (
+        "propensities are those of the log"
+        if log["propensities"]
+        else "propensities are estimated, which assumes that whoever chose saw nothing that the query does not show"
+    )
+    yield f"{log['words'].capitalize()}."
+    yield (
+        "Every score and cost is estimated as if each router and model had served every test query (doubly robust);"
+        f" {whence}. Oracles are unknown: no log tells what the other models would have scored on a query."
+    )
+    rare = [row.name for row in board.rows if row.kind != "reference" and not math.isfinite(row.avg_acc.value)]
+    if rare:
+        yield f"Fewer than 20 effective trials in a test part, so nothing is said of {listed(rare)}."
+    few = [d for i, d in enumerate(board.datasets) if any(math.isnan(row.accuracy[i]) for row in _told(board, rare))]
+    if few:
+        yield (
+            f"Fewer than 20 effective trials of a router or model on {listed(few)}: they count in AvgAcc, and have no"
+            " number of their own there; nor have Gain@R and Gain@B."
+        )
+
+
+def _told(board: Leaderboard, rare: Sequence[str]) -> list[Row]:
+    return [row for row in board.rows if row.kind != "reference" and row.name not in rare]
 
 
 def _scoring(board: Leaderboard) -> Iterator[str]:
@@ -104,7 +134,7 @@ def _peaks(board: Leaderboard) -> Iterator[str]:
 
 def _missing(board: Leaderboard) -> Iterator[str]:
     lacking = {}
-    for row in board.rows:
+    for row in board.rows if "log" not in board.facts else ():
         gone = [name for name, acc in zip(board.datasets, row.accuracy, strict=True) if math.isnan(acc)]
         if gone:
             lacking[row.name] = gone
@@ -115,7 +145,7 @@ def _missing(board: Leaderboard) -> Iterator[str]:
             " datasets that both sides have, and it is left out of the Pareto set."
         )
     for row in board.of_kind("router"):
-        if row.unmeasured and row.name not in lacking:
+        if row.unmeasured and row.name not in lacking and "log" not in board.facts:
             served = f"{count(row.unmeasured)} served cells"
             yield f"{row.name}: {served} have no measured score and are left out of its means."
     for metric, name in (("Gain@R", RANDOM), ("Gain@B", "Best Single"), ("Gap@O", ORACLE)):

@@ -15,6 +15,7 @@ import numpy as np
 
 from llmrouterbench.benching.folder import Decisions, Runs
 from llmrouterbench.benching.replay import Replay, replay
+from llmrouterbench.coverage import need_matrix
 from llmrouterbench.stats import Interval, Sample, bootstrap, interval, sample_means
 from llmrouterbench.table import FloatArray, IntArray, Outcomes
 
@@ -48,6 +49,7 @@ def routing_collapse(
 
     Source: see the module.
     """
+    need_matrix(runs.outcomes, "whether a router collapses where an oracle does not")
     pool, chosen = runs.outcomes.pool, (played or replay(runs, runs.outcomes)).chosen
     m, names = len(pool.models), [*chosen, "Oracle"]
     samples = [

@@ -101,7 +101,7 @@ def compare_routers(
     played = played or replay(runs, runs.outcomes)
     at = [i for i, (kind, _) in enumerate(played.keys) if kind == "router"]
     names = [played.keys[i][1] for i in at]
-    samples = [Sample(one.dataset, one.group, one.score[:, at], one.cost[:, at]) for one in played.samples]
+    samples = [one.columns(at) for one in played.samples]
     options: dict[str, Any] = {"control": control, "alpha": alpha, "replicates": replicates, "seed": seed}
     return compare_columns(samples, names, **options, rule=runs.rules.present.intervals or "t")
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from llmrouterbench.benching.folder import Runs
 from llmrouterbench.benching.replay import ORACLE, Replay, replay
+from llmrouterbench.coverage import need_matrix
 from llmrouterbench.metrics import known_mean
 from llmrouterbench.stats import Interval, Replicates, Sample, bootstrap, interval, sample_means
 from llmrouterbench.table import FloatArray, IntArray, Outcomes, StrArray
@@ -30,13 +31,14 @@ FEW = 3
 def solvers(outcomes: Outcomes, threshold: float = SOLVED) -> IntArray:
     """Number of models (n,) of the pool that solve each query; -1 where none was measured.
 
-    Raises ValueError for a threshold outside (0, 1].
+    Raises ValueError for a threshold outside (0, 1], and for logged data.
 
     >>> solvers(Outcomes.of(["q", "r", "s"], ["a", "b"], [[1, 0.5], [0, 0.4], [np.nan, np.nan]])).tolist()
     [2, 0, -1]
     """
     if not 0.0 < threshold <= 1.0:
         raise ValueError(f"threshold must be above 0 and at most 1, got {threshold}; 0.5 is usual")
+    need_matrix(outcomes, "how many models solve a query")
     score = outcomes.pool.score
     measured = np.isfinite(score)
     solved = (measured & (score >= threshold)).sum(axis=1)

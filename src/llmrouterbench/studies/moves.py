@@ -118,5 +118,7 @@ def _side_by_side(old: Replay, new: Replay, labels: Sequence[str]) -> list[Sampl
     for a, b in zip(old.samples, new.samples, strict=True):
         i, j = ([played.keys.index(("router", label)) for label in labels] for played in (old, new))
         score, cost = np.hstack([a.score[:, i], b.score[:, j]]), np.hstack([a.cost[:, i], b.cost[:, j]])
-        samples.append(Sample(a.dataset, a.group, score, cost))
+        both = (a.weight, b.weight)
+        weight = np.hstack([both[0][:, i], both[1][:, j]]) if both[0] is not None and both[1] is not None else None
+        samples.append(Sample(a.dataset, a.group, score, cost, weight))
     return samples

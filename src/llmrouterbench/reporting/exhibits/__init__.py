@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from llmrouterbench.table import Outcomes
 
 
+NOT_OF_LOGS = "needs what every model scored on the same queries, and each of these was answered by one model"
+
 __all__ = ["Exhibit", "Exhibits", "all_exhibits", "exhibits", "failed"]
 
 
@@ -104,7 +106,9 @@ def exhibits(
     tables, pictures, left_out = {}, {}, {}
     for name, exhibit in wanted.items():
         try:
-            reason = next(filter(None, (need(material) for need in exhibit.needs)), "")
+            unfit = bool(material.decided and material.decided.judges) and not exhibit.of_logs
+            needs = (lambda _: NOT_OF_LOGS, *exhibit.needs) if unfit else exhibit.needs
+            reason = next(filter(None, (need(material) for need in needs)), "")
             if exhibit.table and not reason:
                 table = exhibit.table(material)
                 tables[name] = marked(table) if material.outcomes.simulated else table

@@ -106,6 +106,7 @@ class Exhibit:
     table    the table, one line a row
     picture  the drawing
     place    where it stands in the lists: the smallest first, then by name
+    of_logs  whether it can be made of a log, in which each query was answered by one model
     """
 
     title: str
@@ -113,6 +114,7 @@ class Exhibit:
     table: Callable[[Material], pl.DataFrame] | None = None
     picture: Callable[[Material], Picture] | None = None
     place: int = LAST
+    of_logs: bool = False
 
     def __post_init__(self) -> None:
         if self.table is None and self.picture is None and not self.needs:

@@ -86,4 +86,5 @@ EXHIBIT = Exhibit(
     table=_table,
     picture=_picture,
     place=202,
+    of_logs=True,
 )

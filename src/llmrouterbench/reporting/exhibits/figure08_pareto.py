@@ -152,4 +152,5 @@ EXHIBIT = Exhibit(
     (needs_runs("operating points of routers"), needs_points),
     picture=_picture,
     place=108,
+    of_logs=True,
 )

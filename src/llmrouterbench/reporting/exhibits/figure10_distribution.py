@@ -74,5 +74,9 @@ def _served_share(material: Material, router: str) -> FloatArray:
 
 
 EXHIBIT = Exhibit(
-    "Figure 10: which models the routers serve", (needs_runs("choices of routers", 1),), picture=_picture, place=110
+    "Figure 10: which models the routers serve",
+    (needs_runs("choices of routers", 1),),
+    picture=_picture,
+    place=110,
+    of_logs=True,
 )

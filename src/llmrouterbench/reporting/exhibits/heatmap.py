@@ -63,4 +63,4 @@ def _picture(material: Material) -> Picture:
     return heatmap_picture([row.name for row in rows], material.board.datasets, acc, **material.look)
 
 
-EXHIBIT = Exhibit("Accuracy by dataset", picture=_picture, place=201)
+EXHIBIT = Exhibit("Accuracy by dataset", picture=_picture, place=201, of_logs=True)

@@ -16,5 +16,9 @@ def _table(material: Material) -> pl.DataFrame:
 
 
 EXHIBIT = Exhibit(
-    "What can be said of every router, in words", (needs_runs("scores of routers", 2),), table=_table, place=203
+    "What can be said of every router, in words",
+    (needs_runs("scores of routers", 2),),
+    table=_table,
+    place=203,
+    of_logs=True,
 )

@@ -32,6 +32,10 @@ NEEDS_JINJA2 = "page needs jinja2; pip install 'llmrouterbench[report]'"
 MOST_BYTES = 4_800_000
 """Of a whole page; the explorer takes what the rest leaves."""
 _LEAST_EXPLORER = 300_000
+NO_QUERIES = (
+    "This file holds the numbers of every router and model, and no single queries: a log does not tell what the others"
+    " would have scored there."
+)
 
 
 def lacks_jinja2() -> bool:
@@ -94,6 +98,9 @@ def write_page(
     played = replay(runs, runs.outcomes)
     view = _view(board, played, samples)
     view["pictures"], view["left_out"] = pictures_of(exhibits, drawn)
+    if runs.judges:
+        write_bytes(path, rendered({**view, "holds": [NO_QUERIES]}, None).encode())
+        return
     room = MOST_BYTES - len(rendered(view, None))
     held = explorer(runs, played, texts, max(room, _LEAST_EXPLORER))
     write_bytes(path, rendered({**view, "holds": _holds(held)}, held).encode())
@@ -132,13 +139,13 @@ def _compared(played: Replay, samples: int, rule: IntervalRule) -> Differences |
     at = [i for i, (kind, _) in enumerate(played.keys) if kind == "router"]
     if len(at) < 2:
         return None
-    parts = [Sample(one.dataset, one.group, one.score[:, at], one.cost[:, at]) for one in played.samples]
+    parts = [one.columns(at) for one in played.samples]
     return compare_columns(parts, [played.keys[i][1] for i in at], replicates=samples, rule=rule)
 
 
 def _without_savers(played: Replay) -> list[Sample]:
     at = [i for i, (kind, _) in enumerate(played.keys) if kind != "saver"]
-    return [Sample(one.dataset, one.group, one.score[:, at], one.cost[:, at]) for one in played.samples]
+    return [one.columns(at) for one in played.samples]
 
 
 def _holds(held: Explorer) -> list[str]:

@@ -1,0 +1,129 @@
+"""`make logs`: real matrices replayed as logs, into docs/logs.md.
+
+Of every query of a log one cell is kept, as a server with an exploration share would have measured it. What `fit` makes
+of that is held against what it makes of the whole matrix of the same queries, on later queries that neither has seen.
+`python -m benchmarks.logs N` goes on to N replays a line; what was found is kept in benchmarks/kept/logs.json.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from itertools import product
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from benchmarks.production import FOREIGN, SOURCE, cut
+from benchmarks.results import ROOT, cli
+from llmrouterbench.benching.policies.best import Best
+from llmrouterbench.files import read_json, write_json
+from llmrouterbench.production.fitted import FittedRouter
+from llmrouterbench.production.fitting import fit
+from llmrouterbench.production.promises import promises, served_on_slice
+from llmrouterbench.table import FloatArray, Outcomes
+
+PAGE, KEPT = ROOT / "docs" / "logs.md", ROOT / "benchmarks" / "kept" / "logs.json"
+MARKS = "<!-- made by `make logs` -->", "<!-- end -->"
+SOURCES = {"RouterBench": SOURCE, "LLMRouter": FOREIGN}
+REQUESTS = (500, 2000)
+EXPLORE = {"30 %": 0.3, "all, at random": 1.0}
+"""Share of the requests that explore: any model, each as likely; a model of middling score serves the others."""
+
+
+def logged(whole: Outcomes, explore: float, rng: np.random.Generator) -> Outcomes:
+    """One cell a query, with its propensity."""
+    n, m = whole.score.shape
+    means: FloatArray = whole.score.mean(axis=0)
+    usual = int(means.argsort()[m // 2])
+    propensity = np.full(m, explore / m) + (1.0 - explore) * (np.arange(m) == usual)
+    kept = np.arange(m) == np.asarray(rng.choice(m, size=n, p=propensity))[:, None]
+    planes: dict[str, Any] = {
+        name: np.where(kept, getattr(whole, name), np.nan) for name in ("score", "cost", "seconds")
+    }
+    return replace(whole, **planes, propensity=np.where(kept, propensity, np.nan))
+
+
+def quality(router: FittedRouter, later: Outcomes) -> float:
+    """Mean score of policy best on queries with every cell measured."""
+    made = router.route_many(list(later.queries.prompt), "best")
+    chosen = np.array([later.models.index(one.model) for one in made])
+    return float(later.score[np.arange(len(later)), chosen].mean())
+
+
+def replay(whole: Outcomes, later: Outcomes, explore: float, seed: int) -> dict[str, Any]:
+    """What a router of a log and one of the whole matrix serve later, and what the first promised."""
+    log, matrix = fit(logged(whole, explore, np.random.default_rng(seed))), fit(whole)
+    promised = promises(log, ["best"])[0].quality
+    choice, _ = served_on_slice(log, Best())
+    truth = float(whole.score[np.arange(len(whole)), choice].mean())
+    best = later.score[:, whole.models.index(matrix.learned.best)].mean()
+    return {
+        "log": quality(log, later),
+        "matrix": quality(matrix, later),
+        "single": float(best),
+        "promised": [promised.value, promised.low, promised.high],
+        "truth": truth,
+    }
+
+
+def complete(outcomes: Outcomes) -> Outcomes:
+    """The queries with every cell measured."""
+    return outcomes.take(np.flatnonzero(np.isfinite(outcomes.score).all(axis=1)))
+
+
+def column(found: list[dict[str, Any]], name: str) -> FloatArray:
+    """One number of every replay, in percent."""
+    return 100 * np.array([one[name] for one in found], dtype=np.float64)
+
+
+def line(name: str, found: list[dict[str, Any]]) -> str:
+    """The table's line of some replays; each number a mean, the regret with the worst replay."""
+    log, matrix, single, truth = (column(found, one) for one in ("log", "matrix", "single", "truth"))
+    low, high = 100 * np.array([one["promised"][1:] for one in found]).T
+    known = np.isfinite(low)
+    held = f"{int(((low <= truth) & (truth <= high)).sum())} of {int(known.sum())}"
+    regret = matrix - log
+    numbers = f"{log.mean():.1f} | {matrix.mean():.1f} | {single.mean():.1f} | {regret.mean():.1f} ({regret.max():.1f})"
+    width = f"{np.nanmean(high - low) / 2:.1f}" if known.any() else "unknown"
+    return f"| {name} | {len(found)} | {numbers} | {width} | {held} |"
+
+
+def write_page(kept: dict[str, list[dict[str, Any]]]) -> None:
+    """Put the table between the marks of the page."""
+    head = (
+        "| data | requests | explored | replays | from the log, % | from the matrix, % | best model, %"
+        " | regret, points (worst) | promised, ± points | truth inside |"
+    )
+    table = [head, "|---|---:|---|---:|---:|---:|---:|---:|---:|---:|", *(line(*one) for one in kept.items())]
+    before, rest = PAGE.read_text(encoding="utf-8").split(MARKS[0])
+    after = rest.split(MARKS[1], 1)[1]
+    made = "\n".join(table)
+    PAGE.write_text(f"{before}{MARKS[0]}\n\n{made}\n\n{MARKS[1]}{after}", encoding="utf-8")
+
+
+def main() -> None:
+    """Go on to as many replays a line as asked, and write the table."""
+    asked = int(sys.argv[1]) if len(sys.argv) > 1 else 2
+    kept: dict[str, list[dict[str, Any]]] = read_json(KEPT) if KEPT.is_file() else {}
+    with TemporaryDirectory() as folder, threadpool_limits(limits=1):
+        cuts = {}
+        for name, source in SOURCES.items():
+            cli("import", str(source), "--to", f"{folder}/{name}", "--no-replies")
+            cuts[name] = cut(complete(Outcomes.load(f"{folder}/{name}")))
+        for seed, name, requests, (said, explore) in product(range(asked), SOURCES, REQUESTS, EXPLORE.items()):
+            found = kept.setdefault(f"{name} | {requests:,} | {said}", [])
+            if len(found) > seed:
+                continue
+            asks, later = cuts[name]
+            rows = np.random.default_rng(seed).permutation(len(asks))[:requests]
+            found.append(replay(asks.take(np.sort(rows)), later, explore, seed))
+            print(seed, name, requests, said, found[-1], flush=True)
+            write_json(KEPT, kept)
+    write_page(kept)
+
+
+if __name__ == "__main__":
+    main()
