@@ -13,6 +13,8 @@ from llmrouterbench.calling.calls import Usage
 from llmrouterbench.decision_log import Logged, LoggedEmbeddings
 from llmrouterbench.embedders.vectors import text_hash
 from llmrouterbench.serve.choosing import Choice
+from llmrouterbench.serve.dialects import chat
+from llmrouterbench.serve.dialects.dialect import Dialect, Reply
 
 CONVERSATION = b"x-router-conversation"
 
@@ -21,13 +23,17 @@ CONVERSATION = b"x-router-conversation"
 class Exchange:
     """One request; for its fields see `decision_log.Logged`.
 
+    dialect, reply  what the client speaks, and the way of its reply into that
     tries  calls to providers so far
     failures  which models failed before, and in which way
     clamp  the most tokens out that the key's budget pays for, None: all that were asked for
     begun  whether the client has seen the head of the reply; whole: the end of it
+    left_out  fields of the request that say nothing in the dialect of providers
     """
 
     path: str
+    dialect: Dialect = chat
+    reply: Reply = field(default_factory=chat.AsItIs)
     id: str = field(default_factory=lambda: f"d-{secrets.token_hex(12)}")
     at: float = field(default_factory=time.time)
     started: float = field(default_factory=time.perf_counter)
@@ -49,6 +55,7 @@ class Exchange:
     failures: list[str] = field(default_factory=list)
     begun: bool = False
     whole: bool = False
+    left_out: tuple[str, ...] = ()
 
     def bill(self, usage: Usage, cost: float | None, cost_from: str) -> None:
         """Add what one call cost, None: nobody knows."""
@@ -99,6 +106,8 @@ class Exchange:
             yield "because", self.because
         if self.clamp is not None:
             yield "max-tokens", str(self.clamp)
+        if self.left_out:
+            yield "left-out", ", ".join(self.left_out)
 
     def row(self, log_text: bool) -> Logged | None:
         """Its row in the decision log, None where nothing was decided."""
