@@ -188,10 +188,7 @@ def _said_once(raw: bytes, data: Mapping[str, Any]) -> bytes:
         said = [name for name, _ in _deep(raw) if name in _COSTLY_NAMES]
         if len(said) == len(set(said)):
             return raw
-    try:
-        return json.dumps(data).encode()
-    except RecursionError:
-        raise _too_deep(raw) from None
+    return as_json(data)
 
 
 def _deep(raw: bytes) -> list[tuple[str, tuple[int, int]]]:
@@ -212,7 +209,7 @@ def with_values(raw: bytes, changes: Mapping[str, Any], parameters: ParametersCo
     b'{"temperature":1}'
     """
     drop, rename, clamp = parameters.drop, parameters.rename, parameters.clamp
-    new = {name: orjson.dumps(value) for name, value in changes.items()}
+    new = {name: as_json(value) for name, value in changes.items()}
     if not _any_named(raw, (*changes, *drop, *rename, *clamp)):
         text = _written(new, parameters)[1:-1]
         return _OPEN.sub(lambda _: b"{" + text + b",", raw, count=1) if text else raw
@@ -241,6 +238,18 @@ def _clamped(value: bytes, most: float | None) -> bytes:
 
 def _any_named(raw: bytes, names: Iterable[str]) -> bool:
     return any(f'"{name}"'.encode() in raw or b"\\u00" in raw for name in names)
+
+
+def as_json(value: Any) -> bytes:
+    """A value that came as JSON, as JSON again. Raises RefusedError (400) for deep nesting."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:  # half a surrogate pair, a number of 20 digits, 255 levels
+        pass
+    try:
+        return json.dumps(value).encode()
+    except RecursionError:
+        raise RefusedError(400, "the body must not be nested so deeply") from None
 
 
 def named_model(data: Mapping[str, Any]) -> str:

@@ -423,7 +423,7 @@ def _translated(attempt: Attempt, translate: Callable[[], bytes]) -> bytes:
     """What is made of a reply. Raises CallError where it says what the client's dialect cannot."""
     try:
         return translate()
-    except ValueError as error:
+    except (ValueError, RefusedError) as error:
         raise attempt.upstream.bad_reply(str(error)) from None
 
 

@@ -6,8 +6,6 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn, TypeVar
 
-import orjson
-
 from llmrouterbench.serve.refusals import RefusedError, short
 
 T = TypeVar("T")
@@ -116,15 +114,3 @@ speak here; leave it out
 
 def _either(allowed: Iterable[Any]) -> str:
     return " or ".join([*(json.dumps(one) for one in allowed), "absent"])
-
-
-def as_json(value: Any) -> bytes:
-    """A value that came as JSON, as JSON again. Raises RefusedError (400) for deep nesting."""
-    try:
-        return orjson.dumps(value)
-    except TypeError:  # half a surrogate pair, a number of 20 digits, 255 levels
-        pass
-    try:
-        return json.dumps(value).encode()
-    except RecursionError:
-        raise RefusedError(400, "the body must not be nested so deeply") from None

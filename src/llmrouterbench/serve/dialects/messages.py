@@ -7,15 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import orjson
 from pydantic_core import from_json
 
 from llmrouterbench.calling.calls import Usage
 from llmrouterbench.calling.counting import text_bytes, tokens_of
 from llmrouterbench.calling.refusals import error_text
 from llmrouterbench.calling.wire import decode_json
-from llmrouterbench.serve.chat_body import chat_body, named_model, parse_object
-from llmrouterbench.serve.dialects._fields import Fields, as_json
+from llmrouterbench.serve.chat_body import as_json, chat_body, named_model, parse_object
+from llmrouterbench.serve.dialects._fields import Fields
 from llmrouterbench.serve.dialects._pieces import ChatReader, Piece
 from llmrouterbench.serve.dialects._turns import Part, Turns, text_part
 from llmrouterbench.serve.dialects.dialect import Asked
@@ -275,7 +274,7 @@ def error(status: int, body: bytes) -> bytes:
         said = error_text(decode_json(body))
     except ValueError:
         said = ""
-    return orjson.dumps({"type": "error", "error": _error(status, said or body[:1000].decode("utf-8", "replace"))})
+    return as_json({"type": "error", "error": _error(status, said or body[:1000].decode("utf-8", "replace"))})
 
 
 def _error(status: int, message: str) -> dict[str, str]:
@@ -303,7 +302,7 @@ class _Block:
         """All of it. Raises ValueError for arguments that are no object."""
         if self.kind != "tool_use":
             return {**self.start(), self.kind: self.text}
-        said = from_json(self.text, allow_partial="trailing-strings") if self.text.strip() else {}
+        said = _half(self.text) if self.text.strip() else {}
         if not isinstance(said, dict):
             raise ValueError(f"arguments of {self.name[:100]!r} that are no JSON object")
         return {**self.start(), "input": said}
@@ -337,7 +336,7 @@ class _Reply:
             if (block := self._block(piece)) is not None:
                 block.text += piece.text
         content = [block.whole() for block in self._blocks]
-        return orjson.dumps({**self._message(content, self._usage(usage)), **self._stop()})
+        return as_json({**self._message(content, self._usage(usage)), **self._stop()})
 
     def events(self, piece: bytes) -> bytes:
         """Events for what came; a ping where nothing can be sent yet."""
@@ -439,5 +438,13 @@ class _Reply:
         }
 
 
+def _half(text: str) -> Any:
+    """What JSON says, or as much of it as came."""
+    try:
+        return decode_json(text.encode("utf-8", "surrogatepass"))
+    except ValueError:
+        return from_json(text, allow_partial="trailing-strings")
+
+
 def _event(kind: str, **more: Any) -> bytes:
-    return f"event: {kind}\ndata: ".encode() + orjson.dumps({"type": kind, **more}) + b"\n\n"
+    return f"event: {kind}\ndata: ".encode() + as_json({"type": kind, **more}) + b"\n\n"

@@ -10,13 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-import orjson
-
 from llmrouterbench.calling.calls import Usage
 from llmrouterbench.calling.refusals import error_text
 from llmrouterbench.calling.wire import decode_json
-from llmrouterbench.serve.chat_body import chat_body, named_model, parse_object
-from llmrouterbench.serve.dialects._fields import Fields, as_json
+from llmrouterbench.serve.chat_body import as_json, chat_body, named_model, parse_object
+from llmrouterbench.serve.dialects._fields import Fields
 from llmrouterbench.serve.dialects._pieces import ChatReader, Piece
 from llmrouterbench.serve.dialects._turns import Part, Turns, text_part
 from llmrouterbench.serve.dialects.dialect import Asked
@@ -64,7 +62,8 @@ def read(raw: bytes) -> Asked:
     top.close()
     body = replace(chat_body(as_json(chat), chat), most_tokens=most, stream=bool(stream))
     said = {name: data[name] for name in _ECHOED if data.get(name) is not None} | tools.echoed(data)
-    return Asked(body, lambda id: _Reply(id, said, tools.names), left_out=tuple(sorted(left_out)))
+    repeated = as_json(said)
+    return Asked(body, lambda id: _Reply(id, repeated, tools.names), left_out=tuple(sorted(left_out)))
 
 
 def _check_kept(top: Fields) -> None:
@@ -368,7 +367,7 @@ class _Item:
 class _Reply:
     """A reply as a response. Calls stay open until it ends, as they may come interleaved."""
 
-    def __init__(self, id: str, said: Mapping[str, Any], names: Mapping[str, tuple[str, str]]) -> None:
+    def __init__(self, id: str, said: bytes, names: Mapping[str, tuple[str, str]]) -> None:
         self._id = id
         self._said = said
         self._names = names
@@ -382,7 +381,7 @@ class _Reply:
         """The response."""
         for piece in self._read.whole(completion):
             self._add(piece)
-        return orjson.dumps(self._response(self._status, usage))
+        return self._response(self._status, usage)
 
     def events(self, piece: bytes) -> bytes:
         """Events for what came; a comment where there is none."""
@@ -402,8 +401,8 @@ class _Reply:
             message = error_text(decode_json(said))
         except ValueError:
             message = ""
-        problem = {"code": "server_error", "message": message or "the provider broke its reply off"}
-        failed = {**self._response("failed", None), "error": problem}
+        problem: dict[str, Any] = {"code": "server_error", "message": message or "the provider broke its reply off"}
+        failed = self._response("failed", error=problem)
         events = [self._event("error", **problem, param=None), self._event("response.failed", response=failed)]
         return b"".join([*self._begin(), *events])
 
@@ -449,16 +448,18 @@ class _Reply:
 
     # events
 
-    def _event(self, kind: str, **more: Any) -> bytes:
+    def _event(self, kind: str, response: bytes = b"", **more: Any) -> bytes:
         self._number += 1
-        data = {"type": kind, "sequence_number": self._number - 1, **more}
-        return f"event: {kind}\ndata: ".encode() + orjson.dumps(data) + b"\n\n"
+        data = as_json({"type": kind, "sequence_number": self._number - 1, **more})
+        if response:
+            data = data[:-1] + b',"response":' + response + b"}"
+        return b"event: " + kind.encode() + b"\ndata: " + data + b"\n\n"
 
     def _begin(self) -> Iterator[bytes]:
         if not self._begun:
             self._begun = True
             for kind in ("created", "in_progress"):
-                yield self._event(f"response.{kind}", response=self._response("in_progress", None))
+                yield self._event(f"response.{kind}", response=self._response("in_progress"))
 
     def _open(self, item: _Item) -> Iterator[bytes]:
         yield self._event("response.output_item.added", output_index=item.at, item=item.shown("in_progress"))
@@ -466,7 +467,7 @@ class _Reply:
             yield self._event("response.content_part.added", **_place(item), part=item.shown_part(""))
 
     def _delta(self, item: _Item, piece: Piece) -> bytes:
-        odds = {"logprobs": list(piece.logprobs)} if item.part == "output_text" else {}
+        odds: dict[str, Any] = {"logprobs": list(piece.logprobs)} if item.part == "output_text" else {}
         return self._event(f"{_KINDS[item.part or item.kind]}.delta", **_place(item), delta=piece.text, **odds)
 
     def _close(self, item: _Item) -> Iterator[bytes]:
@@ -476,8 +477,8 @@ class _Reply:
         kind = _KINDS[item.part or item.kind]
         said = {"arguments": "arguments", "input": "input", "refusal": "refusal"}
         name = said.get(kind.rpartition("_")[2], said.get(kind.rpartition(".")[2], "text"))
-        odds = {"logprobs": item.logprobs} if item.part == "output_text" else {}
-        yield self._event(f"{kind}.done", **_place(item), **{name: item.text}, **odds)
+        odds: dict[str, Any] = {"logprobs": item.logprobs} if item.part == "output_text" else {}
+        yield self._event(f"{kind}.done", **_place(item), **odds | {name: item.text})
         if item.part:
             yield self._event("response.content_part.done", **_place(item), part=item.shown_part(item.text))
         yield self._event("response.output_item.done", output_index=item.at, item=item.shown(self._status_of(item)))
@@ -491,24 +492,25 @@ class _Reply:
     def _status_of(self, item: _Item) -> str:
         return self._status if item is self._items[-1] else "completed"
 
-    def _response(self, status: str, usage: Usage | None) -> dict[str, Any]:
+    def _response(self, status: str, usage: Usage | None = None, error: Mapping[str, Any] | None = None) -> bytes:
+        """The response, with what it repeats of the request behind what is its own."""
         ended = status in ("completed", "incomplete")
         why = _INCOMPLETE.get(self._read.finish) if status == "incomplete" else None
-        return {
+        own = {
             "id": f"resp_{self._id}",
             "object": "response",
             "created_at": self._at,
             "status": status,
-            "error": None,
+            "error": error,
             "incomplete_details": None if why is None else {"reason": why},
             "model": self._read.model,
             "output": [item.shown(self._status_of(item)) for item in self._items] if ended else [],
             "previous_response_id": None,
             "store": False,
             "truncation": "disabled",
-            **self._said,
             "usage": None if usage is None else _usage(usage),
         }
+        return as_json(own)[:-1] + b"," + self._said[1:]
 
 
 _KINDS = {
