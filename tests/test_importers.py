@@ -77,7 +77,7 @@ def test_the_format_is_recognised(tmp_path: Path, name: str, data: bytes, format
 def test_an_unknown_format_is_a_sentence_that_lists_the_known_ones(tmp_path: Path, name: str) -> None:
     path = touch(tmp_path / name)
     source = path if path.suffix == ".txt" else path.parent
-    with pytest.raises(ValueError, match=r"official release, a long table .* RouterBench, RouteLLM or LLMRouter files"):
+    with pytest.raises(ValueError, match=r"official release, a long table .* that docs/importing.md lists"):
         detect_format(source)
 
 

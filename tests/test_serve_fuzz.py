@@ -32,21 +32,23 @@ SEED = (
 )
 MESSAGE = (
     b'{"model": "auto", "max_tokens": 900, "system": [{"type": "text", "text": "a", "cache_control": {}}],'
-    b' "messages": [{"role": "user", "content": [{"type": "text", "text": "caf\\u00e9 \\ud83d"},'
-    b' {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AA"}}]},'
-    b' {"role": "assistant", "content": [{"type": "thinking", "thinking": "b", "signature": ""}, {"type": "tool_use", "id": "1", "name": "t", "input": {"a": 1}}]}, {"role":'
-    b' "user", "content": [{"type": "tool_result", "tool_use_id": "1", "content": "c"}]}], "stream": true, "tools":'
-    b' [{"name": "t", "input_schema": {"type": "object"}}], "tool_choice": {"type": "any"}, "thinking": {"type":'
-    b' "adaptive"}, "output_config": {"effort": "high"}, "stop_sequences": ["d"], "temperature": 0.5}'
+    b' "messages": [{"role": "user", "content": [{"type": "text", "text": "caf\\u00e9 \\ud83d"}, {"type": "image",'
+    b' "source": {"type": "base64", "media_type": "image/png", "data": "AA"}}]}, {"role": "assistant", "content":'
+    b' [{"type": "thinking", "thinking": "b", "signature": ""}, {"type": "tool_use", "id": "1", "name": "t",'
+    b' "input": {"a": 1}}]}, {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "1", "content":'
+    b' "c"}]}], "stream": true, "tools": [{"name": "t", "input_schema": {"type": "object"}}], "tool_choice":'
+    b' {"type": "any"}, "thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}, "stop_sequences":'
+    b' ["d"], "temperature": 0.5}'
 )
 RESPONSE = (
-    b'{"model": "auto", "instructions": "a", "input": [{"role": "user", "content": ['
-    b' {"type": "input_text", "text": "caf\\u00e9 \\ud83d"}, {"type": "input_image", "image_url": "data:,"}]},'
-    b' {"type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": "b"}]}, {"type": "function_call", "call_id": "1", "name": "t",'
-    b' "arguments": "{}", "namespace": "n"}, {"type": "function_call_output", "call_id": "1", "output": "c"}], '
-    b' "stream": true, "store": false, "tools": [{"type": "namespace", "name": "n", "tools": ['
-    b' {"type": "function", "name": "t", "parameters": {"type": "object"}}]}, {"type": "custom", "name": "u"}], "tool_choice": "auto", "reasoning":'
-    b' {"effort": "low", "summary": "auto"}, "text": {"format": {"type": "json_object"}}, "max_output_tokens": 900}'
+    b'{"model": "auto", "instructions": "a", "input": [{"role": "user", "content": [ {"type": "input_text",'
+    b' "text": "caf\\u00e9 \\ud83d"}, {"type": "input_image", "image_url": "data:,"}]}, {"type": "reasoning",'
+    b' "summary": [], "content": [{"type": "reasoning_text", "text": "b"}]}, {"type": "function_call", "call_id":'
+    b' "1", "name": "t", "arguments": "{}", "namespace": "n"}, {"type": "function_call_output", "call_id": "1",'
+    b' "output": "c"}],  "stream": true, "store": false, "tools": [{"type": "namespace", "name": "n", "tools": ['
+    b' {"type": "function", "name": "t", "parameters": {"type": "object"}}]}, {"type": "custom", "name": "u"}],'
+    b' "tool_choice": "auto", "reasoning": {"effort": "low", "summary": "auto"}, "text": {"format": {"type":'
+    b' "json_object"}}, "max_output_tokens": 900}'
 )
 BODIES = {
     "chat/completions": SEED, "messages": MESSAGE, "responses": RESPONSE, "messages/count_tokens": MESSAGE,

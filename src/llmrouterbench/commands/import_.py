@@ -37,7 +37,10 @@ def import_(
         str, typer.Option("--key", help="What makes records one query: id, text, or auto (id, unless of requests).")
     ] = "auto",
     filter: Annotated[
-        str, typer.Option("--filter", help="The score that counts, where replies have several by filter or metric.")
+        str,
+        typer.Option(
+            "--filter", help="The score that counts, where replies have several; of several tasks with commas."
+        ),
     ] = "",
     json: Json = False,
 ) -> None:

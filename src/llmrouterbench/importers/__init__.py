@@ -54,8 +54,21 @@ FORMATS = {
     "routellm": "routellm:read_routellm",
     "llmrouter": "llmrouter:read_llmrouter",
     "decision_log": "decision_log:read_decision_log",
+    "lm_eval": "lm_eval:read_lm_eval",
+    "inspect": "inspect:read_inspect",
+    "helm": "helm:read_helm",
+    "lighteval": "lighteval:read_lighteval",
+    "opencompass": "opencompass:read_opencompass",
+    "openai_evals": "openai_evals:read_openai_evals",
+    "promptfoo": "promptfoo:read_promptfoo",
+    "experiments": "experiments:read_experiments",
+    "routerarena": "routerarena:read_routerarena",
+    "embedllm": "embedllm:read_embedllm",
+    "fusionbench": "fusionbench:read_fusionbench",
+    "llmrouter_rows": "llmrouter_rows:read_llmrouter_rows",
+    "wide_rows": "wide_rows:read_wide_rows",
 }
-"""Format name -> "module:function" of its reader."""
+"""Format name -> "module:function" of its reader. A module with a function `recognises` is asked before the others."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +160,7 @@ def detect_format(source: str | Path) -> str:
     """
     path = Path(source)
     _check_there(path)
-    if ours := recognised(path):
+    if ours := _by_content(path) or recognised(path):
         return ours
     found, failed = [], []
     for name, other in PLUG_INS.installed().items():
@@ -162,6 +175,20 @@ def detect_format(source: str | Path) -> str:
     if not found:
         raise ValueError(f"{path} must be {KNOWN}, got none of these; convert it to a long table{''.join(failed)}")
     return found[0]
+
+
+def _by_content(path: Path) -> str | None:
+    """Name of our format whose keys or columns a source has."""
+    from llmrouterbench.importers._no_outcomes import refuse_without_outcomes
+    from llmrouterbench.importers._samples import Glimpse
+
+    glimpse = Glimpse(path)
+    for name, target in FORMATS.items():
+        recognises = getattr(import_module(f"{__name__}.{target.partition(':')[0]}"), "recognises", None)
+        if recognises is not None and recognises(glimpse):
+            return name
+    refuse_without_outcomes(glimpse)
+    return None
 
 
 def _check_there(source: Path) -> None:

@@ -11,7 +11,7 @@ right.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -70,11 +70,35 @@ _RULES = {
 
 def read_long_table(path: Path, options: Options) -> Imported:
     """Read a long table. Raises ValueError with the file and record of the first value that breaks a rule."""
-    findings = Findings()
     options.tell("reading", 0, path.stat().st_size)
     raw, word = _read(path)
     columns = _columns(raw.columns, path)
-    table = keyed(_checked(raw, columns, Place(path, word, raw["#"])), options.key, findings)
+    ignored = [name for name in raw.columns if name not in columns.values() and name != "#"]
+    facts = {"sha256": sha256_of(path), "columns_read": columns, "columns_ignored": ignored}
+    imported = read_records(raw, columns, Place(path, word, raw["#"]), options, Findings(), facts)
+    options.tell("reading", path.stat().st_size, path.stat().st_size)
+    return imported
+
+
+def read_records(
+    raw: pl.DataFrame,
+    columns: dict[str, str],
+    place: Place,
+    options: Options,
+    findings: Findings,
+    facts: Mapping[str, Any],
+    files: int = 1,
+) -> Imported:
+    """The outcomes in records of a long table, which are numbered in the column "#".
+
+    columns   our name of a column -> its name in `raw`
+    place     where each record stands
+    findings  what was met before; more is added
+
+    Raises ValueError with the place of the first value that breaks a rule.
+    """
+    path, word = place.path, place.word
+    table = keyed(_checked(raw, columns, place), options.key, findings)
     table = without_failed(filtered(_with_system(table), options.filter, path), findings)
     queries = number_queries(table, path, word, findings)
     cells = averaged_cells(table, queries, findings)
@@ -82,10 +106,7 @@ def read_long_table(path: Path, options: Options) -> Imported:
     note_repeated_prompts(outcomes, findings)
     if "reply" in cells.columns and options.replies is not None:
         write_replies(options.replies, 0, cells["row"].to_numpy(), cells["model"].to_list(), cells["reply"])
-    options.tell("reading", path.stat().st_size, path.stat().st_size)
-    ignored = [name for name in raw.columns if name not in columns.values() and name != "#"]
-    facts = {"sha256": sha256_of(path), "columns_read": columns, "columns_ignored": ignored}
-    return Imported(outcomes, findings, {"files": 1, "records": raw.height}, facts)
+    return Imported(outcomes, findings, {"files": files, "records": raw.height}, facts)
 
 
 def _with_system(table: pl.DataFrame) -> pl.DataFrame:
@@ -115,7 +136,7 @@ def _read_json_lines(path: Path) -> pl.DataFrame:
         keys = dict.fromkeys(key for _, record in batch for key in record)
         number = pl.Series("#", [line for line, _ in batch], dtype=pl.UInt32)
         place = Place(path, "line", number)
-        columns = [_json_column(key, [record.get(key) for _, record in batch], place) for key in keys if _known(key)]
+        columns = [json_column(key, [record.get(key) for _, record in batch], place) for key in keys if _known(key)]
         ignored = [pl.Series(key, [None] * len(batch), dtype=pl.Null) for key in keys if not _known(key)]
         batches.append(pl.DataFrame([number, *columns, *ignored]))
     if not batches:
@@ -134,7 +155,7 @@ def _known(key: str) -> str | None:
     return next(names, None)
 
 
-def _json_column(key: str, values: Sequence[Any], place: Place) -> pl.Series:
+def json_column(key: str, values: Sequence[Any], place: Place) -> pl.Series:
     """One column of JSON values, which have types of their own."""
     column = _known(key) or key
     kinds, rule = _kinds(column)
