@@ -132,8 +132,8 @@ def test_another_model_stands_in_and_where_nobody_serves_the_client_is_told(path
 
 
 def broken_messages(server: Running) -> str:
-    client = anthropic.Anthropic(base_url=server.root, api_key="none", max_retries=0)
-    with pytest.raises(anthropic.APIStatusError) as error:
+    made = anthropic.Anthropic(base_url=server.root, api_key="none", max_retries=0)
+    with made as client, pytest.raises(anthropic.APIStatusError) as error:
         list(client.messages.create(model="auto", max_tokens=9, messages=TURNS, stream=True))  # type: ignore[arg-type]
     return str(error.value)
 
@@ -214,6 +214,20 @@ def test_a_large_body_is_translated_beside_the_loop() -> None:
         assert reply.status_code == 200, reply.text
         assert len(upstream.bodies[-1]) > 250_000
         assert len(upstream.sent()["messages"]) == 1 + 150 * 3 + 1
+
+
+def test_a_reply_that_has_no_form_in_the_dialect_is_another_models_to_give(tmp_path: Path) -> None:
+    """Nothing of it is left in what the client gets, and it is paid."""
+    function = {"name": "t", "arguments": "[1]"}
+    said = {"content": "wrong", "tool_calls": [{"id": "1", "type": "function", "function": function}]}
+    with Upstream(says=lambda body: said) as odd, Upstream() as good:
+        config = config_of({"odd": odd.url, "good": good.url})
+        with running(config, tmp_path / "log") as server:
+            reply = ask(server, messages.PATH, model="auto:best")
+            assert reply.headers["x-router-provider"] == "good"
+            assert [block.get("text") for block in reply.json()["content"]] == [good.reply]
+            assert len(odd.bodies) > 0
+            assert server.row()["cost"] == pytest.approx((len(odd.bodies) + 1) * REAL_COST)
 
 
 def test_the_openai_client_reads_refusals_of_responses() -> None:

@@ -48,8 +48,11 @@ def server(upstream: Upstream) -> Iterator[Running]:
         yield here
 
 
-def client(server: Running, key: str = "none") -> Any:
-    return anthropic.Anthropic(base_url=server.root, api_key=key, max_retries=0)
+@pytest.fixture(scope="module")
+def claude(server: Running) -> Iterator[Any]:
+    """Anthropic's own client; its types know less than servers take."""
+    with anthropic.Anthropic(base_url=server.root, api_key="none", max_retries=0) as here:
+        yield here
 
 
 def body(**more: Any) -> dict[str, Any]:
@@ -62,8 +65,8 @@ def chat(**more: Any) -> dict[str, Any]:
     return sent
 
 
-def test_a_message_is_routed_and_billed_as_a_chat(server: Running, upstream: Upstream) -> None:
-    raw = client(server).messages.with_raw_response.create(**body(system="Be brief."))
+def test_a_message_is_routed_and_billed_as_a_chat(claude: Any, upstream: Upstream) -> None:
+    raw = claude.messages.with_raw_response.create(**body(system="Be brief."))
     message = raw.parse()
     assert (message.content[0].text, message.stop_reason) == (upstream.reply, "end_turn")
     assert (message.usage.input_tokens, message.usage.output_tokens) == (1000, 100)
@@ -74,28 +77,28 @@ def test_a_message_is_routed_and_billed_as_a_chat(server: Running, upstream: Ups
         "model": message.model,
         "messages": [{"role": "system", "content": "Be brief."}, *QUESTION],
     }
-    assert client(server).messages.create(**body(model=MODELS[1])).model == MODELS[1]
+    assert claude.messages.create(**body(model=MODELS[1])).model == MODELS[1]
 
 
-def test_thoughts_and_calls_come_as_blocks(server: Running) -> None:
-    message = client(server).messages.create(**body(tools=[READ], thinking={"type": "adaptive"}))
+def test_thoughts_and_calls_come_as_blocks(claude: Any) -> None:
+    message = claude.messages.create(**body(tools=[READ], thinking={"type": "adaptive"}))
     assert [block.type for block in message.content] == ["thinking", "text", "tool_use", "tool_use"]
     assert (message.content[0].thinking, message.content[1].text) == (SAID["reasoning_content"], SAID["content"])
     assert [(block.id, block.input) for block in message.content[2:]] == [
         ("call_a", {"path": "a"}), ("call_b", {"path": "b"}),
     ]  # fmt: skip
     assert message.stop_reason == "tool_use"
-    unasked = client(server).messages.create(**body(tools=[READ]))
+    unasked = claude.messages.create(**body(tools=[READ]))
     assert [block.type for block in unasked.content] == ["text", "tool_use", "tool_use"]
 
 
-def test_a_stream_is_the_same_message_block_by_block(server: Running, upstream: Upstream) -> None:
+def test_a_stream_is_the_same_message_block_by_block(claude: Any, server: Running, upstream: Upstream) -> None:
     asked = body(tools=[READ], thinking={"type": "enabled", "budget_tokens": 1024})
-    with client(server).messages.stream(**asked) as stream:
+    with claude.messages.stream(**asked) as stream:
         kinds = [event.type for event in stream]
         streamed = stream.get_final_message()
         assert stream.response.headers["x-router-left-out"] == "budget_tokens"
-    whole = client(server).messages.create(**asked)
+    whole = claude.messages.create(**asked)
     assert [block.to_dict() for block in streamed.content] == [block.to_dict() for block in whole.content]
     assert (streamed.usage, streamed.stop_reason) == (whole.usage, "tool_use")
     assert (kinds[0], kinds[-2:]) == ("message_start", ["message_delta", "message_stop"])
@@ -198,20 +201,20 @@ def test_settings_become_those_of_a_chat() -> None:
         ({"system": 5}, "system must be a list, got 5"),
     ],
 )
-def test_what_has_no_translation_is_refused_by_its_name(server: Running, more: dict[str, Any], said: str) -> None:
+def test_what_has_no_translation_is_refused_by_its_name(claude: Any, more: dict[str, Any], said: str) -> None:
     with pytest.raises(RefusedError, match=said):
         messages.read(json.dumps(body(**more)).encode())
     if more.get("max_tokens", 1) is not None:
         with pytest.raises(anthropic.BadRequestError, match=said) as refused:
-            client(server).messages.create(**body(extra_body=more))
+            claude.messages.create(**body(extra_body=more))
         told: Any = refused.value.body
         assert told["error"]["type"] == "invalid_request_error"
 
 
-def test_tokens_are_counted_and_nobody_is_asked(server: Running, upstream: Upstream) -> None:
+def test_tokens_are_counted_and_nobody_is_asked(claude: Any, upstream: Upstream) -> None:
     before = len(upstream.bodies)
-    few = client(server).messages.count_tokens(model="auto", messages=QUESTION).input_tokens
-    many = client(server).messages.count_tokens(model="auto", messages=QUESTION, tools=[READ] * 1).input_tokens
+    few = claude.messages.count_tokens(model="auto", messages=QUESTION).input_tokens
+    many = claude.messages.count_tokens(model="auto", messages=QUESTION, tools=[READ]).input_tokens
     assert 5 < few < many
     assert len(upstream.bodies) == before
 

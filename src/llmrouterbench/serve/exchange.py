@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +23,7 @@ CONVERSATION = b"x-router-conversation"
 class Exchange:
     """One request; for its fields see `decision_log.Logged`.
 
-    dialect, reply  what the client speaks, and the way of its reply into that
+    dialect  what the client speaks; new_reply makes the way of a provider's reply into that, reply is the last one
     tries  calls to providers so far
     failures  which models failed before, and in which way
     clamp  the most tokens out that the key's budget pays for, None: all that were asked for
@@ -33,6 +33,7 @@ class Exchange:
 
     path: str
     dialect: Dialect = chat
+    new_reply: Callable[[], Reply] = chat.AsItIs
     reply: Reply = field(default_factory=chat.AsItIs)
     id: str = field(default_factory=lambda: f"d-{secrets.token_hex(12)}")
     at: float = field(default_factory=time.time)

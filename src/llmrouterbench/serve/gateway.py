@@ -147,7 +147,7 @@ class Gateway:
                 exchange.asked, exchange.stream = body.model, body.stream
                 conversation = header(scope, CONVERSATION)
                 choice = exchange.choice = await self._aside(raw, self.chooser.choose, body, account.name, conversation)
-                exchange.reply = asked.reply(exchange.id)
+                exchange.new_reply = partial(asked.reply, exchange.id)
                 attempts = list(self._chat_attempts(choice, asked))
                 await self._answer(exchange, account, attempts, CHAT, receive, send)
                 if exchange.status == "ok" and exchange.model is not None:
@@ -390,8 +390,9 @@ class Gateway:
 
     async def _pass_on(self, exchange: Exchange, call: Call, send: Send) -> None:
         """Send a reply to the client, in its dialect. Raises CallError for what has no form there."""
-        attempt, reply, out = call.attempt, call.reply, exchange.reply
+        attempt, reply = call.attempt, call.reply
         assert reply is not None
+        out = exchange.reply = exchange.new_reply()  # nothing of a reply that could not be told is left in it
         if isinstance(reply, Whole):
             self._bill(exchange, call)
             body = _translated(attempt, partial(_whole, out, reply, attempt.stream, exchange.usage))

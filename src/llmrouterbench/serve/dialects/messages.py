@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from pydantic_core import from_json
@@ -283,13 +283,18 @@ def _error(status: int, message: str) -> dict[str, str]:
 
 @dataclass(eq=False)
 class _Block:
-    """A block of the reply; text: what of it came, or what waits to be sent."""
+    """A block of the reply; parts: what of it came, or what waits to be sent."""
 
     kind: Literal["thinking", "text", "tool_use"]
     call: int = -1
     id: str = ""
     name: str = ""
-    text: str = ""
+    parts: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """All that came."""
+        return "".join(self.parts)
 
     def start(self) -> dict[str, Any]:
         """Its beginning, without what it says."""
@@ -334,7 +339,7 @@ class _Reply:
         """The message. Raises ValueError."""
         for piece in self._read.whole(completion):
             if (block := self._block(piece)) is not None:
-                block.text += piece.text
+                block.parts.append(piece.text)
         content = [block.whole() for block in self._blocks]
         return as_json({**self._message(content, self._usage(usage)), **self._stop()})
 
@@ -367,7 +372,7 @@ class _Reply:
                 yield from self._open(number)
             if number == self._sent - 1 and one.text:
                 yield _event("content_block_delta", index=number, delta=block.delta(one.text))
-            block.text += one.text
+            block.parts.append(one.text)
 
     def _block(self, piece: Piece) -> _Block | None:
         """The block that a piece belongs to, None for what the client does not want to see."""
@@ -400,8 +405,8 @@ class _Reply:
         block = self._blocks[number]
         self._sent = number + 1
         yield _event("content_block_start", index=number, content_block=block.start())
-        if block.text:
-            yield _event("content_block_delta", index=number, delta=block.delta(block.text))
+        if text := block.text:
+            yield _event("content_block_delta", index=number, delta=block.delta(text))
 
     def _close(self) -> Iterator[bytes]:
         if self._sent:
@@ -434,7 +439,7 @@ class _Reply:
             "input_tokens": max(0, into - read - written),
             "cache_read_input_tokens": read,
             "cache_creation_input_tokens": written,
-            "output_tokens": tokens_of(text_bytes([one.text for one in self._blocks])) if out is None else out,
+            "output_tokens": tokens_of(text_bytes([one.parts for one in self._blocks])) if out is None else out,
         }
 
 

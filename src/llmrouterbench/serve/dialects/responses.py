@@ -330,7 +330,7 @@ def error(status: int, body: bytes) -> bytes:
 
 @dataclass(eq=False)
 class _Item:
-    """An item of the output; text: what of it came."""
+    """An item of the output; parts: what of it came."""
 
     kind: Literal["reasoning", "message", "function_call", "custom_tool_call"]
     id: str
@@ -340,9 +340,14 @@ class _Item:
     name: str = ""
     space: str | None = None
     part: Literal["reasoning_text", "output_text", "refusal", ""] = ""
-    text: str = ""
     closed: bool = False
+    parts: list[str] = field(default_factory=list)
     logprobs: list[Any] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """All that came."""
+        return "".join(self.parts)
 
     def shown(self, status: str) -> dict[str, Any]:
         """It as an item; empty where it is in progress."""
@@ -420,7 +425,7 @@ class _Reply:
 
     def _add(self, piece: Piece) -> _Item:
         item = self._item(piece)
-        item.text += piece.text
+        item.parts.append(piece.text)
         item.logprobs += piece.logprobs
         return item
 
