@@ -125,7 +125,7 @@ def test_errors_are_those_that_the_client_knows(server: Running, upstream: Upstr
         upstream.fault = lambda body: ""
     assert server.lines()[-1]["status"] == "refused"
     with pytest.raises(openai.NotFoundError, match="is not served here"):
-        client.post("/responses", body={}, cast_to=object)
+        client.post("/images/generations", body={}, cast_to=object)
 
 
 def test_a_client_that_waits_no_longer_cancels_the_call(server: Running, upstream: Upstream) -> None:

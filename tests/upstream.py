@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -39,7 +39,8 @@ class Upstream:
 
     fault    (body) -> the name of a fault, "" for none
     latency  seconds before an answer; pause: seconds between the words of a stream
-    key      the key to insist on, "" for any
+    key      the key to insist on, "" for any; streams: whether it sends a stream where it is asked for one
+    says     (body) -> the message of its reply, None: `reply`, or what was asked for
     usage    (body) -> what its reply is billed for, None: it does not tell; told: what was told
     bodies   what was sent, as bytes; headers beside it
     finished, cancelled  answers that went out whole, and those whose client left
@@ -49,7 +50,9 @@ class Upstream:
     latency: float = 0.0
     pause: float = 0.0
     key: str = ""
+    streams: bool = True
     reply: str = "one two three four"
+    says: Callable[[dict[str, Any]], dict[str, Any] | None] = lambda body: None
     usage: Callable[[dict[str, Any]], dict[str, int] | None] = lambda body: usage()
     told: list[dict[str, int] | None] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
@@ -183,7 +186,7 @@ async def _answer(upstream: Upstream, body: dict[str, Any], fault: str, given: s
         return _error(400, "fields must be as documented")
     if fault == "drop":
         return StreamingResponse(_breaking(), headers={"content-length": "1000"}, media_type="application/json")
-    if body.get("stream"):
+    if body.get("stream") and upstream.streams:
         return StreamingResponse(_events(upstream, body, fault, given), media_type="text/event-stream")
     upstream.finished += 1
     return JSONResponse(completion(upstream, body))
@@ -194,7 +197,7 @@ def _well_formed(body: dict[str, Any]) -> bool:
     tools = body.get("tools") or []
     if not isinstance(tools, list) or not all(isinstance(one, dict) for one in tools):
         return False
-    if not all(isinstance(one.get("function"), dict) and "name" in one["function"] for one in tools):
+    if not all(isinstance(own := one.get(str(one.get("type", "function"))), dict) and "name" in own for one in tools):
         return False
     kind = (body.get("response_format") or {}) if isinstance(body.get("response_format"), dict | None) else None
     return isinstance(kind, dict) and isinstance(kind.get("type", ""), str) and isinstance(
@@ -212,7 +215,8 @@ def completion(upstream: Upstream, body: dict[str, Any]) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": upstream.reply}
     finish = "stop"
     if body.get("tools"):
-        function = {"name": body["tools"][0]["function"]["name"], "arguments": '{"city": "Lima"}'}
+        first = body["tools"][0]
+        function = {"name": first[str(first.get("type", "function"))]["name"], "arguments": '{"city": "Lima"}'}
         message = {
             "role": "assistant",
             "content": None,
@@ -221,6 +225,8 @@ def completion(upstream: Upstream, body: dict[str, Any]) -> dict[str, Any]:
         finish = "tool_calls"
     if (body.get("response_format") or {}).get("type", "").startswith("json"):
         message["content"] = '{"answer": 42}'
+    if (said := upstream.says(body)) is not None:
+        message, finish = said, "tool_calls" if said.get("tool_calls") else "stop"
     choice: dict[str, Any] = {"index": 0, "message": message, "finish_reason": finish}
     if body.get("logprobs"):
         one = {"token": "one", "logprob": -0.5, "bytes": [111], "top_logprobs": []}
@@ -256,7 +262,11 @@ async def _events(upstream: Upstream, body: dict[str, Any], fault: str, given: s
         yield event([{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}])
         if fault == "role-only":
             return
-        for number, word in enumerate(upstream.reply.split(" ")):
+        said = upstream.says(body)
+        for delta in deltas(said) if said is not None else ():
+            yield event([{"index": 0, "delta": delta, "finish_reason": None}])
+        finish = "tool_calls" if said is not None and said.get("tool_calls") else "stop"
+        for number, word in enumerate(upstream.reply.split(" ") if said is None else ()):
             if number == 2 and fault == "cut":
                 raise ConnectionAbortedError("scripted")
             if number == 2 and fault == "error-event":
@@ -269,7 +279,7 @@ async def _events(upstream: Upstream, body: dict[str, Any], fault: str, given: s
                 await asyncio.sleep(30)
             yield event([{"index": 0, "delta": {"content": f"{word} "}, "finish_reason": None}])
             await asyncio.sleep(upstream.pause)
-        yield event([{"index": 0, "delta": {}, "finish_reason": "stop"}])
+        yield event([{"index": 0, "delta": {}, "finish_reason": finish}])
         if (body.get("stream_options") or {}).get("include_usage"):
             yield event([], usage=_told(upstream, body))
         yield b"data: [DONE]\n\n"
@@ -277,6 +287,24 @@ async def _events(upstream: Upstream, body: dict[str, Any], fault: str, given: s
         upstream.finished += 1
     finally:
         upstream.cancelled += not done and not fault
+
+
+def deltas(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A message as a server streams it: texts in pieces of seven characters, each call after its beginning."""
+    for name, value in message.items():
+        if isinstance(value, str) and name != "role":
+            yield from ({name: part} for part in _sevens(value))
+    for number, call in enumerate(message.get("tool_calls") or ()):
+        kind = call["type"]
+        field = "arguments" if kind == "function" else "input"
+        start = {**call[kind], field: ""}
+        yield {"tool_calls": [{"index": number, "id": call["id"], "type": kind, kind: start}]}
+        for part in _sevens(call[kind][field]):
+            yield {"tool_calls": [{"index": number, kind: {field: part}}]}
+
+
+def _sevens(text: str) -> Iterator[str]:
+    return (text[at : at + 7] for at in range(0, len(text), 7))
 
 
 if __name__ == "__main__":

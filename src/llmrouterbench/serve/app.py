@@ -5,25 +5,38 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Request, Security
 from fastapi.responses import Response
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 
 from llmrouterbench.decision_log import DecisionLog
 from llmrouterbench.naming import did_you_mean
-from llmrouterbench.serve.asgi import Receive, Scope, Send, header, is_local, read_body
+from llmrouterbench.serve.asgi import Receive, Scope, Send, client_key, is_local, read_body
 from llmrouterbench.serve.config import AUTO, LimitsConfig, ServeConfig
-from llmrouterbench.serve.gateway import CHAT_PATH, EMBEDDINGS_PATH, Gateway
+from llmrouterbench.serve.dialects import DIALECTS, chat, messages, responses
+from llmrouterbench.serve.gateway import EMBEDDINGS_PATH, Gateway
 from llmrouterbench.serve.keys import Account
-from llmrouterbench.serve.openapi import CHAT_BODY, EMBEDDINGS_BODY, errors
+from llmrouterbench.serve.openapi import (
+    CHAT_BODY,
+    COUNT_BODY,
+    EMBEDDINGS_BODY,
+    MESSAGES_BODY,
+    MESSAGES_ERROR,
+    RESPONSES_BODY,
+    errors,
+)
 from llmrouterbench.serve.refusals import RefusedError
 from llmrouterbench.version import __version__
 
 _bearer = Security(HTTPBearer(auto_error=False, description="A client key, where the server's config has any."))
+_x_api_key = Security(
+    APIKeyHeader(name="x-api-key", auto_error=False, description="The same, as Anthropic's clients say it.")
+)
 _SMALL = LimitsConfig(body_bytes=10_000)
 _Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -49,7 +62,7 @@ class _Handed(Response):
 
 
 class Front:
-    """The whole server: the two busy paths go straight to the gateway, the others through FastAPI.
+    """The whole server: the busy paths go straight to the gateway, the others through FastAPI.
 
     FastAPI knows all of them, and documents them; its own way to a handler takes longer than routing a query. `log` is
     a decision log that lives as long as the application.
@@ -57,7 +70,9 @@ class Front:
 
     def __init__(self, gateway: Gateway, log: DecisionLog | None = None) -> None:
         self.app = _application(gateway, log)
-        self._busy: dict[str, _Handler] = {CHAT_PATH: gateway.chat, EMBEDDINGS_PATH: gateway.embeddings}
+        self._busy: dict[str, _Handler] = {
+            path: partial(gateway.chat, dialect=dialect) for path, dialect in DIALECTS.items()
+        } | {EMBEDDINGS_PATH: gateway.embeddings}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection."""
@@ -87,7 +102,7 @@ def _application(gateway: Gateway, log: DecisionLog | None) -> FastAPI:
 
 
 def _add_errors(app: FastAPI) -> None:
-    """Every error of the application in OpenAI's form."""
+    """Every error of the application in OpenAI's form, or in that of the path's dialect."""
 
     @app.exception_handler(RefusedError)
     async def refused(_: Request, error: RefusedError) -> Response:
@@ -96,18 +111,38 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def unknown(request: Request, error: HTTPException) -> Response:
         said = f"{request.method} {request.url.path[:100]} is not served here: {error.detail}"
-        body = RefusedError(error.status_code, said).body
+        dialect = messages if request.url.path.startswith(messages.PATH) else chat
+        body = dialect.error(error.status_code, RefusedError(error.status_code, said).body)
         return Response(body, error.status_code, dict(error.headers or {}), "application/json")
 
 
 def _add_serving(app: FastAPI, gateway: Gateway) -> None:
-    """The two paths that lead to providers."""
+    """The paths that lead to providers."""
     refusals = errors(400, 401, 404, 408, 413, 429, 502, 503, 504)
 
-    @app.post(CHAT_PATH, openapi_extra={"requestBody": CHAT_BODY}, responses=refusals, dependencies=[_bearer])
+    @app.post(chat.PATH, openapi_extra={"requestBody": CHAT_BODY}, responses=refusals, dependencies=[_bearer])
     async def chat_completions() -> Response:
         """A chat completion, streamed or not; `model: auto` routes it, `auto:POLICY` with a policy of its own."""
         return _Handed(gateway.chat)
+
+    @app.post(responses.PATH, openapi_extra={"requestBody": RESPONSES_BODY}, responses=refusals, dependencies=[_bearer])
+    async def create_response() -> Response:
+        """A response of OpenAI's Responses API, streamed or not; nothing is kept, so the input must be whole."""
+        return _Handed(partial(gateway.chat, dialect=responses))
+
+    told = errors(400, 401, 404, 408, 413, 429, 502, 503, 504, of=MESSAGES_ERROR)
+    uncounted = errors(400, 401, 408, 413, 429, 503, of=MESSAGES_ERROR)
+    keyed = [_bearer, _x_api_key]
+
+    @app.post(messages.PATH, openapi_extra={"requestBody": MESSAGES_BODY}, responses=told, dependencies=keyed)
+    async def create_message() -> Response:
+        """A message of Anthropic's Messages API, streamed or not."""
+        return _Handed(partial(gateway.chat, dialect=messages))
+
+    @app.post(messages.COUNT_PATH, openapi_extra={"requestBody": COUNT_BODY}, responses=uncounted, dependencies=keyed)
+    async def count_tokens() -> Response:
+        """Tokens of a message, as counted from its text; nobody is asked."""
+        return _Handed(gateway.count_tokens)
 
     @app.post(
         EMBEDDINGS_PATH, openapi_extra={"requestBody": EMBEDDINGS_BODY}, responses=refusals, dependencies=[_bearer]
@@ -156,7 +191,7 @@ def _add_watching(app: FastAPI, gateway: Gateway) -> None:
     )
     async def metrics(request: Request, _: HTTPAuthorizationCredentials | None = _bearer) -> Response:
         """Counters for Prometheus: all on the server's own machine and with an admin's key, else those of the key."""
-        whole = is_local(request.scope) and not header(request.scope, b"authorization")
+        whole = is_local(request.scope) and not client_key(request.scope)
         account = None if whole else await _admit(gateway, request)
         one = None if account is None or gateway.keyring.open or account.config.admin else account.name
         return Response(gateway.meters.page(one), media_type="text/plain; version=0.0.4; charset=utf-8")
@@ -206,6 +241,6 @@ def _parse_feedback(raw: bytes) -> Feedback:
 
 
 async def _admit(gateway: Gateway, request: Request) -> Account:
-    account = gateway.keyring.account(header(request.scope, b"authorization"))
+    account = gateway.keyring.account(client_key(request.scope))
     await account.admit()
     return account

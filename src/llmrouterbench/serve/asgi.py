@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -26,6 +26,12 @@ class ClientLeftError(Exception):
 def header(scope: Scope, name: bytes) -> str:
     """The value of a request header, "" where it is not there."""
     return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
+
+
+def client_key(scope: Scope) -> str:
+    """The Authorization header, which Anthropic's clients call x-api-key."""
+    key = header(scope, b"x-api-key")
+    return header(scope, b"authorization") or (f"Bearer {key}" if key else "")
 
 
 def is_local(scope: Scope) -> bool:
@@ -116,12 +122,6 @@ async def send_whole(send: Send, status: int, body: bytes, headers: Headers, con
     """Send a whole reply."""
     await send_head(send, status, content_type, headers, len(body))
     await send({"type": "http.response.body", "body": body})
-
-
-async def send_refusal(send: Send, refusal: RefusedError, headers: Mapping[str, str]) -> None:
-    """Send an error of the server itself."""
-    both = {**headers, **refusal.headers}
-    await send_whole(send, refusal.status, refusal.body, both.items(), "application/json")
 
 
 def _plain(value: str) -> bytes:

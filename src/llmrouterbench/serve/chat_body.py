@@ -16,7 +16,7 @@ import orjson
 from llmrouterbench.calling.counting import tokens_of_request
 from llmrouterbench.calling.wire import decode_json, read_text
 from llmrouterbench.serve.config import Need, ParametersConfig, ServedProviderConfig
-from llmrouterbench.serve.refusals import RefusedError
+from llmrouterbench.serve.refusals import RefusedError, short
 
 _MODEL = re.compile(rb'"model"\s*:\s*("[^"\\]*(?:\\.[^"\\]*)*")')
 _ESCAPED = re.compile(rb'"(?!model)(?:m|\\u006[dD])(?:o|\\u006[fF])(?:d|\\u0064)(?:e|\\u0065)(?:l|\\u006[cC])"\s*:')
@@ -31,7 +31,6 @@ _ESCAPED_NAME = re.compile(
 """A key that may be one of these with an escape in it."""
 _BLANKS = re.compile(r"[ \t\r\n]*")
 _scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
-_SHOWN = 60
 
 
 AS_THEY_ARE = ParametersConfig()
@@ -101,6 +100,8 @@ class ChatBody:
         changes: dict[str, Any] = {}
         if provider.stream_usage and self.stream and not self.usage:
             changes["stream_options"] = {**(self.stream_options or {}), "include_usage": True}
+        if most_tokens is None and not self.limits:  # a dialect says it without one of these fields
+            most_tokens = self.most_tokens
         if most_tokens is not None:
             host = urlsplit(provider.url).hostname
             names = self.limits or ("max_completion_tokens" if host == "api.openai.com" else "max_tokens",)
@@ -118,16 +119,20 @@ class ChatBody:
 def parse_chat(raw: bytes) -> ChatBody:
     """A chat body. Raises RefusedError (400) for what no server could answer; all else is the provider's to judge."""
     data = parse_object(raw)
-    raw = _said_once(raw, data)
+    return chat_body(_said_once(raw, data), data)
+
+
+def chat_body(raw: bytes, data: Mapping[str, Any]) -> ChatBody:
+    """The chat body in `raw`, which says `data`. Raises RefusedError (400)."""
     messages = data.get("messages")
     if not isinstance(messages, list) or not messages:
-        raise RefusedError(400, f"messages must be a list of at least one message, got {_short(messages)}")
+        raise RefusedError(400, f"messages must be a list of at least one message, got {short(messages)}")
     for number, message in enumerate(messages):
         if not isinstance(message, dict) or not isinstance(message.get("role"), str):
-            raise RefusedError(400, f"messages[{number}] must be an object with a role, got {_short(message)}")
+            raise RefusedError(400, f"messages[{number}] must be an object with a role, got {short(message)}")
     stream = data.get("stream")
     if stream is not None and not isinstance(stream, bool):
-        raise RefusedError(400, f"stream must be true or false, got {_short(stream)}")
+        raise RefusedError(400, f"stream must be true or false, got {short(stream)}")
     first = next((number for number, one in enumerate(messages) if one["role"] == "user"), len(messages) - 1)
     return ChatBody(
         raw=raw,
@@ -183,10 +188,7 @@ def _said_once(raw: bytes, data: Mapping[str, Any]) -> bytes:
         said = [name for name, _ in _deep(raw) if name in _COSTLY_NAMES]
         if len(said) == len(set(said)):
             return raw
-    try:
-        return json.dumps(data).encode()
-    except RecursionError:
-        raise _too_deep(raw) from None
+    return as_json(data)
 
 
 def _deep(raw: bytes) -> list[tuple[str, tuple[int, int]]]:
@@ -207,18 +209,19 @@ def with_values(raw: bytes, changes: Mapping[str, Any], parameters: ParametersCo
     b'{"temperature":1}'
     """
     drop, rename, clamp = parameters.drop, parameters.rename, parameters.clamp
+    new = {name: as_json(value) for name, value in changes.items()}
     if not _any_named(raw, (*changes, *drop, *rename, *clamp)):
-        new = _written({rename.get(name, name): orjson.dumps(value) for name, value in changes.items()})[1:-1]
-        return _OPEN.sub(lambda _: b"{" + new + b",", raw, count=1) if new else raw
+        text = _written(new, parameters)[1:-1]
+        return _OPEN.sub(lambda _: b"{" + text + b",", raw, count=1) if text else raw
     said = {name: raw[start:end] for name, (start, end) in _deep(raw)}
-    new_first = {**{name: b"" for name in changes if name not in said}, **said}
-    whole = new_first | {name: orjson.dumps(value) for name, value in changes.items()}
-    kept = {name: _clamped(value, clamp.get(name)) for name, value in whole.items() if name not in drop}
-    return _written({rename.get(name, name): value for name, value in kept.items()})
+    return _written({name: b"" for name in changes if name not in said} | said | new, parameters)
 
 
-def _written(values: Mapping[str, bytes]) -> bytes:
-    return b"{" + b",".join(orjson.dumps(name) + b":" + value for name, value in values.items()) + b"}"
+def _written(values: Mapping[str, bytes], parameters: ParametersConfig) -> bytes:
+    """An object of these values in JSON, as a model takes them."""
+    kept = {parameters.rename.get(name, name): _clamped(value, parameters.clamp.get(name))
+            for name, value in values.items() if name not in parameters.drop}  # fmt: skip
+    return b"{" + b",".join(orjson.dumps(name) + b":" + value for name, value in kept.items()) + b"}"
 
 
 def _clamped(value: bytes, most: float | None) -> bytes:
@@ -237,11 +240,23 @@ def _any_named(raw: bytes, names: Iterable[str]) -> bool:
     return any(f'"{name}"'.encode() in raw or b"\\u00" in raw for name in names)
 
 
+def as_json(value: Any) -> bytes:
+    """A value that came as JSON, as JSON again. Raises RefusedError (400) for deep nesting."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:  # half a surrogate pair, a number of 20 digits, 255 levels
+        pass
+    try:
+        return json.dumps(value).encode()
+    except RecursionError:
+        raise RefusedError(400, "the body must not be nested so deeply") from None
+
+
 def named_model(data: Mapping[str, Any]) -> str:
     """The model that a body names. Raises RefusedError (400)."""
     model = data.get("model")
     if not isinstance(model, str) or not model:
-        raise RefusedError(400, f"model must be the name of a model, or auto, got {_short(model)}")
+        raise RefusedError(400, f"model must be the name of a model, or auto, got {short(model)}")
     return model.encode("utf-8", "replace").decode()
 
 
@@ -324,12 +339,3 @@ def _has_image(content: Any) -> bool:
     return isinstance(content, list) and any(
         isinstance(part, dict) and part.get("type") in ("image_url", "input_image") for part in content
     )
-
-
-def _short(value: Any) -> str:
-    """A value for an error sentence: no longer than a line, and never a message's text."""
-    if value is None or isinstance(value, bool | int | float):
-        return str(value)[:_SHOWN] if value is not None else "none"
-    if isinstance(value, str):
-        return repr(value[:_SHOWN])
-    return f"{type(value).__name__} with {len(value)} entries" if hasattr(value, "__len__") else type(value).__name__

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,8 @@ from llmrouterbench.calling.calls import Usage
 from llmrouterbench.decision_log import Logged, LoggedEmbeddings
 from llmrouterbench.embedders.vectors import text_hash
 from llmrouterbench.serve.choosing import Choice
+from llmrouterbench.serve.dialects import chat
+from llmrouterbench.serve.dialects.dialect import Dialect, Reply
 from llmrouterbench.serve.refusals import masked
 
 CONVERSATION = b"x-router-conversation"
@@ -22,13 +24,18 @@ CONVERSATION = b"x-router-conversation"
 class Exchange:
     """One request; for its fields see `decision_log.Logged`.
 
+    dialect  what the client speaks; new_reply makes the way of a provider's reply into that, reply is the last one
     tries  calls to providers so far
     failures  which models failed before, and in which way
     clamp  the most tokens out that the key's budget pays for, None: all that were asked for
     begun  whether the client has seen the head of the reply; whole: the end of it
+    left_out  fields of the request that say nothing in the dialect of providers
     """
 
     path: str
+    dialect: Dialect = chat
+    new_reply: Callable[[], Reply] = chat.AsItIs
+    reply: Reply = field(default_factory=chat.AsItIs)
     id: str = field(default_factory=lambda: f"d-{secrets.token_hex(12)}")
     at: float = field(default_factory=time.time)
     started: float = field(default_factory=time.perf_counter)
@@ -50,6 +57,7 @@ class Exchange:
     failures: list[str] = field(default_factory=list)
     begun: bool = False
     whole: bool = False
+    left_out: tuple[str, ...] = ()
 
     def bill(self, usage: Usage, cost: float | None, cost_from: str) -> None:
         """Add what one call cost, None: nobody knows."""
@@ -100,6 +108,8 @@ class Exchange:
             yield "because", self.because
         if self.clamp is not None:
             yield "max-tokens", str(self.clamp)
+        if self.left_out:
+            yield "left-out", ", ".join(self.left_out)
 
     def row(self, log_text: bool) -> Logged | None:
         """Its row in the decision log, None where nothing was decided."""

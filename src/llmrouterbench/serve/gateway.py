@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
@@ -23,18 +23,20 @@ from llmrouterbench.serve.asgi import (
     Receive,
     Scope,
     Send,
+    client_key,
     header,
     read_body,
     send_head,
-    send_refusal,
     send_whole,
     while_connected,
 )
 from llmrouterbench.serve.bounds import Bound, bound_of
 from llmrouterbench.serve.breaker import Breaker
-from llmrouterbench.serve.chat_body import LIMITS, ChatBody, named_model, parse_chat, parse_object, with_model
+from llmrouterbench.serve.chat_body import LIMITS, named_model, parse_object, with_model
 from llmrouterbench.serve.choosing import Choice, Chooser
 from llmrouterbench.serve.config import ModelConfig, ParametersConfig, ServeConfig
+from llmrouterbench.serve.dialects import chat, messages
+from llmrouterbench.serve.dialects.dialect import Asked, Dialect, Reply
 from llmrouterbench.serve.exchange import CONVERSATION, Exchange
 from llmrouterbench.serve.keys import Account, Keyring
 from llmrouterbench.serve.ledger import Grant
@@ -47,7 +49,7 @@ from llmrouterbench.serve.upstream import Streamed, Upstream, Whole, blames, is_
 if TYPE_CHECKING:
     from llmrouterbench.production.fitted import FittedRouter
 
-CHAT_PATH, EMBEDDINGS_PATH = f"/v1/{CHAT}", f"/v1/{EMBEDDINGS}"
+EMBEDDINGS_PATH = f"/v1/{EMBEDDINGS}"
 LARGE = 100_000
 """Bytes of a body from which on it is read, decided and written in a thread; below, a change of threads costs more."""
 T = TypeVar("T")
@@ -149,19 +151,21 @@ class Gateway:
             await upstream.close()
         await self.state.close()
 
-    async def chat(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer POST /v1/chat/completions."""
-        exchange = Exchange(CHAT_PATH)
+    async def chat(self, scope: Scope, receive: Receive, send: Send, dialect: Dialect = chat) -> None:
+        """Answer a chat request in a dialect: POST /v1/chat/completions, /v1/messages, /v1/responses."""
+        exchange = Exchange(dialect.PATH, dialect)
         with self._accounted(exchange):
             try:
                 account = await self.admit(exchange, scope)
                 raw = await read_body(scope, receive, self.config.limits)
-                body = await self._aside(raw, parse_chat, raw)
+                asked = await self._aside(raw, dialect.read, raw)
+                body, exchange.left_out = asked.body, asked.left_out
                 exchange.asked, exchange.stream = body.model, body.stream
                 conversation = header(scope, CONVERSATION)
                 choice = await self._aside(raw, self.chooser.choose, body, account.name, conversation)
                 choice = exchange.choice = await self.chooser.stick(choice, body)
-                attempts = list(self._chat_attempts(choice, body))
+                exchange.new_reply = partial(asked.reply, exchange.id)
+                attempts = list(self._chat_attempts(choice, asked))
                 await self._answer(exchange, account, attempts, CHAT, receive, send)
             except RefusedError as refusal:
                 await _refuse(exchange, refusal, send)
@@ -180,9 +184,22 @@ class Gateway:
             except RefusedError as refusal:
                 await _refuse(exchange, refusal, send)
 
+    async def count_tokens(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer POST /v1/messages/count_tokens: nobody is asked."""
+        exchange = Exchange(messages.COUNT_PATH, messages)
+        with self._accounted(exchange):
+            try:
+                await self.admit(exchange, scope)
+                raw = await read_body(scope, receive, self.config.limits)
+                counted = await self._aside(raw, messages.count, raw)
+                exchange.status, exchange.http_status = "ok", 200
+                await send_whole(send, 200, b'{"input_tokens":%d}' % counted, (), "application/json")
+            except RefusedError as refusal:
+                await _refuse(exchange, refusal, send)
+
     async def admit(self, exchange: Exchange, scope: Scope) -> Account:
         """The account of a request. Raises RefusedError: unknown key, too many requests, too many under way."""
-        account = self.keyring.account(header(scope, b"authorization"))
+        account = self.keyring.account(client_key(scope))
         exchange.key = account.name
         await account.admit()
         if self._under_way > self.config.limits.requests:
@@ -195,15 +212,16 @@ class Gateway:
             raise RefusedError(404, f"no embedding model named {name[:100]!r}{known}", "model_not_found")
         return name
 
-    def _chat_attempts(self, choice: Choice, body: ChatBody) -> Iterator[Attempt]:
+    def _chat_attempts(self, choice: Choice, asked: Asked) -> Iterator[Attempt]:
         """Every model of the chain at each of its providers."""
+        body = asked.body
         for name in choice.chain:
             for upstream, sent_name in self._places[name]:
                 make_body = partial(body.sent, sent_name, upstream.config, self._parameters[name])
                 bound = partial(
                     self._bound, name, upstream, lambda: body.sizes, most_tokens=body.most_tokens, choices=body.choices
                 )
-                yield Attempt(name, upstream, body.raw, make_body, bound, body.stream, body.usage)
+                yield Attempt(name, upstream, body.raw, make_body, bound, body.stream, asked.wants_usage)
 
     def _embedding_attempts(self, name: str, raw: bytes) -> Iterator[Attempt]:
         for upstream, sent_name in self._places[name]:
@@ -391,24 +409,43 @@ class Gateway:
         self.meters.tokens.labels(attempt.model, "out").inc(usage.tokens_out or 0)
 
     async def _pass_on(self, exchange: Exchange, call: Call, send: Send) -> None:
-        """Send a reply to the client, byte for byte."""
+        """Send a reply to the client, in its dialect. Raises CallError for what has no form there."""
         attempt, reply = call.attempt, call.reply
         assert reply is not None
-        exchange.model, exchange.provider, exchange.begun = attempt.model, attempt.upstream.name, True
+        out = exchange.reply = exchange.new_reply()  # nothing of a reply that could not be told is left in it
         if isinstance(reply, Whole):
             self._bill(exchange, call)
+            body = _translated(attempt, partial(_whole, out, reply, attempt.stream, exchange.usage))
+            exchange.model, exchange.provider, exchange.begun = attempt.model, attempt.upstream.name, True
             exchange.status, exchange.http_status = "ok", 200
-            await send_whole(send, 200, reply.body, exchange.headers().items(), reply.content_type)
+            await send_whole(send, 200, body, exchange.headers().items(), reply.content_type)
             exchange.whole = True
             return
+        begun = _translated(attempt, partial(out.events, reply.begun))
+        exchange.model, exchange.provider, exchange.begun = attempt.model, attempt.upstream.name, True
         exchange.first_token_seconds, exchange.http_status = exchange.seconds, 200
         headers = {**exchange.headers(), "cache-control": "no-cache"}
         await send_head(send, 200, "text/event-stream; charset=utf-8", headers.items())
-        await send({"type": "http.response.body", "body": reply.begun, "more_body": True})
+        await send({"type": "http.response.body", "body": begun, "more_body": True})
         async for piece in reply.rest():
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            made = _translated(attempt, partial(out.events, piece))
+            await send({"type": "http.response.body", "body": made, "more_body": True})
+        self._bill(exchange, call)
         exchange.status, exchange.whole = "ok", True
-        await send({"type": "http.response.body", "body": b""})
+        await send({"type": "http.response.body", "body": out.end(exchange.usage)})
+
+
+def _whole(out: Reply, reply: Whole, stream: bool, usage: Usage) -> bytes:
+    """A whole reply in the client's dialect; one that waits for a stream gets all of its events at once."""
+    return out.events(reply.body) + out.end(usage) if stream else out.whole(reply.body, usage)
+
+
+def _translated(attempt: Attempt, translate: Callable[[], bytes]) -> bytes:
+    """What is made of a reply. Raises CallError where it says what the client's dialect cannot."""
+    try:
+        return translate()
+    except (ValueError, RefusedError) as error:
+        raise attempt.upstream.bad_reply(str(error)) from None
 
 
 def _with_longest(model: ModelConfig) -> ParametersConfig:
@@ -437,14 +474,20 @@ def _tell(breaker: Breaker, error: CallError) -> None:
 
 async def _refuse(exchange: Exchange, refusal: RefusedError, send: Send) -> None:
     exchange.status, exchange.http_status = "refused", refusal.status
-    await send_refusal(send, refusal, {"x-router-decision": exchange.id})
+    await _send_error(exchange, refusal, send, {"x-router-decision": exchange.id})
+
+
+async def _send_error(exchange: Exchange, refusal: RefusedError, send: Send, headers: Mapping[str, str]) -> None:
+    """Send an error of the server itself."""
+    body = exchange.dialect.error(refusal.status, refusal.body)
+    await send_whole(send, refusal.status, body, {**headers, **refusal.headers}.items(), "application/json")
 
 
 async def _break_off(exchange: Exchange, error: CallError, send: Send) -> None:
-    """End a stream that its provider cut by an error event, which clients of OpenAI read: its own, if it sent one."""
+    """End a stream that its provider cut by an error event: the provider's own, if it sent one."""
     exchange.status = "broken"
     said = error.body or error_body(error.fact, "upstream_error", error.kind)
-    await send({"type": "http.response.body", "body": b"data: " + b" ".join(said.splitlines()) + b"\n\n"})
+    await send({"type": "http.response.body", "body": exchange.reply.broken(said)})
 
 
 async def _give_up(exchange: Exchange, failed: list[CallError], send: Send) -> None:
@@ -456,10 +499,12 @@ async def _give_up(exchange: Exchange, failed: list[CallError], send: Send) -> N
         exchange.http_status = said.status
         if said.retry_after is not None:
             headers["retry-after"] = f"{max(1, round(said.retry_after))}"
-        await send_whole(send, said.status, said.body, headers.items(), said.content_type)
+        body = exchange.dialect.error(said.status, said.body)
+        await send_whole(send, said.status, body, headers.items(), said.content_type)
         return
     kind = failed[0].kind
     status = exchange.http_status = _STATUSES.get(kind, 502)
     tried = "; ".join(dict.fromkeys(one.fact for one in failed))
     wait = 1.0 if status == 503 else None
-    await send_refusal(send, RefusedError(status, f"no provider could serve the request: {tried}", kind, wait), headers)
+    refusal = RefusedError(status, f"no provider could serve the request: {tried}", kind, wait)
+    await _send_error(exchange, refusal, send, headers)

@@ -20,6 +20,18 @@ _ERROR = {
         }
     },
 }
+MESSAGES_ERROR = {
+    "type": "object",
+    "required": ["type", "error"],
+    "properties": {
+        "type": {"const": "error"},
+        "error": {
+            "type": "object",
+            "required": ["type", "message"],
+            "properties": {"type": {"type": "string"}, "message": {"type": "string"}},
+        },
+    },
+}
 _WHY = {
     400: "The request is wrong.",
     401: "The client key is missing or unknown.",
@@ -33,9 +45,9 @@ _WHY = {
 }
 
 
-def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The documentation of some error statuses."""
-    content = {"application/json": {"schema": _ERROR}}
+def errors(*statuses: int, of: dict[str, Any] = _ERROR) -> dict[int | str, dict[str, Any]]:
+    """The documentation of some error statuses, by the schema of their body."""
+    content = {"application/json": {"schema": of}}
     return {status: {"description": _WHY[status], "content": content} for status in statuses}
 
 
@@ -43,17 +55,18 @@ def _body(schema: dict[str, Any]) -> dict[str, Any]:
     return {"required": True, "content": {"application/json": {"schema": schema}}}
 
 
+_MODEL = {
+    "type": "string",
+    "minLength": 1,
+    "description": "auto, auto:POLICY such as 'auto:cheapest --min-quality 0.8', or a model's name.",
+}
 CHAT_BODY = _body(
     {
         "type": "object",
         "required": ["model", "messages"],
         "description": "As OpenAI documents it; fields that are not listed here go to the provider as they are.",
         "properties": {
-            "model": {
-                "type": "string",
-                "minLength": 1,
-                "description": "auto, auto:POLICY such as 'auto:cheapest --min-quality 0.8', or a model's name.",
-            },
+            "model": _MODEL,
             "messages": {
                 "type": "array",
                 "minItems": 1,
@@ -68,5 +81,52 @@ EMBEDDINGS_BODY = _body(
         "type": "object",
         "required": ["model", "input"],
         "properties": {"model": {"type": "string", "minLength": 1}, "input": {}},
+    }
+)
+_TRANSLATED = "fields that have no form in chat completions are refused by their name."
+RESPONSES_BODY = _body(
+    {
+        "type": "object",
+        "required": ["model", "input"],
+        "description": f"As OpenAI documents it; {_TRANSLATED}",
+        "properties": {
+            "model": _MODEL,
+            "input": {"type": ["string", "array"], "minItems": 1},
+            "store": {"enum": [False, None]},
+            "stream": {"type": ["boolean", "null"]},
+        },
+    }
+)
+_MESSAGES: dict[str, Any] = {
+    "type": "array",
+    "minItems": 1,
+    "items": {
+        "type": "object",
+        "required": ["role", "content"],
+        "properties": {
+            "role": {"enum": ["user", "assistant", "system"]},
+            "content": {"type": ["string", "array"]},
+        },
+    },
+}
+COUNT_BODY = _body(
+    {
+        "type": "object",
+        "required": ["model", "messages"],
+        "description": f"As Anthropic documents it; {_TRANSLATED}",
+        "properties": {"model": _MODEL, "messages": _MESSAGES},
+    }
+)
+MESSAGES_BODY = _body(
+    {
+        "type": "object",
+        "required": ["model", "messages", "max_tokens"],
+        "description": f"As Anthropic documents it; {_TRANSLATED}",
+        "properties": {
+            "model": _MODEL,
+            "messages": _MESSAGES,
+            "max_tokens": {"type": "integer", "minimum": 1},
+            "stream": {"type": ["boolean", "null"]},
+        },
     }
 )

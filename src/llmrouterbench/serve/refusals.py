@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import orjson
 
+_SHOWN = 60
 _TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -65,3 +67,12 @@ def error_body(message: str, kind: str, code: str | None) -> bytes:
     """
     whole = message.encode("utf-8", "backslashreplace").decode()
     return orjson.dumps({"error": {"message": whole, "type": kind, "param": None, "code": code}})
+
+
+def short(value: Any) -> str:
+    """A value for an error sentence: no longer than a line, and never a message's text."""
+    if value is None or isinstance(value, bool | int | float):
+        return str(value)[:_SHOWN] if value is not None else "none"
+    if isinstance(value, str):
+        return repr(value[:_SHOWN])
+    return f"{type(value).__name__} with {len(value)} entries" if hasattr(value, "__len__") else type(value).__name__

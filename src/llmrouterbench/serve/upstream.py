@@ -108,6 +108,10 @@ class Upstream:
             else:
                 raise bad_reply(self._connections.endpoint, "an event stream where JSON was asked for")
 
+    def bad_reply(self, what: str) -> CallError:
+        """The error for a reply that is read, and that a client cannot be told."""
+        return bad_reply(self._connections.endpoint, what)
+
     async def close(self) -> None:
         """Close all connections."""
         await self._connections.close()
