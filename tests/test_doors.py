@@ -168,6 +168,17 @@ def test_the_front_loads_nothing() -> None:
     assert loaded == ["llmrouterbench", "llmrouterbench.moved", "llmrouterbench.version"]
 
 
+def test_neither_the_commands_nor_the_server_load_what_they_may_never_need() -> None:
+    heavy = {"polars", "pandas", "scipy", "sklearn", "matplotlib", "torch", "jinja2"}
+    code = (
+        f"import sys; sys.path[:0] = {sys.path!r}\n"
+        "import llmrouterbench.cli, llmrouterbench.serve.running, llmrouterbench.production.fitted_store\n"
+        f"print(sorted({heavy!r} & sys.modules.keys()))"
+    )
+    said = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout == "[]\n"
+
+
 def test_a_star_takes_every_public_name() -> None:
     names: dict[str, Any] = {}
     exec("from llmrouterbench import *", names)

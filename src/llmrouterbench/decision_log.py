@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from time import sleep
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -25,6 +26,8 @@ FILE = "decisions.sqlite"
 SCHEMA = 2
 """2 added `cost_from` and the table `embeddings`; a log of schema 1 is read, and grows into 2 when it is written."""
 _BATCH = 500
+_PAUSE_SECONDS = 0.01
+"""What the first row waits for others, so that a busy server writes many at once: so much a killed one may forget."""
 _MOST = 2**53
 _NO_ROW = "no decision with this id was made with this key"
 
@@ -194,6 +197,8 @@ class DecisionLog:
     def _batch(self) -> list[Any]:
         """What is waiting, at least one; None ends it."""
         batch: list[Any] = [self._queue.get()]
+        if batch[0] is not None:
+            sleep(_PAUSE_SECONDS)
         while batch[-1] is not None and len(batch) < _BATCH:
             try:
                 batch.append(self._queue.get_nowait())

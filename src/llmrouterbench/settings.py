@@ -14,7 +14,6 @@ import numpy as np
 
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.shown import Shown
-from llmrouterbench.store import read_outcomes
 from llmrouterbench.table import BoolArray, Outcomes
 
 BUILT_IN = ("performance", "performance-cost")
@@ -129,8 +128,11 @@ def load_outcomes(source: Outcomes | str | Path, setting: Setting | str | Path |
     >>> load_outcomes(Outcomes.of(["2 + 2?"], ["small"], [[1]])).models
     ('small',)
     """
-    outcomes = source if isinstance(source, Outcomes) else read_outcomes(Path(source))
-    return outcomes if setting is None else apply_setting(outcomes, setting)
+    if not isinstance(source, Outcomes):
+        from llmrouterbench.store import read_outcomes  # polars, which a server does without
+
+        source = read_outcomes(Path(source))
+    return source if setting is None else apply_setting(source, setting)
 
 
 def apply_setting(outcomes: Outcomes, setting: Setting | str | Path) -> Outcomes:

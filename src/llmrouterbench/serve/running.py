@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import socket
@@ -134,6 +135,8 @@ def _server(settings: uvicorn.Config) -> uvicorn.Server:
             await super().startup(sockets)
             for one in sockets or ():
                 one.listen(BACKLOG)
+            gc.collect()
+            gc.freeze()  # what is here now stays: not to be looked through again while requests wait
 
     return Server(settings)
 
