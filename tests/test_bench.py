@@ -49,6 +49,9 @@ def test_bench_writes_every_decision_and_numbers_follow_from_them(tmp_path: Path
     np.testing.assert_array_equal(score, runs.outcomes.score[rows, choice])
     np.testing.assert_array_equal(cost, runs.outcomes.cost[rows, choice])
     assert set(decided.parts["validation"].rows) <= set(runs.splits[42].train)
+    said = " ".join(leaderboard(runs, samples=20).notes)
+    assert "Few training queries to choose an operating point on" in said
+    assert "what the methods would give on new data" in said
 
 
 def test_one_core_writes_a_dial_that_is_a_view_of_another(tmp_path: Path) -> None:

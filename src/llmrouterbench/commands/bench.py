@@ -108,7 +108,7 @@ def bench(
     page_text: PageText = True,
     json: Json = False,
 ) -> None:
-    """Fit routers on train, choose trade-offs on validation, measure on test; then write the report."""
+    """Fit routers on train, choose trade-offs on unseen training queries, measure on test; then write the report."""
     from llmrouterbench.benching.bench import bench as run_bench
     from llmrouterbench.benching.bench import router_entries
     from llmrouterbench.benching.executors import Workers

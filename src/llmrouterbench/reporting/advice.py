@@ -47,7 +47,8 @@ def _gain(one: Candidate) -> str:
 
 def _saving(one: Candidate) -> str:
     loss = interval(one.saving_loss, points, " points")
-    return f"{one.router}: at equal quality on validation the saving is {_percent(one.saving)}; AvgAcc moves by {loss}."
+    saved = f"at equal quality on unseen training queries the saving is {_percent(one.saving)}"
+    return f"{one.router}: {saved}; AvgAcc moves by {loss}."
 
 
 def _decision(advice: Advice) -> list[str]:
