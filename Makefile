@@ -3,8 +3,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+unexport PYTHONDONTWRITEBYTECODE  # else every run of the tests compiles all of them again
 
-.PHONY: demo quick test prove lint types unit mutants some-mutants seconds house coverage bench results exhibits production parity agreement same clean
+.PHONY: demo quick test prove lint types unit mutants some-mutants seconds house coverage bench results exhibits production parity agreement formats same clean
 
 demo: $(VENV)/demo.stamp  ## install, run the main job on SIMULATED data at paper scale, print the leaderboard
 	$(BIN)/llmrouterbench demo --out demo
@@ -54,6 +55,9 @@ production: $(VENV)/dev.stamp  ## from a log to a router on real data, into docs
 
 parity: $(VENV)/dev.stamp  ## our routers beside the official rules, into docs/parity.md
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.parity
+
+formats: $(VENV)/dev.stamp  ## import files of many tools, into docs/importing.md
+	$(BIN)/python -m benchmarks.formats
 
 agreement: $(VENV)/dev.stamp  ## our scorers against labels that others recorded, into docs/scoring.md
 	$(BIN)/python -m benchmarks.agreement

@@ -1,9 +1,10 @@
 """Which loop runs a test, and what none of them may do: no test is timed.
 
 A test is in `make quick` and `make test`, unless it is marked `slow` (then in `make test` only) or `prove` (then in
-`make prove` only). The marks come from measured seconds: tests/seconds.csv, written by `make seconds`. A test that was
-not measured yet, or whose author knows better, is marked by hand. Property tests run without a deadline;
-HYPOTHESIS_PROFILE=prove tries ten times as many examples.
+`make prove` only). The marks come from measured seconds: tests/seconds.csv, written by `make seconds`. A test is slow
+too where a fixture that it shares is, whichever test came first and waited for it; one that was not measured yet, or
+whose author knows better, is marked by hand. Property tests run without a deadline; HYPOTHESIS_PROFILE=prove tries ten
+times as many examples.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 from collections import defaultdict
 from collections.abc import Generator
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import pytest
@@ -54,8 +56,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     took = measured()
     for item in items:
-        if mark := loop_of(took.get(item.nodeid, 0.0)):
+        waits = max((took.get(name, 0.0) for name in _fixtures(item)), default=0.0)
+        if mark := loop_of(took.get(item.nodeid, 0.0)) or (loop_of(waits) and "slow"):
             item.add_marker(mark)
+
+
+def _fixtures(item: Any) -> list[str]:
+    """The fixtures of a test that it shares with others, as they are called in the file of seconds."""
+    found = (definitions[-1] for definitions in item._fixtureinfo.name2fixturedefs.values())
+    return [_name(fixture) for fixture in found if fixture.scope != "function"]
+
+
+def _name(fixture: Any) -> str:
+    return f"{fixture.baseid}::{fixture.argname} (fixture)"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: Any, request: Any) -> Generator[None, Any, Any]:
+    """Tell the test's report how long a shared fixture took."""
+    start = perf_counter()
+    result = yield
+    if fixturedef.scope != "function":
+        request._pyfuncitem.user_properties.append((_name(fixturedef), perf_counter() - start))
+    return result
 
 
 _took: defaultdict[str, float] = defaultdict(float)
@@ -63,6 +86,9 @@ _took: defaultdict[str, float] = defaultdict(float)
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     _took[report.nodeid] += report.duration
+    if report.when == "teardown":  # the last one: it holds what was told on the way
+        for name, seconds in report.user_properties:
+            _took[name] = max(_took[name], float(str(seconds)))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -93,6 +93,7 @@ class Running:
     def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric over all series with these labels."""
         total = 0.0
+        self.gateway.meters.look()
         for family in self.gateway.meters.registry.collect():
             for sample in family.samples:
                 if sample.name == name and labels.items() <= sample.labels.items():

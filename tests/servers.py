@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -35,18 +36,48 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     raise TimeoutError(f"no server on port {port} after 30 seconds")
 
 
-@contextmanager
-def _running(command: list[str], port: int) -> Iterator[None]:
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            _wait_for(port, process)
-            yield
-        finally:
-            process.terminate()
+class Server(str):
+    """The address of a server that runs, can be stopped, and started again on its data."""
+
+    command: list[str]
+    port: int
+    process: subprocess.Popen[bytes]
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        return str, (str(self),)  # for another process it is an address
+
+    def start(self) -> None:
+        """Start it, and wait until it takes connections."""
+        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _wait_for(self.port, self.process)
+
+    def stop(self) -> None:
+        """Stop it in an orderly way."""
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(60)
+
+    def ask_for_passwords(self) -> None:
+        """Let PostgreSQL ask every user but tester for a password."""
+        data = Path(self.command[self.command.index("-D") + 1])
+        rules = "host all tester all trust\nhost all all all scram-sha-256\n"
+        (data / "pg_hba.conf").write_text(rules, encoding="utf-8")
+        self.process.send_signal(signal.SIGHUP)
 
 
 @contextmanager
-def redis_server() -> Iterator[str]:
+def _running(address: str, command: list[str], port: int) -> Iterator[Server]:
+    server = Server(address)
+    server.command, server.port = command, port
+    server.start()
+    try:
+        yield server
+    finally:
+        server.process.terminate()
+        server.process.wait()
+
+
+@contextmanager
+def redis_server() -> Iterator[Server]:
     """The address of a Redis server; skips the test where there is no redis-server."""
     pytest.importorskip("redis", reason="the extra redis is not installed")
     program = shutil.which("redis-server")
@@ -54,13 +85,13 @@ def redis_server() -> Iterator[str]:
         pytest.skip("redis-server is not installed")
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
-        command = [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", folder, "--save", ""]
-        with _running(command, port):
-            yield f"redis://127.0.0.1:{port}/0"
+        command = [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", folder, "--save", "3600", "1"]
+        with _running(f"redis://127.0.0.1:{port}/0", command, port) as server:
+            yield server
 
 
 @contextmanager
-def postgres_server() -> Iterator[str]:
+def postgres_server() -> Iterator[Server]:
     """The address of a PostgreSQL database; skips the test where there is no PostgreSQL."""
     pytest.importorskip("psycopg", reason="the extra postgres is not installed")
     programs = _postgres_programs()
@@ -72,12 +103,13 @@ def postgres_server() -> Iterator[str]:
         made = [*as_user, str(programs / "initdb"), "-D", str(data), "-U", "tester", "-A", "trust", "--no-sync"]
         subprocess.run(made, check=True, capture_output=True, cwd=folder)
         options = ["-h", "127.0.0.1", "-p", str(port), "-k", str(folder), "-F"]
-        with _running([*as_user, str(programs / "postgres"), "-D", str(data), *options], port):
+        command = [*as_user, str(programs / "postgres"), "-D", str(data), *options]
+        with _running(f"postgresql://tester@127.0.0.1:{port}/postgres", command, port) as server:
             ready = [str(programs / "pg_isready"), "-h", "127.0.0.1", "-p", str(port), "-q"]
             deadline = time.monotonic() + 60.0  # it takes connections before it takes questions
             while subprocess.run(ready, check=False).returncode and time.monotonic() < deadline:
                 time.sleep(0.05)
-            yield f"postgresql://tester@127.0.0.1:{port}/postgres"
+            yield server
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -32,6 +32,7 @@ from llmrouterbench.calling.cache import (
 )
 from llmrouterbench.calling.cache.leases import Leases
 from llmrouterbench.calling.calls import Answer, Request
+from llmrouterbench.calling.databases import AwayError
 from llmrouterbench.commands.cache import cache as app
 from servers import postgres_server, redis_server
 
@@ -353,6 +354,65 @@ def test_a_lost_connection_is_made_anew(postgres_address: str) -> None:
                 " AND backend_type = 'client backend'"
             )
         assert cache.get("lost") is not None
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("kind", ["redis", "postgres"])
+def test_a_server_that_starts_again_ends_nothing(kind: str) -> None:
+    """It keeps its data; whoever asks meanwhile waits."""
+    with (redis_server if kind == "redis" else postgres_server)() as server, open_cache(server) as cache:
+        kept = record()
+        cache.put("kept", kept)
+        server.stop()
+        asked = threading.Thread(target=lambda: found.append(cache.get("kept")))
+        found: list[Record | None] = []
+        asked.start()
+        asked.join(1.0)
+        assert asked.is_alive(), "nobody can answer yet"
+        server.start()
+        asked.join(60.0)
+        assert found == [kept]
+        cache.put("new", record("43"))
+
+
+@pytest.mark.prove
+def test_what_waiting_cannot_mend_is_said_at_once() -> None:
+    with postgres_server() as server:
+        open_cache(server).close()
+        host = server.partition("@")[2]
+        with pytest.raises(ConnectionError, match=r"got no database of that name; make it") as caught:
+            open_cache(server.replace("/postgres", "/elsewhere"))
+        with pytest.raises(ConnectionError, match="got no user of that name"):
+            open_cache(f"postgresql://stranger:sk-canary@{host}")
+        with pytest.raises(ConnectionError, match="got no answer; check that it runs"):
+            open_cache("postgresql://tester@127.0.0.1:9/postgres")
+        assert not isinstance(caught.value, AwayError)
+        with psycopg_of(server) as admin:
+            admin.execute("CREATE ROLE guarded SUPERUSER LOGIN PASSWORD 'right'")
+            admin.execute("ALTER SYSTEM SET password_encryption = 'scram-sha-256'")
+        server.ask_for_passwords()
+        with pytest.raises(ConnectionError, match="got a refusal of its user or password") as refused:
+            open_cache(f"postgresql://guarded:sk-canary@{host}")
+        assert "canary" not in repr(refused.value)
+        open_cache(f"postgresql://guarded:right@{host}").close()
+    with redis_server() as server:
+        import redis
+
+        with pytest.raises(ConnectionError, match="got no database of that number"):
+            open_cache(server.replace("/0", "/99"))
+        with redis.Redis.from_url(server) as admin:
+            admin.config_set("requirepass", "right")
+        for address in (server, server.replace("//", "//:sk-canary@")):
+            with pytest.raises(ConnectionError, match="got a refusal of its user or password") as refused:
+                open_cache(address)
+            assert "canary" not in repr(refused.value)
+        open_cache(server.replace("//", "//:right@")).close()
+
+
+def psycopg_of(address: str) -> Any:
+    import psycopg
+
+    return psycopg.connect(address, autocommit=True)
 
 
 # --- addresses and failures ------------------------------------------------------------------------------------------

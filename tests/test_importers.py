@@ -60,6 +60,9 @@ def touch(path: Path, data: bytes = b"x") -> Path:
         ("s/log.jsonl", b"", "long_table"),
         ("s/log.NDJSON", b"", "long_table"),
         ("s/log.parquet", b"", "long_table"),
+        ("s/log.tsv", b"", "long_table"),
+        ("s/log.json", b"[]", "long_table"),
+        ("s/a/log.jsonl", b"", "long_table"),
         ("s/rb.csv", b"sample_id,m,m|total_cost\n", "routerbench"),
         ("s/zs/rb.csv", b"sample_id,m,m|total_cost\n", "routerbench"),
         ("s/mmlu/responses/mmlu_x.csv", b"prompt,a,b\n", "routellm"),
@@ -77,7 +80,7 @@ def test_the_format_is_recognised(tmp_path: Path, name: str, data: bytes, format
 def test_an_unknown_format_is_a_sentence_that_lists_the_known_ones(tmp_path: Path, name: str) -> None:
     path = touch(tmp_path / name)
     source = path if path.suffix == ".txt" else path.parent
-    with pytest.raises(ValueError, match=r"official release, a long table .* RouterBench, RouteLLM or LLMRouter files"):
+    with pytest.raises(ValueError, match=r"official release, a long table .* that docs/importing.md lists"):
         detect_format(source)
 
 

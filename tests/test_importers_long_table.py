@@ -15,7 +15,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from llmrouterbench.importers import ImportReport, Options, import_outcomes, read_source
+from llmrouterbench.importers import ImportReport, Options, import_outcomes, read_source, report_lines
 from llmrouterbench.store import scan_replies
 from llmrouterbench.table import Outcomes
 
@@ -83,6 +83,45 @@ def test_every_column_is_read_under_its_name_or_an_alias(path: Path, tmp_path: P
     assert scan_replies(tmp_path / "out").collect().rows() == [(0, "m", "42")]
     assert report.source["columns_ignored"] == ["colour"]
     assert report.findings == ()
+
+
+def test_other_names_of_columns_are_taken_and_said(path: Path, tmp_path: Path) -> None:
+    row = {"prompt": "q", "model_id": "m", "correct": True, "label": "B", "latency_ms": 1500.0, "colour": "red"}
+    outcomes, report = imported(write(path, [row]), tmp_path)
+    assert (list(outcomes.queries.text), outcomes.models) == (["q"], ("m",))
+    assert (outcomes.score.item(), outcomes.seconds.item()) == (1.0, 1.5)
+    assert report_lines(report)[1:3] == [
+        "columns read: query = prompt, model = model_id, score = correct, seconds = latency_ms",
+        "columns not read: label, colour",
+    ]
+
+
+def test_a_folder_of_tables_is_one_table(tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    row = {"query": "1?", "model": "a", "score": 1.0}
+    write(folder / "train.csv", [row, {**row, "model": "b", "score": 0.0}])
+    write(folder / "more.parquet", [{"prompt": "2?", "llm": "a", "correct": True, "usd": 0.5}])
+    (folder / "rest.json").write_text(json.dumps([{**row, "query": "3?"}]))
+    (folder / "tabs.tsv").write_text("query\tmodel\tscore\n4, 5?\ta\t0.5\n")
+    (folder / "semicolons.csv").write_text("query;model;score\n6, 7?;a;1\n")
+    outcomes, report = imported(folder, tmp_path, format="long_table")
+    scores = dict(zip(outcomes.queries.text, outcomes.score[:, 0], strict=True))
+    assert scores == {"1?": 1.0, "2?": 1.0, "3?": 1.0, "4, 5?": 0.5, "6, 7?": 1.0}
+    assert (report.counts["files"], report.counts["records"], np.nansum(outcomes.cost)) == (5, 6, 0.5)
+    (folder / "z.csv").write_text("query,model,score\n8?,a,7\n")
+    with pytest.raises(ValueError, match=r"score must be between 0 and 1, got 7 in .*logs at z.csv record 1"):
+        imported(folder, tmp_path, format="long_table")
+
+
+def test_the_user_names_columns(path: Path, tmp_path: Path) -> None:
+    row = {"ticket": "q", "query": "SELECT 1", "model": "m", "score": 0.1, "rating": 0.9}
+    outcomes, report = imported(write(path, [row]), tmp_path, columns={"query": "Ticket", "score": "rating"})
+    assert (list(outcomes.queries.text), outcomes.score.item()) == (["q"], 0.9)
+    assert report.source["columns_ignored"] == ["query", "score"]
+    for columns, why in (({"query": "tickt"}, "did you mean 'ticket'"), ({"querry": "ticket"}, "did you mean 'query'")):
+        with pytest.raises(ValueError, match=why):
+            imported(path, tmp_path, columns=columns)
 
 
 @pytest.mark.parametrize(

@@ -105,11 +105,13 @@ def said(name: str, reply: Any, rows: Any = None, reason: str = "", why: str = "
     )  # fmt: skip
 
 
-def stream(name: str, pieces: bytes | Iterable[bytes | None], reason: str = "", **facts: Any) -> Shape:
+def stream(
+    name: str, pieces: bytes | Iterable[bytes | None] | Callable[[], list[bytes]], reason: str = "", **facts: Any
+) -> Shape:
     """A shape of a stream."""
     kind = facts.pop("kind", "bad_reply") if reason else None
-    parts = [pieces] if isinstance(pieces, bytes) else pieces
-    return Shape(name, ({**EVENTS, **facts.pop("headers", {})}, lambda: parts), kind, reason, stream=True, **facts)
+    parts = pieces if callable(pieces) else lambda: [pieces] if isinstance(pieces, bytes) else pieces
+    return Shape(name, ({**EVENTS, **facts.pop("headers", {})}, parts), kind, reason, stream=True, **facts)
 
 
 def begun(data: bytes) -> bytes:
@@ -261,7 +263,7 @@ STREAMED = [
     stream("model as an object", event(chunk({"content": TEXT}, "stop", model={"a": 1})) + DONE),
     stream("JSON instead", json.dumps(completion()).encode(), headers=JSON),
     stream("a page", b"<html></html>", "instead of JSON", headers=PAGE, attempts=1),
-    stream("gzip bomb", bomb(), TOO_LARGE, headers=GZIP, attempts=1),
+    stream("gzip bomb", bomb, TOO_LARGE, headers=GZIP, attempts=1),
     stream("400 MB", [b" " * 65_536] * 6104, TOO_LARGE, attempts=1),
     stream("200,000 brackets", event(DEEP), NO_CHUNK),
     stream("deep inside", event(b'{"x":' + DEEP + b"]" * len(DEEP) + b"," + FIRST[7:-2]), NO_CHUNK),

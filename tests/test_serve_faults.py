@@ -43,7 +43,7 @@ def test_every_fault_before_the_first_token_is_hidden_by_another_model(tmp_path:
             for fault in faults:
                 bad.fault = lambda body, fault=fault: fault  # type: ignore[misc]
                 for breaker in server.gateway.upstreams["bad"]._breakers.values():
-                    breaker._paused_until = 0.0  # a 429 asks for a rest
+                    breaker._mirror.value = None  # a 429 asks for a rest
                 reply = server.ask(stream=stream)
                 assert reply.status_code == 200, fault
                 assert reply.headers["x-router-provider"] == "good", fault

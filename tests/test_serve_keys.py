@@ -7,15 +7,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
+import openai
+import orjson
 import pytest
 
-from gateways import REAL_COST, Running, config_of, running
+from gateways import MODELS, REAL_COST, Running, config_of, running, wait_for
 from llmrouterbench.serve.config import KeyConfig
 from llmrouterbench.serve.keys import Account, Keyring, hash_key, new_key, period_start
 from llmrouterbench.serve.ledger import Grant
 from llmrouterbench.serve.refusals import RefusedError
-from upstream import TELLING, Upstream
+from llmrouterbench.serve.state import State, open_store
+from upstream import FAULTS, TELLING, Upstream
 
+FAST = {"timeout": 5.0, "first_token_timeout": 2.0, "idle_timeout": 2.0}
 PROVIDER_KEY = "sk-canary-provider-0123456789"
 
 
@@ -146,6 +151,57 @@ def test_no_key_and_no_client_header_goes_where_it_does_not_belong(
             assert "".join(form % ord(one) for one in secret[:12]).encode() not in everything
 
 
+@pytest.mark.prove
+def test_in_five_hundred_failures_no_key_is_found_anywhere(
+    upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Faults of providers and of clients over all paths: no reply, header, log, metric or file holds a key."""
+    monkeypatch.setenv("CANARY_KEY", PROVIDER_KEY)
+    mine, digest = new_key()
+    state = State(open_store(str(tmp_path / "state.sqlite")))
+    keys = [{"name": "team", "sha256": digest, "budget": 1000.0, "requests_per_minute": 1e6}]
+    config = config_of({"one": upstream.url}, keys=keys, fallback={"attempts": 2, "failures": 10_000}, provider=FAST)
+    config["providers"]["one"]["key_env"] = "CANARY_KEY"
+    config["embeddings"] = [{"name": "vectors", "provider": "one", "price": {"input": 1.0, "output": 0.0}}]
+    said: list[bytes] = []
+    failed = 0
+
+    def note(reply: httpx2.Response) -> None:
+        nonlocal failed
+        said.append(bytes(str(reply.headers), "utf8") + reply.content)
+        failed += reply.status_code >= 400 or b"error" in reply.content
+
+    faults = [fault for fault in (*FAULTS, *TELLING) if not fault.startswith("stall")]
+    with running(config, tmp_path / "log", log_text=True, state=state) as server:
+        for number in range(8):
+            for fault in faults:
+                upstream.fault = lambda body, fault=fault: fault  # type: ignore[misc]
+                headers = {**bearer(mine), "x-api-key": mine, "cookie": f"key={mine}"}
+                note(server.ask(headers=headers, stream=number % 2 == 0, model=("auto", MODELS[0])[number % 3 == 0]))
+                body = {"model": "vectors", "input": "Hi"}
+                note(server.http.post(f"{server.url}/embeddings", json=body, headers=headers))
+        for number in range(12):
+            headers = bearer(mine) if number % 2 else bearer(f"{mine}x")
+            for path in ("chat/completions", "embeddings", "feedback", "models", mine, f"models?key={mine}"):
+                for raw in (b"", mine.encode(), orjson.dumps({"model": mine, "messages": []}), orjson.dumps([mine])):
+                    note(server.http.post(f"{server.url}/{path}", content=raw, headers=headers))
+            note(server.http.get(f"{server.root}/metrics?key={mine}", headers=bearer(f"{mine}x")))
+        upstream.fault = lambda body: ""
+        note(server.http.get(f"{server.root}/metrics"))
+        wait_for(lambda: server.http.get(f"{server.root}/healthz").status_code == 200)
+        written = server.stream.getvalue()
+    assert failed >= 500
+    files = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    for place, text in (("log lines", written), ("files", files), ("replies", b"".join(said))):
+        for secret in (PROVIDER_KEY, mine):
+            for form in (
+                secret,
+                "".join(f"\\u{ord(one):04X}" for one in secret),
+                "".join(f"%{ord(one):02x}" for one in secret),
+            ):
+                assert form[:60].encode() not in text, (place, form[:8])
+
+
 def test_a_request_cannot_name_a_provider(upstream: Upstream) -> None:
     """Fields and headers that other gateways read do not move a request."""
     with Upstream() as elsewhere, running(config_of({"one": upstream.url})) as server:
@@ -157,25 +213,26 @@ def test_a_request_cannot_name_a_provider(upstream: Upstream) -> None:
 
 def test_the_bucket_of_a_key_fills_with_time() -> None:
     now = [0.0]
-    account = Account(KeyConfig(name="a", sha256="0" * 64, requests_per_minute=60.0), clock=lambda: now[0])
+    config = KeyConfig(name="a", sha256="0" * 64, requests_per_minute=60.0)
+    account = Account(config, State(clock=lambda: now[0]))
     for _ in range(10):
-        account.admit()
+        asyncio.run(account.admit())
     with pytest.raises(RefusedError, match="60 requests a minute"):
-        account.admit()
+        asyncio.run(account.admit())
     now[0] = 1.0
-    account.admit()
+    asyncio.run(account.admit())
 
 
 def test_a_budget_starts_anew_with_its_period() -> None:
     now = [period_start("day", 1e9)]
     config = KeyConfig(name="a", sha256="0" * 64, budget=1.0, budget_period="day")
     account = Account(config, clock=lambda: now[0])
-    account.settle(taken(account, 0.6), 0.9)
+    asyncio.run(account.settle(taken(account, 0.6), 0.9))
     with pytest.raises(RefusedError, match=r"budget of \$1 a day"):
         taken(account, 0.2)
     late = taken(account, 0.05)
     now[0] += 86400
-    account.settle(late, 5.0)
+    asyncio.run(account.settle(late, 5.0))
     assert asyncio.run(account.spent()) == 0.0, "what began in another period is paid there"
     assert taken(account, 0.2).usd == 0.2
 
@@ -185,7 +242,7 @@ def test_requests_under_way_cannot_overspend_together() -> None:
     first = taken(account, 0.7)
     with pytest.raises(RefusedError):
         taken(account, 0.7)
-    account.settle(first, 0.1)
+    asyncio.run(account.settle(first, 0.1))
     assert taken(account, 0.7).usd == 0.7
 
 
@@ -228,4 +285,9 @@ def test_keys_hold_for_running(upstream: Upstream) -> None:
     config, key = keyed(upstream)
     with running(config) as server:
         assert isinstance(server, Running)
-        assert server.client(key).models.list().data[0].id == "auto"
+        models = server.client(key).models
+        assert models.list().data[0].id == "auto"
+        assert models.retrieve(MODELS[1]).id == MODELS[1]
+        with pytest.raises(openai.NotFoundError, match="did you mean 'gpt-5'"):
+            models.retrieve("gpt-55")
+        assert server.http.get(f"{server.root}/readyz").json() == {"status": "ready"}

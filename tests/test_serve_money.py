@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import sqlite3
 from collections.abc import Iterator
@@ -44,7 +45,8 @@ def spent(server: Running, folder: Path, rows: int = 1) -> tuple[float, float]:
     """USD of the key in memory, and after a restart."""
     server.frames(rows)
     log = DecisionLog(folder, lambda lost, said: None)
-    return next(iter(server.gateway.keyring.ledger._spent.values()), 0.0), log.spent("team", 0.0)  # type: ignore[attr-defined]
+    (account,) = server.gateway.keyring.limited
+    return asyncio.run(account.spent()), log.spent("team", 0.0)
 
 
 def test_embeddings_are_priced_reserved_and_remembered(upstream: Upstream, tmp_path: Path) -> None:

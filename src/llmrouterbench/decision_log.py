@@ -7,10 +7,14 @@ row holds a key; the text of a query is there only where the server was started 
 from __future__ import annotations
 
 import asyncio
+import os
 import queue
 import sqlite3
+import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from time import sleep
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from polars import DataFrame
 
 FILE = "decisions.sqlite"
+_LOCK = "serving.lock"
 SCHEMA = 2
 """2 added `cost_from` and the table `embeddings`; a log of schema 1 is read, and grows into 2 when it is written."""
 _BATCH = 500
@@ -144,17 +149,24 @@ _INSERTS = {
 
 
 class DecisionLog:
-    """The writer; use it as a context manager. `on_loss(rows, sentence)` is told of rows that could not be written."""
+    """The writer; use it as a context manager. `on_loss(rows, sentence)` is told of rows that could not be written.
 
-    def __init__(self, folder: Path, on_loss: Callable[[int, str], None]) -> None:
+    While it is open no other one is on the same folder, except writers that name the same `state`: what keys have spent
+    would else be counted twice, and each would know the half of it.
+    """
+
+    def __init__(self, folder: Path, on_loss: Callable[[int, str], None], *, state: str = "") -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / FILE
+        self._state = state
+        self._lock = -1
         self._on_loss = on_loss
         self._queue: queue.SimpleQueue[Logged | LoggedEmbeddings | _Feedback | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write, name="decision log")
         _open(self.path).close()
 
     def __enter__(self) -> Self:
+        self._lock = _lock(self.path.with_name(_LOCK), self._state)
         self._thread.start()
         return self
 
@@ -163,6 +175,8 @@ class DecisionLog:
     ) -> None:
         self._queue.put(None)
         self._thread.join()
+        if self._lock >= 0:
+            os.close(self._lock)
 
     def add(self, row: Logged | LoggedEmbeddings) -> None:
         """Store a row soon."""
@@ -217,6 +231,38 @@ class DecisionLog:
         for one in batch:
             if isinstance(one, _Feedback):
                 one.store(connection)
+
+
+def _lock(path: Path, state: str) -> int:
+    """A file that is locked until it is closed, or this process dies: alone, or with all those of one state.
+
+    Raises BlockingIOError where others hold it, with another state or with none.
+    """
+    if sys.platform == "win32":
+        return -1
+    import fcntl
+
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    for _ in range(30):  # those who come at the same time hold it alone for a moment
+        with suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(file, 0)
+            os.pwrite(file, state.encode(), 0)
+            if state:
+                fcntl.flock(file, fcntl.LOCK_SH)
+            return file
+        if state:
+            with suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                if os.pread(file, 10_000, 0) == state.encode():
+                    return file
+                break
+        time.sleep(0.01)
+    os.close(file)
+    raise BlockingIOError(
+        f"{path.parent} must have one server, or several with one state, got another one at work there;"
+        " choose another --log folder, or give all of them the same `state` in their config"
+    )
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,7 @@ class Options:
     zero_cost  "unknown": a call that cost 0 has no known cost; "free": it cost nothing
     key        what makes records one query: their "id", dataset and "text", or "auto": the id, unless it is a request's
     filter     the score that counts, where replies have several; "" where they have one
+    columns    of a long table: our name of a column -> its name in the file, where it has another
     replies    folder for parts of stored replies, or None to leave replies out
     progress   called with (what, done, total) while reading; total is None where it is not known
     """
@@ -84,6 +85,7 @@ class Options:
     progress: Progress | None = None
     key: Key = "auto"
     filter: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     def tell(self, what: str, done: int, total: int | None) -> None:
         """Report progress, if somebody listens."""
@@ -155,9 +157,19 @@ def report_lines(report: ImportReport, names: int = 12) -> list[str]:
     """
     counts = ", ".join(f"{count:,} {what.replace('_', ' ')}" for what, count in report.counts.items())
     lines = [f"{report.source['name']} ({report.source['format']}): {counts}"]
+    lines += _taken(report.source, names)
     lines += [_line(finding, names) for finding in report.findings]
     lines += [] if report.findings else ["nothing was masked, dropped or merged"]
     return [*lines, *(line for row in report.source.get("unread", ()) if row["unread"] for line in _unread(row))]
+
+
+def _taken(source: Mapping[str, Any], names: int) -> list[str]:
+    """Columns of a long table that were read under another name, and those that were not read."""
+    renamed = [f"{name} = {theirs}" for name, theirs in source.get("columns_read", {}).items() if name != theirs]
+    ignored = source.get("columns_ignored", ())
+    cut = f" and {len(ignored) - names} more" if len(ignored) > names else ""
+    lines = [f"columns read: {', '.join(renamed)}"] if renamed else []
+    return [*lines, f"columns not read: {', '.join(ignored[:names])}{cut}"] if ignored else lines
 
 
 def _unread(row: Mapping[str, Any]) -> list[str]:

@@ -60,22 +60,32 @@ def _check_utf8(decoder: codecs.IncrementalDecoder, piece: bytes, path: Path, be
 
 
 def read_csv(path: Path) -> pl.DataFrame:
-    """A CSV file as texts; an empty field is null. Raises ValueError where it is no CSV."""
+    """A CSV file as texts; an empty field is null. Raises ValueError where it is no CSV.
+
+    Fields are parted by commas; where the header has none, by tabs or semicolons.
+    """
     check_text(path)
+    separator = _separator(path)
     try:
-        frame = pl.read_csv(path, infer_schema=False)
+        frame = pl.read_csv(path, infer_schema=False, separator=separator)
     except pl.exceptions.PolarsError as error:
-        why = _ragged_record(path) or _first_line(error)
+        why = _ragged_record(path, separator) or _first_line(error)
         raise ValueError(f"{path} must be CSV with one header line, got: {why}; write it again") from error
     if not frame.height:
         raise ValueError(f"{path} must hold records, got a header only; write it again")
     return frame
 
 
-def _ragged_record(path: Path) -> str | None:
+def _separator(path: Path) -> str:
+    with path.open("rb") as file:
+        header = file.readline(_PIECE).decode("utf-8-sig", "replace")
+    return next((mark for mark in (",", "\t", ";") if mark in header), ",")
+
+
+def _ragged_record(path: Path, separator: str) -> str | None:
     """The first record with more fields than the header, in words; None where there is none."""
     with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.reader(file)
+        rows = csv.reader(file, delimiter=separator)
         try:
             header = len(next(rows))
             record, got = next((n, len(row)) for n, row in enumerate(rows, 1) if len(row) > header)

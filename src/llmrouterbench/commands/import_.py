@@ -37,8 +37,14 @@ def import_(
         str, typer.Option("--key", help="What makes records one query: id, text, or auto (id, unless of requests).")
     ] = "auto",
     filter: Annotated[
-        str, typer.Option("--filter", help="The score that counts, where replies have several by filter or metric.")
+        str,
+        typer.Option(
+            "--filter", help="The score that counts, where replies have several; of several tasks with commas."
+        ),
     ] = "",
+    column: Annotated[
+        list[str] | None, typer.Option("--column", help="OURS=THEIRS: a column that is called otherwise in the table.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Read outcomes of any known format into a folder, and say what was masked or dropped."""
@@ -46,6 +52,7 @@ def import_(
 
     usage(lambda: known("key", key, list(get_args(Key))))
     usage(lambda: known("format", format, ["auto", *format_names()]))
+    columns = usage(lambda: dict(_pair(one) for one in column or ()))
     with progress_bar() as tell:
         report = import_outcomes(
             source,
@@ -57,6 +64,7 @@ def import_(
             replies=replies,
             key=cast(Key, key),
             filter=filter,
+            columns=columns,
             progress=tell,
         )
     if json:
@@ -64,6 +72,13 @@ def import_(
     else:
         show_lines(report_lines(report))
         say(f"stored in {to}; next: llmrouterbench info {to}")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    ours, equals, theirs = text.partition("=")
+    if not (equals and ours.strip() and theirs.strip()):
+        raise ValueError(f"--column must be OURS=THEIRS, such as query=ticket, got {text!r}")
+    return ours.strip(), theirs.strip()
 
 
 @app.command()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +13,7 @@ from llmrouterbench.commands._terminal import print_json, say, show_lines
 from llmrouterbench.commands.app import Json, app, usage
 
 if TYPE_CHECKING:
+    from llmrouterbench.production.fitted import FittedRouter
     from llmrouterbench.serve.config import ServeConfig
 
 
@@ -30,29 +32,48 @@ def serve(
     explore: Annotated[
         float, typer.Option("--explore", min=0.0, max=1.0, help="Share of queries that a random model serves.")
     ] = 0.0,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that serve together.")] = 1,
     request_lines: Annotated[
         bool, typer.Option("--request-lines/--no-request-lines", help="A log line for every request.")
     ] = True,
 ) -> None:
     """Serve a fitted router as an OpenAI-compatible endpoint."""
-    from llmrouterbench.production.fitted import FittedRouter
-    from llmrouterbench.serve.config import parse_serve_config, read_serve_config
     from llmrouterbench.serve.log_lines import LogLines
     from llmrouterbench.serve.running import Serving, bind
     from llmrouterbench.serve.running import serve as run
+    from llmrouterbench.serve.workers import serve_with_workers
 
-    chosen = read_serve_config(config)
     given = {"host": host, "port": port, "policy": policy}
     changed = {name: value for name, value in given.items() if value is not None}
-    chosen = usage(lambda: parse_serve_config({**chosen.model_dump(), **changed}, str(config)))
+    chosen = usage(lambda: _config(config, changed))
     if log_text and log is None:
         raise typer.BadParameter("--log-text needs --log DIR, the log that keeps the texts")
     serving = Serving(log, log_text, shadow, explore)
     listening = bind(chosen)
+    load = partial(_load, router, config, changed)
+    lines = LogLines(requests=request_lines)
     try:
-        run(FittedRouter.load(router), chosen, serving, LogLines(requests=request_lines), listening, _started(chosen))
+        if workers > 1:
+            serve_with_workers(workers, load, chosen, serving, lines, listening, _started(chosen))
+        else:
+            run(*load(), serving, lines, listening, _started(chosen))
     finally:
         listening.close()
+
+
+def _load(router: Path, config: Path, changed: dict[str, Any]) -> tuple[FittedRouter, ServeConfig]:
+    """The router and the config as their files have them now."""
+    from llmrouterbench.production.fitted import FittedRouter
+
+    return FittedRouter.load(router), _config(config, changed)
+
+
+def _config(path: Path, changed: dict[str, Any]) -> ServeConfig:
+    """The config of a file, with what the command says in its place."""
+    from llmrouterbench.serve.config import parse_serve_config, read_serve_config
+
+    chosen = read_serve_config(path)
+    return parse_serve_config({**chosen.model_dump(), **changed}, str(path))
 
 
 def _started(config: ServeConfig) -> Callable[[str], None]:

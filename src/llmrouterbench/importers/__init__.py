@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -54,8 +54,21 @@ FORMATS = {
     "routellm": "routellm:read_routellm",
     "llmrouter": "llmrouter:read_llmrouter",
     "decision_log": "decision_log:read_decision_log",
+    "lm_eval": "lm_eval:read_lm_eval",
+    "inspect": "inspect:read_inspect",
+    "helm": "helm:read_helm",
+    "lighteval": "lighteval:read_lighteval",
+    "opencompass": "opencompass:read_opencompass",
+    "openai_evals": "openai_evals:read_openai_evals",
+    "promptfoo": "promptfoo:read_promptfoo",
+    "experiments": "experiments:read_experiments",
+    "routerarena": "routerarena:read_routerarena",
+    "embedllm": "embedllm:read_embedllm",
+    "fusionbench": "fusionbench:read_fusionbench",
+    "llmrouter_rows": "llmrouter_rows:read_llmrouter_rows",
+    "wide_rows": "wide_rows:read_wide_rows",
 }
-"""Format name -> "module:function" of its reader."""
+"""Format name -> "module:function" of its reader. A module with a function `recognises` is asked before the others."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +107,7 @@ def import_outcomes(
     replies: bool = True,
     key: Key = "auto",
     filter: str = "",
+    columns: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> ImportReport:
     """Read foreign outcomes and store them as the folder `to`, whole or not at all.
@@ -101,7 +115,8 @@ def import_outcomes(
     `format` is "auto" or one of `format_names()`. A call that cost 0 has no known cost, unless `zero_cost` is "free".
     `key` says what makes records of a long table one query: "id", "text", or "auto" (the id, unless it is another one
     in every record while one text was asked of several models); `filter` names the score that counts where a reply has
-    several, by filter or metric. `progress(what, done, total)` is called while reading.
+    several, by filter or metric. `columns` names columns of a long table that are called otherwise there, such as
+    {"query": "ticket", "score": "rating"}. `progress(what, done, total)` is called while reading.
 
     Raises FileNotFoundError and FileExistsError for the two paths, ValueError where the source is of no known format,
     damaged or empty, ImportFindingsError (with `.report`) where `strict` and there is anything to report.
@@ -109,16 +124,19 @@ def import_outcomes(
     source, to = Path(source), Path(to)
     _check_choice("zero_cost", zero_cost, ("unknown", "free"))
     _check_choice("key", key, ("auto", "id", "text"))
-    kind = _format_of(source, format)
+    kind = "long_table" if columns and format == "auto" else _format_of(source, format)
+    if columns and kind != "long_table":
+        raise ValueError(f"columns are named in a long table alone, got format {kind!r}; leave them out")
     _check_target(source, to, overwrite)
     with new_folder(to, overwrite) as partial:
-        options = Options(zero_cost, partial / "replies" if replies else None, progress, key, filter)
+        options = Options(zero_cost, partial / "replies" if replies else None, progress, key, filter, columns or {})
         imported = read_source(source, kind, options)
         report = _report(source, kind, imported)
         if strict and report.findings:
             raise ImportFindingsError(report)
         outcomes = replace(imported.outcomes, source={**imported.outcomes.source, **report.source})
-        chosen = ({} if key == "auto" else {"key": key}) | ({"filter": filter} if filter else {})
+        chosen: dict[str, Any] = ({} if key == "auto" else {"key": key}) | ({"filter": filter} if filter else {})
+        chosen |= {"columns": dict(columns)} if columns else {}
         settings = {"zero_cost": zero_cost, "replies": replies} | chosen
         fill_folder(outcomes, partial, settings=settings, report=report.to_dict())
     return report
@@ -147,7 +165,7 @@ def detect_format(source: str | Path) -> str:
     """
     path = Path(source)
     _check_there(path)
-    if ours := recognised(path):
+    if ours := _by_content(path) or recognised(path):
         return ours
     found, failed = [], []
     for name, other in PLUG_INS.installed().items():
@@ -162,6 +180,20 @@ def detect_format(source: str | Path) -> str:
     if not found:
         raise ValueError(f"{path} must be {KNOWN}, got none of these; convert it to a long table{''.join(failed)}")
     return found[0]
+
+
+def _by_content(path: Path) -> str | None:
+    """Name of our format whose keys or columns a source has."""
+    from llmrouterbench.importers._no_outcomes import refuse_without_outcomes
+    from llmrouterbench.importers._samples import Glimpse
+
+    glimpse = Glimpse(path)
+    for name, target in FORMATS.items():
+        recognises = getattr(import_module(f"{__name__}.{target.partition(':')[0]}"), "recognises", None)
+        if recognises is not None and recognises(glimpse):
+            return name
+    refuse_without_outcomes(glimpse)
+    return None
 
 
 def _check_there(source: Path) -> None:

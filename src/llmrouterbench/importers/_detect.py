@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-_SUFFIXES = (".csv", ".jsonl", ".ndjson", ".parquet")
+TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
+"""Suffixes of long tables."""
 KNOWN = (
-    "a tar.gz or folder of the official release, a long table (.csv, .jsonl, .ndjson, .parquet),"
-    " a folder of RouterBench, RouteLLM or LLMRouter files or of a server's decision log"
+    f"a tar.gz or folder of the official release, a long table ({', '.join(TABLES)}) or a folder of them,"
+    " results of an evaluation tool or benchmark that docs/importing.md lists, or a server's decision log"
 )
 
 
@@ -20,9 +21,7 @@ def _file_format(path: Path) -> str | None:
     suffix = path.suffix.lower()
     if suffix in (".pkl", ".pickle"):
         refuse_pickle(path)
-    if suffix == ".csv":
-        return "routerbench" if "|total_cost" in first_line(path) else "long_table"
-    if suffix in _SUFFIXES:
+    if suffix in TABLES:
         return "long_table"
     return "official" if _is_archive(path) else None
 
@@ -52,17 +51,8 @@ def _folder_format(path: Path) -> str | None:
         return "llmrouter"
     if any((path / "mmlu" / "responses").glob("*.csv")) or (path / "gsm8k" / "gsm8k_responses.csv").is_file():
         return "routellm"
-    tables = sorted(path.rglob("*.csv"))
-    if any("|total_cost" in first_line(table) for table in tables):
-        return "routerbench"
     if any(path.rglob("*.json")):
         return "official"
     if pickles := sorted(path.rglob("*.pkl")):
         refuse_pickle(pickles[0])
-    return None
-
-
-def first_line(path: Path) -> str:
-    """The header of a text file, at most 100,000 bytes of it."""
-    with path.open("rb") as file:
-        return file.readline(100_000).decode("utf-8", "replace")
+    return "long_table" if any(file.suffix.lower() in TABLES for file in path.rglob("*")) else None

@@ -1,4 +1,4 @@
-"""A long table: one record per query and model, as CSV, JSON Lines or Parquet. The door for your own logs.
+"""A long table: one record per query and model, as CSV, JSON or Parquet, in one file or several of a folder.
 
 Columns `query`, `model` and `score` (in [0, 1]) are needed; `dataset`, `id` (of the query), `prompt`, `cost` (USD),
 `tokens_in`, `tokens_out`, `seconds`, `reply` and, of a log, `propensity` (probability of the model that served) are
@@ -11,7 +11,7 @@ right.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ import polars as pl
 from llmrouterbench.files import sha256_of
 from llmrouterbench.findings import Findings, Imported, Options
 from llmrouterbench.importers._cells import note_repeated_prompts
+from llmrouterbench.importers._detect import TABLES
 from llmrouterbench.importers._long_rows import (
     averaged_cells,
     filtered,
@@ -31,20 +32,21 @@ from llmrouterbench.importers._long_rows import (
     without_failed,
 )
 from llmrouterbench.naming import did_you_mean
-from llmrouterbench.records import Place, parse_numbers, read_csv, read_lines, read_parquet
+from llmrouterbench.records import Place, parse_numbers, read_csv, read_json_file, read_lines, read_parquet
 from llmrouterbench.store import write_replies
 from llmrouterbench.table import PLANES, FloatArray
 
 NEEDED = ("query", "model", "score")
 TEXTS = ("query", "model", "dataset", "id", "prompt", "reply", "system", "run", "filter", "success", "error", "status")
 ALIASES = {
-    "query": ("question",),
-    "model": ("llm", "model_name"),
-    "dataset": ("dataset_name", "task"),
-    "cost": ("cost_usd", "usd"),
+    "query": ("question", "input", "prompt"),
+    "model": ("llm", "model_name", "model_id", "selected_model"),
+    "score": ("correct", "passed", "accuracy", "acc", "performance", "label"),
+    "dataset": ("dataset_name", "task", "task_name", "benchmark"),
+    "cost": ("cost_usd", "usd", "total_cost"),
     "tokens_in": ("prompt_tokens", "input_tokens"),
     "tokens_out": ("completion_tokens", "output_tokens"),
-    "seconds": ("latency",),
+    "seconds": ("latency", "latency_seconds", "latency_ms", "duration_ms", "milliseconds"),
     "reply": ("response", "raw_output"),
     "propensity": ("pscore", "action_probability"),
     "system": ("system_prompt",),
@@ -52,6 +54,8 @@ ALIASES = {
     "filter": ("metric", "scorer", "judge", "grader"),
 }
 """Column name -> other names that are understood. The name itself goes first where a file has both."""
+_THOUSANDTHS = ("latency_ms", "duration_ms", "milliseconds")
+"""Names of a column of seconds that say it holds milliseconds."""
 
 _DATASET = "data"
 _NUMBERS = (*PLANES, "propensity")
@@ -70,11 +74,56 @@ _RULES = {
 
 def read_long_table(path: Path, options: Options) -> Imported:
     """Read a long table. Raises ValueError with the file and record of the first value that breaks a rule."""
-    findings = Findings()
+    if path.is_dir():
+        return _read_folder(path, options)
     options.tell("reading", 0, path.stat().st_size)
-    raw, word = _read(path)
-    columns = _columns(raw.columns, path)
-    table = keyed(_checked(raw, columns, Place(path, word, raw["#"])), options.key, findings)
+    raw, word = _read(path, options.columns)
+    columns = _columns(raw.columns, path, options.columns)
+    ignored = [name for name in raw.columns if name not in columns.values() and name != "#"]
+    facts = {"sha256": sha256_of(path), "columns_read": columns, "columns_ignored": ignored}
+    imported = read_records(raw, columns, Place(path, word, raw["#"]), options, Findings(), facts)
+    options.tell("reading", path.stat().st_size, path.stat().st_size)
+    return imported
+
+
+def _read_folder(path: Path, options: Options) -> Imported:
+    """The tables of a folder, one below the other; each may have columns of its own."""
+    tables, read, ignored = list[pl.DataFrame](), dict[str, str](), dict[str, None]()
+    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in TABLES)
+    for file in files:
+        raw, word = _read(file, options.columns)
+        columns = _columns(raw.columns, file, options.columns)
+        ignored |= dict.fromkeys(name for name in raw.columns if name not in columns.values() and name != "#")
+        at = pl.concat_str(pl.lit(f"{file.relative_to(path)} {word} "), "#").alias("at")
+        tables.append(raw.select(at, **{column: pl.col(name) for column, name in columns.items()}))
+        read |= columns
+        options.tell("reading", len(tables), len(files))
+    raw = pl.concat(tables, how="diagonal_relaxed").with_row_index("#", offset=1)
+    facts = {"files": len(files), "columns_read": read, "columns_ignored": list(ignored)}
+    return read_records(
+        raw, {name: name for name in read}, Place(path, "at", raw["at"]), options, Findings(), facts, len(files)
+    )
+
+
+def read_records(
+    raw: pl.DataFrame,
+    columns: dict[str, str],
+    place: Place,
+    options: Options,
+    findings: Findings,
+    facts: Mapping[str, Any],
+    files: int = 1,
+) -> Imported:
+    """The outcomes in records of a long table, which are numbered in the column "#".
+
+    columns   our name of a column -> its name in `raw`
+    place     where each record stands
+    findings  what was met before; more is added
+
+    Raises ValueError with the place of the first value that breaks a rule.
+    """
+    path, word = place.path, place.word
+    table = keyed(_checked(raw, columns, place), options.key, findings)
     table = without_failed(filtered(_with_system(table), options.filter, path), findings)
     queries = number_queries(table, path, word, findings)
     cells = averaged_cells(table, queries, findings)
@@ -82,10 +131,7 @@ def read_long_table(path: Path, options: Options) -> Imported:
     note_repeated_prompts(outcomes, findings)
     if "reply" in cells.columns and options.replies is not None:
         write_replies(options.replies, 0, cells["row"].to_numpy(), cells["model"].to_list(), cells["reply"])
-    options.tell("reading", path.stat().st_size, path.stat().st_size)
-    ignored = [name for name in raw.columns if name not in columns.values() and name != "#"]
-    facts = {"sha256": sha256_of(path), "columns_read": columns, "columns_ignored": ignored}
-    return Imported(outcomes, findings, {"files": 1, "records": raw.height}, facts)
+    return Imported(outcomes, findings, {"files": files, "records": raw.height}, facts)
 
 
 def _with_system(table: pl.DataFrame) -> pl.DataFrame:
@@ -98,45 +144,51 @@ def _with_system(table: pl.DataFrame) -> pl.DataFrame:
     return table.with_columns(system=system, prompt=prompt)
 
 
-def _read(path: Path) -> tuple[pl.DataFrame, str]:
+def _read(path: Path, chosen: Mapping[str, str]) -> tuple[pl.DataFrame, str]:
     """The file with the number of every record in column "#", and the word for what is numbered."""
-    if path.suffix.lower() in (".jsonl", ".ndjson"):
-        return _read_json_lines(path), "line"
-    if path.suffix.lower() not in (".csv", ".parquet"):
-        raise ValueError(f"a long table must be a .csv, .jsonl, .ndjson or .parquet file, got {path}; rename it")
-    frame = read_csv(path) if path.suffix.lower() == ".csv" else read_parquet(path)
+    suffix = path.suffix.lower()
+    if suffix not in TABLES:
+        raise ValueError(f"a long table must be a {', '.join(TABLES)} file, got {path}; rename it")
+    if suffix == ".json":
+        return _read_objects(_objects(path), path, "record", chosen), "record"
+    if suffix in (".jsonl", ".ndjson"):
+        return _read_objects(read_lines(path), path, "line", chosen), "line"
+    frame = read_parquet(path) if suffix == ".parquet" else read_csv(path)
     return frame.with_row_index("#", offset=1), "record"
 
 
-def _read_json_lines(path: Path) -> pl.DataFrame:
-    lines = read_lines(path)
-    batches = []
+def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of a list in a JSON file, numbered."""
+    records = read_json_file(path)
+    if not isinstance(records, list):
+        raise ValueError(f"{path} must be a list of records, got {type(records).__name__}; is it a long table?")
+    for number, record in enumerate(records, 1):
+        if not isinstance(record, dict):
+            raise ValueError(f"{path} record {number} must be an object, got {type(record).__name__}")
+        yield number, record
+
+
+def _read_objects(
+    lines: Iterator[tuple[int, dict[str, Any]]], path: Path, word: str, chosen: Mapping[str, str]
+) -> pl.DataFrame:
+    batches, seen = list[pl.DataFrame](), dict[str, None]()
     while batch := list(islice(lines, _BATCH)):
         keys = dict.fromkeys(key for _, record in batch for key in record)
+        seen |= keys
+        column = {name: column for column, name in _taken(list(seen), path, chosen).items()}
         number = pl.Series("#", [line for line, _ in batch], dtype=pl.UInt32)
-        place = Place(path, "line", number)
-        columns = [_json_column(key, [record.get(key) for _, record in batch], place) for key in keys if _known(key)]
-        ignored = [pl.Series(key, [None] * len(batch), dtype=pl.Null) for key in keys if not _known(key)]
-        batches.append(pl.DataFrame([number, *columns, *ignored]))
+        place = Place(path, word, number)
+        read = [json_column(key, [record.get(key) for _, record in batch], place, column[key])
+                for key in keys if key in column]  # fmt: skip
+        ignored = [pl.Series(key, [None] * len(batch), dtype=pl.Null) for key in keys if key not in column]
+        batches.append(pl.DataFrame([number, *read, *ignored]))
     if not batches:
         raise ValueError(f"{path} must hold records, got an empty file; write it again")
     return pl.concat(batches, how="diagonal")
 
 
-def _known(key: str) -> str | None:
-    """The column that a name stands for; None where nobody reads it.
-
-    >>> _known("Question"), _known("colour")
-    ('query', None)
-    """
-    key = key.strip().lower()
-    names = (name for name in (*TEXTS, *_NUMBERS) if key == name or key in ALIASES.get(name, ()))
-    return next(names, None)
-
-
-def _json_column(key: str, values: Sequence[Any], place: Place) -> pl.Series:
-    """One column of JSON values, which have types of their own."""
-    column = _known(key) or key
+def json_column(key: str, values: Sequence[Any], place: Place, column: str) -> pl.Series:
+    """One column of JSON values, which have types of their own; `column` is what we call it."""
     kinds, rule = _kinds(column)
     for record, value in enumerate(values):
         if value is not None and not isinstance(value, kinds):
@@ -166,22 +218,45 @@ def _text(value: object) -> str:
     return str(value).encode("utf-8", "replace").decode("utf-8")  # half a surrogate pair is no text
 
 
-def _columns(found: Sequence[str], path: Path) -> dict[str, str]:
-    """Column name -> name in the file. Raises ValueError where one that is needed is not there."""
+def _taken(found: Sequence[str], path: Path, chosen: Mapping[str, str]) -> dict[str, str]:
+    """Column name -> name in the file, of all that are there. Raises ValueError where one that was named is not."""
     names = {name.strip().lower(): name for name in reversed(found) if name != "#"}
-    columns = {}
+    columns = _chosen(names, path, chosen)
     for column in (*TEXTS, *_NUMBERS):
-        taken = next((names[name] for name in (column, *ALIASES.get(column, ())) if name in names), None)
-        if taken is not None:
+        free = (names[name] for name in (column, *ALIASES.get(column, ())) if name in names)
+        taken = next((name for name in free if name not in columns.values()), None)
+        if column not in columns and taken is not None:
             columns[column] = taken
+    return columns
+
+
+def _columns(found: Sequence[str], path: Path, chosen: Mapping[str, str]) -> dict[str, str]:
+    """Column name -> name in the file. Raises ValueError where one that is needed, or was named, is not there."""
+    columns = _taken(found, path, chosen)
     missing = [column for column in NEEDED if column not in columns]
     if missing:
         unread = [name for name in found if name != "#" and name not in columns.values()]
         hints = (did_you_mean(name, missing) for name in unread)
-        hint = next((hint for hint in hints if hint.endswith("?")), f"; add {' and '.join(missing)}")
+        named = f", or name them (--column {missing[0]}={unread[0]!r})" if unread else ""
+        hint = next((hint for hint in hints if hint.endswith("?")), f"; add {' and '.join(missing)}{named}")
         got = ", ".join(repr(name) for name in found if name != "#") or "none"
         raise ValueError(f"{path} must have the columns query, model and score, got {got}{hint}")
     return columns
+
+
+def _chosen(names: Mapping[str, str], path: Path, chosen: Mapping[str, str]) -> dict[str, str]:
+    """The columns that the user named."""
+    known = (*TEXTS, *_NUMBERS)
+    for column, name in chosen.items():
+        if column not in known:
+            raise ValueError(
+                f"no column is called {column!r}{did_you_mean(column, known)}; there are {', '.join(known)}"
+            )
+        if name.strip().lower() not in names:
+            raise ValueError(
+                f"{path} must have the column {name!r}, got none{did_you_mean(name, list(names.values()))}"
+            )
+    return {column: names[name.strip().lower()] for column, name in chosen.items()}
 
 
 def _checked(raw: pl.DataFrame, columns: dict[str, str], place: Place) -> pl.DataFrame:
@@ -190,7 +265,9 @@ def _checked(raw: pl.DataFrame, columns: dict[str, str], place: Place) -> pl.Dat
     for column, name in columns.items():
         values = raw[name].alias(name)
         if column in _NUMBERS:
-            out.append(pl.Series(column, _in_range(column, values, place), nan_to_null=True))
+            numbers = _in_range(column, values, place)
+            parts = 1000.0 if name.strip().lower() in _THOUSANDTHS and column == "seconds" else 1.0
+            out.append(pl.Series(column, numbers / parts, nan_to_null=True))
         else:
             out.append(_checked_texts(column, values, place).alias(column))
     table = pl.DataFrame(out)

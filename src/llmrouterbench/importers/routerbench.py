@@ -1,6 +1,7 @@
-"""RouterBench, in its CSV layout: one row per query, one score column and one `<model>|total_cost` column per model.
+"""RouterBench as CSV or Parquet: one row per query, one score column and one `<model>|total_cost` column per model.
 
-Source: RouterBench (Hu et al. 2024, arXiv 2403.12031). Its pickles are never opened.
+Source: RouterBench (Hu et al. 2024, arXiv 2403.12031). Its pickles are never opened. Its raw table, a row per query and
+model, is read too.
 """
 
 from __future__ import annotations
@@ -15,20 +16,32 @@ import polars as pl
 from llmrouterbench.files import sha256_of
 from llmrouterbench.findings import Findings, Imported, Options
 from llmrouterbench.importers._cells import mask_zero_cost, note_repeated_prompts
-from llmrouterbench.records import Place, parse_numbers, read_csv
+from llmrouterbench.importers._samples import Glimpse
+from llmrouterbench.importers.long_table import read_records
+from llmrouterbench.records import Place, parse_numbers, read_csv, read_parquet
 from llmrouterbench.store import write_replies
 from llmrouterbench.table import FloatArray, Outcomes
 
 _COST, _REPLY = "|total_cost", "|model_response"
 _NEEDED = ("sample_id", "prompt", "eval_name")
+_RAW = (*_NEEDED, "performance", "model_response", "cost", "model_name")
+
+
+def recognises(source: Glimpse) -> bool:
+    """Whether it holds a table of RouterBench."""
+    tables = [file for file in source.files if file.suffix.lower() in (".csv", ".parquet")]
+    keys = [source.keys(file) for file in tables]
+    return any(set(_RAW) <= of or any(name.endswith(_COST) for name in of) for of in keys)
 
 
 def read_routerbench(path: Path, options: Options) -> Imported:
     """Read one CSV file or all of a folder. Raises ValueError with the file and record of a value that is no number."""
     findings, tables = Findings(), []
-    paths = [path] if path.is_file() else sorted(path.rglob("*.csv"))
+    paths = [path] if path.is_file() else sorted([*path.rglob("*.csv"), *path.rglob("*.parquet")])
+    if path.is_file() and set(_RAW) <= Glimpse(path).keys(path):
+        return _read_raw(path, options)
     for number, file in enumerate(paths, 1):
-        table = read_csv(file)
+        table = read_csv(file) if file.suffix.lower() == ".csv" else read_parquet(file)
         models = _models(table.columns)
         if not models:
             findings.add("table without a |total_cost column", "dropped", file.name)
@@ -44,6 +57,20 @@ def read_routerbench(path: Path, options: Options) -> Imported:
     counts = {"files": len(tables), "records": table.height}
     facts = {"sha256": sha256_of(path)} if path.is_file() else {"files": len(paths)}
     return Imported(outcomes, findings, counts, facts)
+
+
+def _read_raw(path: Path, options: Options) -> Imported:
+    """The raw table."""
+    raw = (read_csv(path) if path.suffix.lower() == ".csv" else read_parquet(path)).with_row_index("#", offset=1)
+    table = raw.select(
+        "#", "cost", id="sample_id", dataset="eval_name", score="performance", model="model_name",
+        query=pl.col("prompt").map_elements(_bare, return_dtype=pl.String),
+        reply=pl.col("model_response").map_elements(_bare, return_dtype=pl.String),
+    )  # fmt: skip
+    columns = {name: name for name in table.columns if name != "#"}
+    return read_records(
+        table, columns, Place(path, "record", raw["#"]), options, Findings(), {"sha256": sha256_of(path)}
+    )
 
 
 def _models(columns: Sequence[str]) -> list[str]:

@@ -14,8 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 
 from llmrouterbench.decision_log import DecisionLog
+from llmrouterbench.naming import did_you_mean
 from llmrouterbench.serve.asgi import Receive, Scope, Send, header, is_local, read_body
-from llmrouterbench.serve.config import AUTO, LimitsConfig
+from llmrouterbench.serve.config import AUTO, LimitsConfig, ServeConfig
 from llmrouterbench.serve.gateway import CHAT_PATH, EMBEDDINGS_PATH, Gateway
 from llmrouterbench.serve.keys import Account
 from llmrouterbench.serve.openapi import CHAT_BODY, EMBEDDINGS_BODY, errors
@@ -70,6 +71,7 @@ def _application(gateway: Gateway, log: DecisionLog | None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         with log or nullcontext():
+            await gateway.begin()
             yield
             await gateway.close()
 
@@ -121,16 +123,30 @@ def _add_watching(app: FastAPI, gateway: Gateway) -> None:
     @app.get("/v1/models", responses=errors(401, 429))
     async def models(request: Request, _: HTTPAuthorizationCredentials | None = _bearer) -> dict[str, Any]:
         """The models that a request may name."""
-        _admit(gateway, request)
-        named = [(AUTO, "llmrouterbench")]
-        named += [(model.name, model.provider) for model in (*gateway.config.models, *gateway.config.embeddings)]
-        data = [{"id": name, "object": "model", "created": 0, "owned_by": owner} for name, owner in named]
-        return {"object": "list", "data": data}
+        await _admit(gateway, request)
+        return {"object": "list", "data": list(_models(gateway.config).values())}
+
+    @app.get("/v1/models/{name:path}", responses=errors(401, 404, 429))
+    async def model(request: Request, name: str, _: HTTPAuthorizationCredentials | None = _bearer) -> dict[str, Any]:
+        """One of them."""
+        await _admit(gateway, request)
+        known = _models(gateway.config)
+        if name not in known:
+            said = f"no model named {name[:100]!r}{did_you_mean(name[:100], known)}"
+            raise RefusedError(404, said, "model_not_found")
+        return known[name]
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
         """Whether the server runs."""
         return {"status": "ok"}
+
+    @app.get("/readyz", responses=errors(503))
+    async def readyz() -> dict[str, str]:
+        """Whether the server can take requests now."""
+        if not gateway.ready:
+            raise RefusedError(503, "this server takes no requests just now", "not_ready", 1.0)
+        return {"status": "ready"}
 
     @app.get(
         "/metrics",
@@ -141,9 +157,18 @@ def _add_watching(app: FastAPI, gateway: Gateway) -> None:
     async def metrics(request: Request, _: HTTPAuthorizationCredentials | None = _bearer) -> Response:
         """Counters for Prometheus: all on the server's own machine and with an admin's key, else those of the key."""
         whole = is_local(request.scope) and not header(request.scope, b"authorization")
-        account = None if whole else _admit(gateway, request)
+        account = None if whole else await _admit(gateway, request)
         one = None if account is None or gateway.keyring.open or account.config.admin else account.name
         return Response(gateway.meters.page(one), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _models(config: ServeConfig) -> dict[str, dict[str, Any]]:
+    """What a request may name, as OpenAI lists it."""
+    named = [
+        (AUTO, "llmrouterbench"),
+        *((model.name, model.provider) for model in (*config.models, *config.embeddings)),
+    ]
+    return {name: {"id": name, "object": "model", "created": 0, "owned_by": owner} for name, owner in named}
 
 
 def _add_feedback(app: FastAPI, gateway: Gateway) -> None:
@@ -157,7 +182,7 @@ def _add_feedback(app: FastAPI, gateway: Gateway) -> None:
     )
     async def feedback(request: Request) -> dict[str, str]:
         """Store how good the reply to a decision was; the last score counts."""
-        account = _admit(gateway, request)
+        account = await _admit(gateway, request)
         sent = _parse_feedback(await read_body(request.scope, request.receive, _SMALL))
         if gateway.log is None:
             raise RefusedError(404, "this server keeps no decision log; start it with --log DIR")
@@ -180,7 +205,7 @@ def _parse_feedback(raw: bytes) -> Feedback:
         raise RefusedError(400, f"{place} must be right: {one['msg']}") from None
 
 
-def _admit(gateway: Gateway, request: Request) -> Account:
+async def _admit(gateway: Gateway, request: Request) -> Account:
     account = gateway.keyring.account(header(request.scope, b"authorization"))
-    account.admit()
+    await account.admit()
     return account

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from collections import deque
-from collections.abc import Callable
+from typing import Any
+
+from llmrouterbench.serve.state import Mirror
 
 CLOSED, HALF_OPEN, OPEN = 0, 1, 2
 LONGEST_PAUSE = 60.0
@@ -14,65 +14,110 @@ LONGEST_PAUSE = 60.0
 class Breaker:
     """Open after `failures` bad calls among the last `2 * failures`; after `rest` seconds one call tries again.
 
+    All workers of a server have one: its value is mirrored from their state. It is None while all is well, and else has
+    `last` (calls since the first bad one, 0 bad, 1 good), `opened`, `probe` (until when one call is the one that
+    tries: no longer than `rest`, as its worker may die) and `pause` (until when the provider asked to wait).
+
     Source: Nygard, Release It!, 2007 (circuit breaker); the share instead of a run of failures also sees a provider
     that fails every other call.
 
+    >>> import asyncio
     >>> now = [0.0]
-    >>> breaker = Breaker(failures=2, rest=10.0, clock=lambda: now[0])
+    >>> breaker = Breaker(failures=2, rest=10.0, mirror=State(clock=lambda: now[0]).mirror("a"))
     >>> breaker.failed(); breaker.failed(); breaker.ready()
     False
     >>> now[0] = 10.0
-    >>> breaker.ready(), breaker.begin(), breaker.ready()
-    (True, None, False)
+    >>> breaker.ready(), asyncio.run(breaker.begin()), breaker.ready()
+    (True, True, False)
     >>> breaker.succeeded(); breaker.ready()
     True
     """
 
-    def __init__(self, failures: int, rest: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, failures: int, rest: float, mirror: Mirror) -> None:
         self._failures = failures
         self._rest = rest
-        self._clock = clock
-        self._last: deque[bool] = deque(maxlen=2 * failures)
-        self._opened: float | None = None
-        self._probing = False
-        self._paused_until = float("-inf")
+        self._mirror = mirror
+        self._tries = False
 
     @property
     def state(self) -> int:
         """0 closed, 1 half open, 2 open."""
-        if self._opened is None:
+        return self._state(self._mirror.value, self._mirror.now())
+
+    def _state(self, value: Any, now: float) -> int:
+        opened = None if value is None else value.get("opened")
+        if opened is None or opened > now:  # the clock was set back
             return CLOSED
-        return OPEN if self._clock() < self._opened + self._rest else HALF_OPEN
+        return OPEN if now < opened + self._rest else HALF_OPEN
 
     def ready(self) -> bool:
         """Whether a call may go there now."""
-        if self._clock() < self._paused_until:
-            return False
-        return self.state == CLOSED or (self.state == HALF_OPEN and not self._probing)
+        return self._ready(self._mirror.value, self._mirror.now())
 
-    def begin(self) -> None:
-        """Note that a call starts; in the half-open state it is the one that tries."""
-        if self.state == HALF_OPEN:
-            self._probing = True
+    def _ready(self, value: Any, now: float) -> bool:
+        if value is None:
+            return True
+        if 0.0 < value.get("pause", 0.0) - now <= LONGEST_PAUSE:
+            return False
+        probed = 0.0 < value.get("probe", 0.0) - now <= self._rest
+        return {CLOSED: True, HALF_OPEN: not probed, OPEN: False}[self._state(value, now)]
+
+    async def begin(self) -> bool:
+        """Note that a call starts; in the half-open state it is the one that tries. False: another one is, by now."""
+        if self.state != HALF_OPEN or not self.ready():
+            return True
+
+        def change(value: Any, now: float) -> tuple[Any, bool]:
+            if not self._ready(value, now):
+                return value, False
+            if self._state(value, now) == HALF_OPEN:
+                value = {**value, "probe": now + self._rest}
+            return value, True
+
+        self._tries = await self._mirror.ask(change)
+        return self._tries
 
     def succeeded(self) -> None:
         """Note a good call."""
-        self._last.append(True)
-        if self._opened is not None:
-            self._opened, self._probing = None, False
-            self._last.clear()
+        if self._mirror.value is not None:
+            self._tries = False
+            self._mirror.change(self._after_good)
+
+    def _after_good(self, value: Any, now: float) -> tuple[Any, None]:
+        if value is None:
+            return None, None
+        paused = {"pause": value["pause"]} if value.get("pause", 0.0) > now else {}
+        last = "" if "opened" in value else (value.get("last", "") + "1")[-2 * self._failures :].lstrip("1")
+        return {**paused, **({"last": last} if last else {})} or None, None
 
     def failed(self) -> None:
         """Note a bad call."""
-        self._last.append(False)
-        self._probing = False
-        if self._opened is not None or self._last.count(False) >= self._failures:
-            self._opened = self._clock()
+
+        def change(value: Any, now: float) -> tuple[Any, None]:
+            value = _without_probe(value)
+            value["last"] = (value.get("last", "") + "0")[-2 * self._failures :]
+            if "opened" in value or value["last"].count("0") >= self._failures:
+                value["opened"] = now
+            return value, None
+
+        self._tries = False
+        self._mirror.change(change)
 
     def abandoned(self) -> None:
         """Note a call that says nothing about the provider: its client went away, or it had no place."""
-        self._probing = False
+        if self._tries:
+            self._tries = False
+            self._mirror.change(lambda value, _: (_without_probe(value) or None, None))
 
     def pause(self, seconds: float) -> None:
         """Obey a provider that asks to wait."""
-        self._paused_until = max(self._paused_until, self._clock() + min(seconds, LONGEST_PAUSE))
+
+        def change(value: Any, now: float) -> tuple[Any, None]:
+            value = value or {}
+            return {**value, "pause": max(value.get("pause", 0.0), now + min(seconds, LONGEST_PAUSE))}, None
+
+        self._mirror.change(change)
+
+
+def _without_probe(value: Any) -> dict[str, Any]:
+    return {name: known for name, known in (value or {}).items() if name != "probe"}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from llmrouterbench.naming import did_you_mean
 from llmrouterbench.serve.chat_body import ChatBody
 from llmrouterbench.serve.config import AUTO, ServeConfig
 from llmrouterbench.serve.refusals import RefusedError
+from llmrouterbench.serve.state import State
 
 if TYPE_CHECKING:
     from llmrouterbench.production.fitted import Decision, FittedRouter
@@ -57,34 +59,13 @@ class Choice:
         return self.costs.get(self.chosen, NAN)
 
 
-class Conversations:
-    """Which model a conversation has: forgotten after some seconds, the oldest first when there are too many."""
-
-    def __init__(self, seconds: float, most: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self.seconds = seconds
-        self._most = most
-        self._clock = clock
-        self._models: OrderedDict[str, tuple[float, str]] = OrderedDict()
-
-    def model(self, conversation: str) -> str | None:
-        """Its model, None where it has none any more."""
-        found = self._models.get(conversation)
-        return found[1] if found is not None and self._clock() - found[0] <= self.seconds else None
-
-    def keep(self, conversation: str, model: str) -> None:
-        """Note who served it last."""
-        self._models[conversation] = self._clock(), model
-        self._models.move_to_end(conversation)
-        if len(self._models) > self._most:
-            self._models.popitem(last=False)
-
-
 class Chooser:
     """Decides every request of one server.
 
     windows  context windows in tokens, None where nobody knows
     shadow   a model that serves every `auto` request, while the log says what the router would have done; "" for none
     explore  share of queries that a random model serves, for policies that do not say one themselves
+    state    where the models of conversations are kept
     """
 
     def __init__(
@@ -95,6 +76,7 @@ class Chooser:
         shadow: str = "",
         explore: float = 0.0,
         windows: Mapping[str, int | None] | None = None,
+        state: State | None = None,
     ) -> None:
         self._router = router
         self._models = {model.name: model for model in config.models}
@@ -113,7 +95,8 @@ class Chooser:
             )
         if shadow and shadow not in self._models:
             raise ValueError(f"--shadow must name a model of the config{did_you_mean(shadow, self._models)}")
-        self.conversations = Conversations(config.conversation.sticky_seconds, config.conversation.remembered)
+        self._sticky_seconds = config.conversation.sticky_seconds
+        self._state = state or State()
         self._default = config.policy or str(router.default_policy)
         router.check_policy(self.policy(self._default))
 
@@ -141,10 +124,23 @@ class Chooser:
         )  # fmt: skip
         return replace(choice, decision_seconds=time.perf_counter() - started)
 
+    async def stick(self, choice: Choice, body: ChatBody) -> Choice:
+        """The choice of a conversation: the model that it has, where it has one that can serve."""
+        model = None
+        if choice.conversation is not None and body.follow_up:
+            with suppress(OSError):  # nobody knows which it has
+                model = await self._state.read(_sticking(choice))
+        if model is None or model not in choice.chain:
+            return choice
+        chain = (model, *(other for other in choice.chain if other != model))
+        return replace(
+            choice, chain=chain, reason="conversation", propensities={other: float(other == model) for other in chain}
+        )
+
     def keep(self, choice: Choice, model: str) -> None:
         """Note that a model served a conversation."""
-        if choice.conversation is not None and not choice.shadow:
-            self.conversations.keep(choice.conversation, model)
+        if choice.conversation is not None:
+            self._state.later(_sticking(choice), lambda *_: (model, None), self._sticky_seconds)
 
     def _named(self, body: ChatBody) -> Choice:
         if body.model not in self._models:
@@ -155,7 +151,7 @@ class Chooser:
 
     def _conversation(self, body: ChatBody, who: str, given: str) -> str | None:
         """The conversation's hash, None where conversations do not stick."""
-        if not self.conversations.seconds:
+        if not self._sticky_seconds:
             return None
         return text_hash(f"{who}\n{body.model}\n{given or body.opening()}")
 
@@ -180,7 +176,7 @@ class Chooser:
             return replace(
                 choice, chain=(self._shadow,), reason="shadow", propensities={self._shadow: 1.0}, shadow=True
             )
-        return self._sticking(choice, conversation, body.follow_up)
+        return replace(choice, conversation=conversation)
 
     def _believed(self, decision: Decision, estimate: Estimate, policy: Policy, text: str) -> Choice:
         """The router's decision with its probabilities and what it expects of every model."""
@@ -194,19 +190,6 @@ class Chooser:
         return Choice(
             chain, decision.reason, str(policy), text, own, propensities, scores, costs, decision.seconds,
             ood=novel,
-        )  # fmt: skip
-
-    def _sticking(self, choice: Choice, conversation: str | None, follow_up: bool) -> Choice:
-        """The choice of a conversation: the model that it has, where it has one that can serve."""
-        if conversation is None:
-            return choice
-        model = self.conversations.model(conversation) if follow_up else None
-        if model is None or model not in choice.chain:
-            return replace(choice, conversation=conversation)
-        chain = (model, *(other for other in choice.chain if other != model))
-        return replace(
-            choice, chain=chain, reason="conversation", conversation=conversation,
-            propensities={other: float(other == model) for other in chain},
         )  # fmt: skip
 
     def _allowed(self, body: ChatBody) -> tuple[str, ...]:
@@ -223,3 +206,7 @@ class Chooser:
         wide = tuple(model for model in able if windows[model] >= needed)
         longest = max(windows.values())
         return wide or tuple(model for model in able if windows[model] == longest)
+
+
+def _sticking(choice: Choice) -> str:
+    return f"conversation:{choice.conversation}"

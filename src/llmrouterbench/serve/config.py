@@ -6,8 +6,10 @@ there as its sha256. Provider addresses come from here and from nowhere else.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
@@ -20,6 +22,8 @@ from llmrouterbench.strict import Count, Name, Positive, Strict, each_once, pars
 Need = Literal["images", "tools", "json", "logprobs"]
 """What a request can need of a model, beyond text."""
 AUTO = "auto"
+WORKERS = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable that tells prometheus_client where the counters of several processes lie; set before it is imported."""
 
 
 class ServedProviderConfig(ProviderConfig):
@@ -144,13 +148,21 @@ class ConversationConfig(Strict):
 
 
 class ServeConfig(Strict):
-    """A whole server. `policy` is what `model: auto` means."""
+    """A whole server.
+
+    policy     what `model: auto` means
+    state      file or address (redis://, postgresql://) of what several servers know together: what keys have used,
+               the models of conversations, and who rests
+    state_env  the environment variable with the address, for one that holds a password
+    """
 
     providers: dict[str, ServedProviderConfig] = Field(min_length=1)
     models: list[ModelConfig] = Field(min_length=1)
     embeddings: list[ModelConfig] = Field(default_factory=list)
     keys: list[KeyConfig] = Field(default_factory=list)
     policy: str = ""
+    state: str = ""
+    state_env: str = ""
     host: Name = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     limits: LimitsConfig = LimitsConfig()
@@ -170,7 +182,18 @@ class ServeConfig(Strict):
                 if place.provider not in self.providers:
                     known = did_you_mean(place.provider, self.providers)
                     raise ValueError(f"model {model.name!r}: no provider named {place.provider!r}{known}")
+        if self.state and self.state_env:
+            raise ValueError("state and state_env must not both be given; keep one")
+        if "@" in self.state and urlsplit(self.state).password:
+            raise ValueError("state must not hold a password; put the address into a variable and name it in state_env")
         return self
+
+    def state_address(self) -> str:
+        """Where the state lies, "" for nowhere. Raises ValueError where its variable holds nothing."""
+        address = os.environ.get(self.state_env, "") if self.state_env else self.state
+        if self.state_env and not address:
+            raise ValueError(f"the environment variable {self.state_env} must hold the state's address, got nothing")
+        return address
 
     def price_at(self, model: ModelConfig, place: Place) -> Price | None:
         """The price of a model at one of its providers: the config's own, else the listed one, else its first one's."""

@@ -13,6 +13,7 @@ from llmrouterbench.calling.calls import Usage
 from llmrouterbench.decision_log import Logged, LoggedEmbeddings
 from llmrouterbench.embedders.vectors import text_hash
 from llmrouterbench.serve.choosing import Choice
+from llmrouterbench.serve.refusals import masked
 
 CONVERSATION = b"x-router-conversation"
 
@@ -107,7 +108,7 @@ class Exchange:
             return None
         chosen = choice.chosen
         return Logged(
-            id=self.id, time=self.at, key=self.key, asked=self.asked, policy=choice.policy,
+            id=self.id, time=self.at, key=self.key, asked=masked(self.asked), policy=choice.policy,
             query_hash=text_hash(choice.text), query=choice.text if log_text else None,
             router_model=choice.router_model, chosen=chosen, model=self.model, provider=self.provider,
             reason=choice.reason, propensity=choice.propensities[chosen], propensities=choice.propensities,
@@ -123,8 +124,8 @@ class Exchange:
     def embeddings_row(self) -> LoggedEmbeddings:
         """Its row in the decision log where it asked for vectors."""
         return LoggedEmbeddings(
-            id=self.id, time=self.at, key=self.key, model=self.model or self.asked[:100], provider=self.provider,
-            status=self.status, http_status=self.http_status, tokens_in=self.usage.tokens_in, cost=self.cost,
+            id=self.id, time=self.at, key=self.key, model=self.model or masked(self.asked)[:100],
+            provider=self.provider, status=self.status, http_status=self.http_status, tokens_in=self.usage.tokens_in, cost=self.cost,
             cost_from=self.cost_from, seconds=self.seconds,
         )  # fmt: skip
 
@@ -133,8 +134,8 @@ class Exchange:
         choice = self.choice
         return {
             "event": "request", "path": self.path, "decision": self.id, "key": self.key, "status": self.status,
-            "http_status": self.http_status, "asked": self.asked[:100], "model": self.model, "provider": self.provider,
-            "reason": choice.reason if choice else None, "attempts": self.attempts, "stream": self.stream,
+            "http_status": self.http_status, "asked": masked(self.asked)[:100], "model": self.model,
+            "provider": self.provider, "reason": choice.reason if choice else None, "attempts": self.attempts, "stream": self.stream,
             "cost": self.cost, "cost_from": self.cost_from,
             "tokens_in": self.usage.tokens_in, "tokens_out": self.usage.tokens_out,
             "seconds": round(self.seconds, 4), "stood_in_for": self.stood_in_for,

@@ -36,11 +36,12 @@ from llmrouterbench.serve.chat_body import LIMITS, ChatBody, named_model, parse_
 from llmrouterbench.serve.choosing import Choice, Chooser
 from llmrouterbench.serve.config import ModelConfig, ParametersConfig, ServeConfig
 from llmrouterbench.serve.exchange import CONVERSATION, Exchange
-from llmrouterbench.serve.keys import Account, Keyring, period_start
-from llmrouterbench.serve.ledger import Grant, MemoryLedger
+from llmrouterbench.serve.keys import Account, Keyring
+from llmrouterbench.serve.ledger import Grant
 from llmrouterbench.serve.log_lines import LogLines
 from llmrouterbench.serve.meters import Meters
 from llmrouterbench.serve.refusals import RefusedError, error_body
+from llmrouterbench.serve.state import State
 from llmrouterbench.serve.upstream import Streamed, Upstream, Whole, blames, is_told, tells
 
 if TYPE_CHECKING:
@@ -95,14 +96,16 @@ class Gateway:
         shadow: str = "",
         explore: float = 0.0,
         lines: LogLines | None = None,
+        state: State | None = None,
     ) -> None:
         self.config = config
         self.log = log
         self.lines = lines or LogLines()
         self.meters = Meters()
-        self.keyring = Keyring(config.keys, MemoryLedger(_spent(config, log)))
+        self.state = state or State(remembered=config.conversation.remembered)
+        self.keyring = Keyring(config.keys, self.state)
         self.upstreams = {
-            name: Upstream(name, provider, provider.endpoint(name), config.fallback)
+            name: Upstream(name, provider, provider.endpoint(name), config.fallback, self.state)
             for name, provider in config.providers.items()
         }
         self._log_text = log_text
@@ -121,33 +124,45 @@ class Gateway:
             model.name: [(self.upstreams[place.provider], place.api_model or model.name) for place in model.places]
             for model in (*config.models, *config.embeddings)
         }
-        self.chooser = Chooser(router, config, shadow=shadow, explore=explore, windows=self._windows)
+        self.chooser = Chooser(router, config, shadow=shadow, explore=explore, windows=self._windows, state=self.state)
         for upstream in self.upstreams.values():
             self.meters.watch(upstream, [name for name, places in self._places.items() if upstream in dict(places)])
         self._under_way = 0
         self._thread = ThreadPoolExecutor(1, "large bodies")
 
+    async def begin(self) -> None:
+        """Look up what keys have spent in the running period, as far as the log knows. Raises OSError."""
+        self.state.begin(self.meters.look)
+        if self.log is not None:
+            for account in self.keyring.limited:
+                await account.know(self.log.spent(account.name, account.period))
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can take requests: few enough are under way, and what keys have used can be looked up."""
+        return self._under_way <= self.config.limits.requests and not self.state.away
+
     async def close(self) -> None:
-        """Close the connections to providers."""
+        """Close the connections to providers, and the state."""
         self._thread.shutdown(wait=False, cancel_futures=True)
         for upstream in self.upstreams.values():
             await upstream.close()
+        await self.state.close()
 
     async def chat(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer POST /v1/chat/completions."""
         exchange = Exchange(CHAT_PATH)
         with self._accounted(exchange):
             try:
-                account = self.admit(exchange, scope)
+                account = await self.admit(exchange, scope)
                 raw = await read_body(scope, receive, self.config.limits)
                 body = await self._aside(raw, parse_chat, raw)
                 exchange.asked, exchange.stream = body.model, body.stream
                 conversation = header(scope, CONVERSATION)
-                choice = exchange.choice = await self._aside(raw, self.chooser.choose, body, account.name, conversation)
+                choice = await self._aside(raw, self.chooser.choose, body, account.name, conversation)
+                choice = exchange.choice = await self.chooser.stick(choice, body)
                 attempts = list(self._chat_attempts(choice, body))
                 await self._answer(exchange, account, attempts, CHAT, receive, send)
-                if exchange.status == "ok" and exchange.model is not None:
-                    self.chooser.keep(choice, exchange.model)
             except RefusedError as refusal:
                 await _refuse(exchange, refusal, send)
 
@@ -156,7 +171,7 @@ class Gateway:
         exchange = Exchange(EMBEDDINGS_PATH)
         with self._accounted(exchange):
             try:
-                account = self.admit(exchange, scope)
+                account = await self.admit(exchange, scope)
                 raw = await read_body(scope, receive, self.config.limits)
                 exchange.asked = named_model(await self._aside(raw, parse_object, raw))
                 name = self._embedder(exchange.asked)
@@ -165,11 +180,11 @@ class Gateway:
             except RefusedError as refusal:
                 await _refuse(exchange, refusal, send)
 
-    def admit(self, exchange: Exchange, scope: Scope) -> Account:
+    async def admit(self, exchange: Exchange, scope: Scope) -> Account:
         """The account of a request. Raises RefusedError: unknown key, too many requests, too many under way."""
         account = self.keyring.account(header(scope, b"authorization"))
         exchange.key = account.name
-        account.admit()
+        await account.admit()
         if self._under_way > self.config.limits.requests:
             raise RefusedError(503, "too many requests are under way here; try again", "overloaded", 1.0)
         return account
@@ -236,6 +251,8 @@ class Gateway:
             meters.decisions.labels(choice.chosen, choice.reason).inc()
             meters.deciding.observe(choice.decision_seconds)
             meters.ood.inc(choice.ood)
+            if exchange.status == "ok" and exchange.model is not None:
+                self.chooser.keep(choice, exchange.model)
         vectors = exchange.path == EMBEDDINGS_PATH and exchange.tries
         row = exchange.embeddings_row() if vectors else exchange.row(self._log_text)
         if self.log is not None and row is not None:
@@ -266,12 +283,16 @@ class Gateway:
         too_dear: RefusedError | None = None
         while in_order and exchange.tries < self.config.fallback.attempts:
             attempt = in_order.pop(0)
+            if not await attempt.upstream.breaker(attempt.model).begin():
+                in_order.append(attempt)
+                continue
             try:
                 async with self._attempt(exchange, account, attempt, path) as call:
                     await self._pass_on(exchange, call, send)
                 return
             except RefusedError as error:  # no room for this one; another may be cheaper
                 too_dear = error
+                attempt.upstream.breaker(attempt.model).abandoned()
             except CallError as error:
                 failed.append(error)
                 if exchange.begun:
@@ -303,7 +324,6 @@ class Gateway:
         grant, body = await self._with_room(exchange, account, attempt)
         exchange.tries += 1
         breaker = upstream.breaker(attempt.model)
-        breaker.begin()
         try:
             async with upstream.ask(
                 path, body, stream=attempt.stream, wants_usage=attempt.wants_usage, sent=call.go
@@ -318,7 +338,6 @@ class Gateway:
             raise
         finally:
             self._bill(exchange, call, failure)
-            account.settle(grant, call.cost)
             if error == "cancelled":
                 breaker.abandoned()
             self.meters.attempts.labels(upstream.name, attempt.model, "failed" if error else "ok").inc()
@@ -326,6 +345,7 @@ class Gateway:
             exchange.attempts.append(
                 {"model": attempt.model, "provider": upstream.name, "seconds": seconds, "error": error}
             )
+            await account.settle(grant, call.cost)  # before the log has it: a restart counts none of it twice
 
     async def _with_room(self, exchange: Exchange, account: Account, attempt: Attempt) -> tuple[Grant | None, bytes]:
         """What is set aside for a call, and its body: with fewer tokens out where the budget pays for no more."""
@@ -338,7 +358,7 @@ class Gateway:
             exchange.clamp = bound.clamp(grant.usd)
             return grant, await self._aside(attempt.raw, attempt.make_body, exchange.clamp)
         except BaseException:
-            account.settle(grant, 0.0)
+            await account.settle(grant, 0.0)
             raise
 
     async def _aside(self, raw: bytes, work: Callable[..., T], *arguments: Any) -> T:
@@ -401,15 +421,6 @@ def _with_longest(model: ModelConfig) -> ParametersConfig:
 
 def _embeddings_body(raw: bytes, model: str, _: int | None) -> bytes:
     return with_model(raw, model)
-
-
-def _spent(config: ServeConfig, log: DecisionLog | None) -> dict[tuple[str, float], float]:
-    """What keys with a budget have spent in the running period, as far as the log knows."""
-    if log is None:
-        return {}
-    now = time.time()
-    periods = {key.name: period_start(key.budget_period, now) for key in config.keys if key.budget is not None}
-    return {(name, start): log.spent(name, start) for name, start in periods.items()}
 
 
 def _tell(breaker: Breaker, error: CallError) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from llmrouterbench.serve.breaker import Breaker
+from llmrouterbench.serve.config import WORKERS
 from llmrouterbench.serve.upstream import Upstream
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
@@ -21,6 +24,7 @@ class Meters:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
+        self._watched: list[tuple[Gauge, Callable[[], float]]] = []
         name = "llmrouterbench"
         self.requests = Counter(
             f"{name}_requests", "Requests by path and how they ended.", ("path", "key", "status"), registry=registry
@@ -36,11 +40,17 @@ class Meters:
         self.ood = Counter(f"{name}_out_of_distribution", "Queries far from the training queries.", registry=registry)
         self.feedback = Counter(f"{name}_feedback", "Scores that clients sent.", registry=registry)
         self.lost_rows = Counter(f"{name}_lost_log_rows", "Rows the log could not write.", registry=registry)
-        self.in_flight = Gauge(f"{name}_requests_in_flight", "Requests under way.", registry=registry)
-        self.breaker = Gauge(
-            f"{name}_breaker", "0 closed, 1 half open, 2 open.", ("provider", "model"), registry=registry
+        self.in_flight = Gauge(
+            f"{name}_requests_in_flight", "Requests under way.", registry=registry, multiprocess_mode="livesum"
         )
-        self.calls = Gauge(f"{name}_calls_in_flight", "Calls under way.", ("provider",), registry=registry)
+        self.breaker = Gauge(
+            f"{name}_breaker", "0 closed, 1 half open, 2 open.", ("provider", "model"), registry=registry,
+            multiprocess_mode="livemostrecent",
+        )  # fmt: skip
+        self.calls = Gauge(
+            f"{name}_calls_in_flight", "Calls under way.", ("provider",), registry=registry,
+            multiprocess_mode="livesum",
+        )  # fmt: skip
         self.seconds = Histogram(
             f"{name}_request_seconds", "Until the last byte.", ("path",), buckets=_SECONDS, registry=registry
         )
@@ -53,12 +63,22 @@ class Meters:
     def watch(self, upstream: Upstream, models: Iterable[str]) -> None:
         """Show a provider's calls under way, and the breakers of its models."""
         for model in models:
-            self.breaker.labels(upstream.name, model).set_function(partial(_state, upstream.breaker(model)))
-        self.calls.labels(upstream.name).set_function(lambda: upstream.in_flight)
+            self._watched.append((self.breaker.labels(upstream.name, model), partial(_state, upstream.breaker(model))))
+        self._watched.append((self.calls.labels(upstream.name), lambda: upstream.in_flight))
+
+    def look(self) -> None:
+        """Note how those stand who are watched."""
+        for gauge, now in self._watched:
+            gauge.set(now())
 
     def page(self, key: str | None = None) -> bytes:
-        """The text for Prometheus; of one client key, if given, its own numbers alone."""
-        return generate_latest(self.registry if key is None else _OfKey(self.registry, key))
+        """The text for Prometheus, of all workers together; of one client key, if given, its own numbers alone."""
+        self.look()
+        registry = self.registry
+        if WORKERS in os.environ:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry if key is None else _OfKey(registry, key))
 
 
 def _state(breaker: Breaker) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import orjson
@@ -17,6 +18,18 @@ _TYPES = {
 }
 
 
+_KEY = re.compile(r"lrb-[\w-]{8,}")
+
+
+def masked(text: str) -> str:
+    """A text of a client without client keys that it may hold in the wrong place.
+
+    >>> masked("no model named 'lrb-0123456789'")
+    "no model named 'lrb-***'"
+    """
+    return _KEY.sub("lrb-***", text)
+
+
 class RefusedError(Exception):
     """A request that is not served, as its client is told.
 
@@ -25,9 +38,9 @@ class RefusedError(Exception):
     """
 
     def __init__(self, status: int, message: str, code: str | None = None, retry_after: float | None = None) -> None:
-        super().__init__(message)
+        super().__init__(masked(message))
         self.status = status
-        self.message = message
+        self.message = masked(message)
         self.code = code
         self.retry_after = retry_after
 

@@ -37,6 +37,8 @@ class Serving:
     shadow         a model that serves everything, "" for none
     explore        share of queries that a random model serves
     finish_seconds how long requests under way may take when the server is stopped
+    state          where the state lies that it shares with others, "": where the config says, else in memory
+    alone          whether no other process accepts connections of the same socket
     """
 
     log: Path | None = None
@@ -44,6 +46,8 @@ class Serving:
     shadow: str = ""
     explore: float = 0.0
     finish_seconds: int = 600
+    state: str = ""
+    alone: bool = True
 
 
 def bind(config: ServeConfig) -> socket.socket:
@@ -66,6 +70,12 @@ def bind(config: ServeConfig) -> socket.socket:
     return listening
 
 
+def address_of(listening: socket.socket) -> str:
+    """The address of a listening socket."""
+    host, port = listening.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
 def make_app(router: FittedRouter, config: ServeConfig, serving: Serving, lines: LogLines) -> Front:
     """The server as an ASGI application; its decision log is open from the start of its lifespan to the end."""
     from llmrouterbench.serve.app import Front
@@ -78,17 +88,23 @@ def _gateway(
     router: FittedRouter, config: ServeConfig, serving: Serving, lines: LogLines
 ) -> tuple[DecisionLog | None, Gateway]:
     """The decision log, which is not yet open, and the gateway."""
+    from llmrouterbench.calling.databases import shown
     from llmrouterbench.decision_log import DecisionLog
     from llmrouterbench.serve.gateway import Gateway
+    from llmrouterbench.serve.state import State, open_store
 
     def lost(rows: int, sentence: str) -> None:
         gateway.meters.lost_rows.inc(rows)
         lines.say("error", sentence)
 
-    log = None if serving.log is None else DecisionLog(serving.log, lost)
+    address = serving.state or config.state_address()
+    store = open_store(address) if address else None
+    state = State(store, config.conversation.remembered, tell=lines.say)
+    log = None if serving.log is None else DecisionLog(serving.log, lost, state=shown(address))
     gateway = Gateway(
-        router, config, log=log, log_text=serving.log_text, shadow=serving.shadow, explore=serving.explore, lines=lines
-    )
+        router, config, log=log, log_text=serving.log_text, shadow=serving.shadow, explore=serving.explore,
+        lines=lines, state=state,
+    )  # fmt: skip
     return log, gateway
 
 
@@ -116,11 +132,11 @@ def serve(
         logging.getLogger("uvicorn").handlers = [LinesHandler(lines)]
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
         settings = uvicorn.Config(
-            Front(gateway), log_config=None, access_log=False, server_header=False, backlog=ACCEPTED, ws="none",
+            Front(gateway), log_config=None, access_log=False, server_header=False, ws="none",
+            backlog=ACCEPTED if serving.alone else 1,  # one takes no more at a time than the others
             timeout_graceful_shutdown=serving.finish_seconds, http=guarded_protocol(config.limits),
         )  # fmt: skip
-        host, port = listening.getsockname()[:2]
-        started(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+        started(address_of(listening))
         # One query is too little work for more than one thread of a matrix library.
         with _signals_ignored_at_the_end(), threadpool_limits(limits=1):
             _server(settings).run(sockets=[listening])

@@ -19,6 +19,7 @@ from llmrouterbench.calling.wire import judge_completion, judge_embeddings
 from llmrouterbench.serve.breaker import Breaker
 from llmrouterbench.serve.config import FallbackConfig, ServedProviderConfig
 from llmrouterbench.serve.events import as_events
+from llmrouterbench.serve.state import State
 
 
 @dataclass(frozen=True)
@@ -63,17 +64,20 @@ class Streamed:
 class Upstream:
     """Connections to one provider, for one event loop."""
 
-    def __init__(self, name: str, config: ServedProviderConfig, endpoint: Endpoint, fallback: FallbackConfig) -> None:
+    def __init__(
+        self, name: str, config: ServedProviderConfig, endpoint: Endpoint, fallback: FallbackConfig, state: State
+    ) -> None:
         self.name = name
         self.config = config
-        self._fallback = fallback
+        self._fallback, self._state = fallback, state
         self._breakers: dict[str, Breaker] = {}
         self._connections = Connections(endpoint)
 
     def breaker(self, model: str) -> Breaker:
         """The breaker of a model here: one that fails, or has reached its limit, does not close the others."""
         if model not in self._breakers:
-            self._breakers[model] = Breaker(self._fallback.failures, self._fallback.rest_seconds)
+            mirror = self._state.mirror(f"breaker:{self.name}:{model}")
+            self._breakers[model] = Breaker(self._fallback.failures, self._fallback.rest_seconds, mirror)
         return self._breakers[model]
 
     @property

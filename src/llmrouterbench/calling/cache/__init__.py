@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -29,6 +28,9 @@ SCHEMA = 1
 
 Record = dict[str, Any]
 """JSON with the keys schema, model, at (UTC, ISO 8601), cost (USD or null) and answer (the fields of Answer)."""
+
+PATIENCE = 300.0
+"""Seconds that a cache waits for a server which was there and is away: it may be starting again."""
 
 _NOT_IN_KEY = ("stream", "stream_options", "usage")
 
@@ -224,15 +226,6 @@ def open_cache(address: str | Path) -> Cache:
     from llmrouterbench.calling.cache.sqlite import SqliteCache
 
     return SqliteCache(Path(text))
-
-
-def shown(address: str | Path) -> str:
-    """An address without the password in it, for messages.
-
-    >>> shown("redis://me:secret@host:6379/0")
-    'redis://***@host:6379/0'
-    """
-    return re.sub(r"(//)[^/@]*@", r"\1***@", str(address)).partition("?")[0]
 
 
 def check_prune(older_than: float | None, model: str | None) -> None:

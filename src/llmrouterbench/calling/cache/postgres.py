@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from threading import Lock
 from typing import Any
 
-from llmrouterbench.calling.cache import Cache, CacheStats, Record, check_prune, pack, shown, unpack
+from llmrouterbench.calling.cache import PATIENCE, Cache, CacheStats, Record, check_prune, pack, unpack
+from llmrouterbench.calling.databases import Postgres, Rows
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS llmrouterbench_cache (
@@ -29,8 +29,6 @@ DELETE FROM llmrouterbench_cache WHERE data IS NOT NULL
   AND (%(age)s::float8 IS NULL OR at < clock_timestamp() - make_interval(secs => %(age)s::float8))
   AND (%(model)s::text IS NULL OR model = %(model)s::text)
 """
-_MAKING = 5_620_471
-"""Any number: the advisory lock of those who make the table at the same time."""
 _PAGE = 256
 
 
@@ -40,28 +38,8 @@ class PostgresCache(Cache):
     remote = True
 
     def __init__(self, address: str) -> None:
-        try:
-            import psycopg
-        except ImportError as error:
-            raise ImportError("a postgresql:// cache needs psycopg; pip install 'llmrouterbench[postgres]'") from error
-        self._psycopg = psycopg
-        self._address = address
-        self._lock = Lock()
+        self._database = Postgres("the cache", address, _TABLE, patience=PATIENCE)
         self._corrupt = 0
-        self._connection = self._connect()
-        try:
-            self._run("SELECT pg_advisory_lock(%s)", (_MAKING,))
-            self._run(_TABLE)
-            self._run("SELECT pg_advisory_unlock(%s)", (_MAKING,))
-        except OSError:
-            self._connection.close()
-            raise
-
-    def _connect(self) -> Any:
-        try:
-            return self._psycopg.connect(self._address, autocommit=True, connect_timeout=10)
-        except self._psycopg.Error as error:
-            raise self._failure(error) from None
 
     def get(self, key: str) -> Record | None:
         """The record under a key."""
@@ -120,30 +98,7 @@ class PostgresCache(Cache):
 
     def close(self) -> None:
         """End the connection."""
-        with self._lock:
-            self._connection.close()
+        self._database.close()
 
-    def _run(self, sql: str, values: Any = None) -> tuple[list[tuple[Any, ...]], int]:
-        """Rows and number of rows changed of one statement; tried once more where the connection was lost."""
-        with self._lock:
-            try:
-                return self._execute(sql, values)
-            except self._psycopg.Error as error:
-                if not self._connection.closed:
-                    raise self._failure(error) from None
-            self._connection = self._connect()
-            try:
-                return self._execute(sql, values)
-            except self._psycopg.Error as error:
-                raise self._failure(error) from None
-
-    def _execute(self, sql: str, values: Any) -> tuple[list[tuple[Any, ...]], int]:
-        cursor = self._connection.execute(sql, values)
-        return (cursor.fetchall() if cursor.description else []), cursor.rowcount
-
-    def _failure(self, error: Exception) -> ConnectionError:
-        """What went wrong, without the address's password, which libpq may repeat."""
-        return ConnectionError(
-            f"the cache {shown(self._address)} must be a PostgreSQL database that can be read and written,"
-            f" got {type(error).__name__}; check that it runs and the address"
-        )
+    def _run(self, sql: str, values: Any = None) -> Rows:
+        return self._database.run(sql, values)

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
-from llmrouterbench.calling.cache import Cache, CacheStats, Record, check_prune, pack, shown, unpack
+from llmrouterbench.calling.cache import PATIENCE, Cache, CacheStats, Record, check_prune, pack, unpack
+from llmrouterbench.calling.databases import Redis
 
 _CLAIM = """
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
@@ -40,62 +41,38 @@ class RedisCache(Cache):
     remote = True
 
     def __init__(self, address: str) -> None:
-        try:
-            import redis
-        except ImportError as error:
-            raise ImportError("a redis:// cache needs redis; pip install 'llmrouterbench[redis]'") from error
-        self._address = shown(address)
-        self._error = redis.RedisError
+        self._redis = Redis("the cache", address, patience=PATIENCE)
+        self._server = self._redis.server
+        self._run = self._redis.run
         self._corrupt = 0
-        self._server: Any = redis.Redis.from_url(address, socket_connect_timeout=10, socket_timeout=60)
         self._claim = self._server.register_script(_CLAIM)
         self._delete_if = self._server.register_script(_DELETE_IF)
         self._forget_if = self._server.register_script(_FORGET_IF)
-        try:
-            with self._said():
-                self._server.ping()
-        except OSError:
-            self._server.close()
-            raise
-
-    @contextmanager
-    def _said(self) -> Iterator[None]:
-        try:
-            yield
-        except self._error as error:
-            raise ConnectionError(
-                f"the cache {self._address} must be a Redis server that can be read and written,"
-                f" got {type(error).__name__}; check that it runs and the address"
-            ) from error
 
     def get(self, key: str) -> Record | None:
         """The record under a key."""
-        with self._said():
-            data = self._server.hget(_record(key), "data")
+        data = self._run(lambda: self._server.hget(_record(key), "data"))
         return None if data is None else self._read(_record(key), data)
 
     def _read(self, name: str, data: bytes) -> Record | None:
         record = unpack(data)
         if record is None:
-            with self._said():
-                self._corrupt += int(self._forget_if(keys=[name], args=[data]))
+            self._corrupt += int(self._run(lambda: self._forget_if(keys=[name], args=[data])))
         return record
 
     def put(self, key: str, record: Record) -> None:
         """Keep a record; ends the lease."""
         fields = {"data": pack(record), "model": record["model"], "at": time.time()}
-        with self._said(), self._server.pipeline(transaction=True) as pipe:
-            pipe.hset(_record(key), mapping=fields).delete(_lease(key)).execute()
+        self._run(lambda: self._server.pipeline().hset(_record(key), mapping=fields).delete(_lease(key)).execute())
 
     def claim(self, key: str, owner: str, seconds: float) -> bool:
         """Lease a key without a record."""
-        with self._said():
-            return bool(self._claim(keys=[_record(key), _lease(key)], args=[owner, max(1, int(seconds * 1000))]))
+        names, values = [_record(key), _lease(key)], [owner, max(1, int(seconds * 1000))]
+        return bool(self._run(lambda: self._claim(keys=names, args=values)))
 
     def release(self, key: str, owner: str) -> None:
         """End a lease of one's own."""
-        with self._said():
-            self._delete_if(keys=[_lease(key)], args=[owner])
+        self._run(lambda: self._delete_if(keys=[_lease(key)], args=[owner]))
 
     def stats(self) -> CacheStats:
         """What the cache holds."""
@@ -133,21 +110,20 @@ class RedisCache(Cache):
                 if (before is None or float(at or 0) < before) and (model is None or whose == model.encode())
             ]
             if gone:
-                with self._said():
-                    removed += int(self._server.delete(*gone))
+                removed += int(self._run(partial(self._server.delete, *gone)))
         return removed
 
     def close(self) -> None:
         """End the connections."""
-        self._server.close()
+        self._redis.close()
 
     def _pages(self) -> Iterator[list[str]]:
         """The names of the records, some at a time, each once."""
         seen: set[str] = set()
         cursor = 0
         while True:
-            with self._said():
-                cursor, found = self._server.scan(cursor, match=f"{_RECORD}*", count=_PAGE)
+            scan = partial(self._server.scan, cursor, match=f"{_RECORD}*", count=_PAGE)
+            cursor, found = self._run(scan)
             names = [name for name in dict.fromkeys(item.decode() for item in found) if name not in seen]
             seen.update(names)
             yield names
@@ -156,9 +132,13 @@ class RedisCache(Cache):
 
     def _asked(self, names: list[str], ask: Any) -> list[tuple[Any, ...]]:
         """What some commands answer for each name, in one round trip."""
-        with self._said(), self._server.pipeline(transaction=False) as pipe:
+
+        def answers() -> list[Any]:
+            pipe = self._server.pipeline(transaction=False)
             for name in names:
                 ask(pipe, name)
-            said = pipe.execute()
+            return list(pipe.execute())
+
+        said = self._run(answers)
         width = len(said) // len(names) if names else 1
         return [tuple(said[i : i + width]) for i in range(0, len(said), width)]

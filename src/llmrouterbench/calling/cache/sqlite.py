@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 from llmrouterbench.calling.cache import Cache, CacheStats, Record, check_prune, pack, unpack
+from llmrouterbench.calling.databases import Rows, Sqlite
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS cache (
@@ -27,7 +26,6 @@ _PUT = """
 INSERT INTO cache (key, at, model, data) VALUES (:key, :at, :model, :data)
 ON CONFLICT (key) DO UPDATE SET at = excluded.at, model = excluded.model, data = excluded.data, owner = NULL
 """
-_PATIENCE = 60.0
 _LONGEST = 3600.0
 """Seconds that a lease lasts at most."""
 _PAGE = 256
@@ -38,31 +36,13 @@ class SqliteCache(Cache):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = Lock()
         self._corrupt = 0
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = Sqlite("the cache", path)
         try:
-            self._connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
-        except sqlite3.Error as error:
-            raise self._failure(error) from error
-        try:
-            self._prepare()
+            self._run(_TABLE)
         except OSError:
-            self._connection.close()
+            self._file.close()
             raise
-
-    def _prepare(self) -> None:
-        """Switch to WAL, which SQLite may refuse without waiting while others switch too."""
-        for trial in range(100):
-            try:
-                self._run("PRAGMA journal_mode = WAL")
-                break
-            except BlockingIOError:
-                if trial == 99:
-                    raise
-                time.sleep(0.05)
-        self._run("PRAGMA synchronous = NORMAL")
-        self._run(_TABLE)
 
     def get(self, key: str) -> Record | None:
         """The record under a key."""
@@ -132,22 +112,7 @@ class SqliteCache(Cache):
 
     def close(self) -> None:
         """Close the file."""
-        with self._lock:
-            self._connection.close()
+        self._file.close()
 
-    def _run(self, sql: str, values: Any = ()) -> tuple[list[tuple[Any, ...]], int]:
-        """Rows and number of rows changed of one statement, which is its own transaction."""
-        with self._lock:
-            try:
-                cursor = self._connection.execute(sql, values)
-                return cursor.fetchall(), cursor.rowcount
-            except sqlite3.Error as error:
-                raise self._failure(error) from error
-
-    def _failure(self, error: sqlite3.Error) -> OSError:
-        said = f"the cache {self.path} must be a SQLite file that can be read and written, got: {error}"
-        if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            return BlockingIOError(said)
-        if getattr(error, "sqlite_errorname", "") in ("SQLITE_NOTADB", "SQLITE_CORRUPT"):
-            said += "; move it away, and a new one is begun"
-        return OSError(said)
+    def _run(self, sql: str, values: Any = ()) -> Rows:
+        return self._file.run(sql, values)

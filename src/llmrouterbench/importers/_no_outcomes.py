@@ -1,0 +1,35 @@
+"""Files that hold no outcomes, known by what they hold, and what to do with them."""
+
+from __future__ import annotations
+
+from llmrouterbench.importers._samples import Glimpse
+
+_NO_SCORE = "has no score of any reply; add one (a column score of a long table)"
+_WHO_WON = "says which of two replies won, which is no score of either; preferences cannot be imported yet"
+_KNOWN: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
+    ("*.csv", ("request_id", "call_type", "spend"), "LiteLLM's spend log", _NO_SCORE),
+    ("*.json*", ("request_id", "call_type", "spend"), "LiteLLM's spend log", _NO_SCORE),
+    ("*.csv", ("generation_id", "model_permaslug"), "OpenRouter's activity", "has neither texts nor scores"),
+    ("*.csv", ("request_body", "response_body"), "Helicone's request log", _NO_SCORE),
+    ("*.jsonl", ("request_id", "selected_model", "decision"), "a replay of the vLLM semantic router", _NO_SCORE),
+    ("*.json", ("object", "data", "has_more"), "a replay of the vLLM semantic router", _NO_SCORE),
+    ("*.csv", ("model_a", "model_b", "winner_model_a"), "a file of battles", _WHO_WON),
+    ("*.jsonl", ("model_a", "model_b", "winner"), "a file of battles", _WHO_WON),
+    ("*.parquet", ("model_a", "model_b", "winner"), "a file of battles", _WHO_WON),
+    ("*.json*", ("chosen", "chosen_model", "rejected"), "RewardBench's pairs", _WHO_WON),
+    ("*.json*", ("text_chosen", "scores_chosen"), "a file of RewardBench",
+     "has scores of reward models, which answer nothing"),
+    ("*.json", ("columns", "data"), "MLflow's table of an evaluation",
+     "does not say which model answered; make a long table of it with a column model"),
+    ("*.json*", ("question_id", "judge", "judgment"), "MT-bench's judgments",
+     "has scores of 1 to 10 and no texts of the questions; make a long table of it"),
+)  # fmt: skip
+
+
+def refuse_without_outcomes(source: Glimpse) -> None:
+    """Raise the ValueError that a file without outcomes deserves; nothing where it may hold some."""
+    for pattern, keys, what, why in _KNOWN:
+        if source.has(pattern, *keys):
+            raise ValueError(f"{source.path} is {what}, which {why}")
+    if any(name.startswith("[") and "] " in name for file in source.named("*.csv") for name in source.keys(file)):
+        raise ValueError(f"{source.path} is promptfoo's table for people; write the results with -o results.json")
