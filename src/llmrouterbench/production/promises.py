@@ -141,7 +141,7 @@ def usual_promises(fitted: FittedRouter) -> list[Promise]:
     made = promises(fitted, usual_policies(fitted))
     own = made[0]
     kept = [one for one in made if one is own or not any(_beats(other, one) for other in made)]
-    distinct = {(one.quality.value, one.cost.value, one.seconds): one for one in reversed(kept)}
+    distinct = {tuple(np.nan_to_num([one.quality.value, one.cost.value, one.seconds])): one for one in reversed(kept)}
     return sorted(distinct.values(), key=lambda one: (-np.nan_to_num(one.cost.value, nan=np.inf), -one.quality.value))
 
 
@@ -161,7 +161,7 @@ def usual_policies(fitted: FittedRouter) -> list[Policy]:
     usd = float(known_mean(learned.piece.judged[1][:, best]))
     seconds = learned.seconds[np.isfinite(learned.seconds)]
     if np.isfinite(usd) and usd > 0:
-        found += [Cheapest(min_quality=float(f"{q:.2g}")) for q in (quality, quality - 0.1) if q > 0]
+        found += [Cheapest(min_quality=float(f"{q:.2g}")) for q in (quality, quality - 0.05, quality - 0.1) if q > 0]
         found += [Best(budget=float(f"{usd * part:.2g}")) for part in (0.75, 0.5, 0.25)]
     if len(seconds):
         found.append(Best(max_seconds=float(f"{np.median(seconds):.2g}")))
@@ -172,7 +172,6 @@ def usual_policies(fitted: FittedRouter) -> list[Policy]:
 
 def _reachable(fitted: FittedRouter, policy: Policy) -> bool:
     try:
-        fitted.check_policy(policy)
+        return fitted.dial.solved(policy).reached
     except ValueError:
         return False
-    return True
