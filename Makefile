@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE  # else every run of the tests compiles all of them again
 
-.PHONY: demo quick test prove lint types unit mutants some-mutants seconds house bench results exhibits production logs parity agreement formats same clean
+.PHONY: demo quick test prove lint types unit mutants some-mutants seconds house coverage bench results exhibits production logs parity agreement formats same clean
 
 demo: $(VENV)/demo.stamp  ## install, run the main job on SIMULATED data at paper scale, print the leaderboard
 	$(BIN)/llmrouterbench demo --out demo
@@ -40,6 +40,9 @@ seconds: $(VENV)/dev.stamp  ## measure every test, which decides the loop that r
 
 house: $(VENV)/dev.stamp  ## count the house again, into docs/architecture.md; `HELPERS=--helpers` lists short helpers called once
 	$(BIN)/python -m benchmarks.house $(HELPERS)
+
+coverage: $(VENV)/dev.stamp  ## how often intervals, verdicts and promises are right, into docs/protocol.md, 15 minutes; `WORLDS=2000` for more
+	$(BIN)/python -m benchmarks.coverage $(WORLDS)
 
 bench: $(VENV)/dev.stamp  ## timings as ratios, into docs/benchmarks.md
 	$(BIN)/python -m benchmarks

@@ -146,7 +146,8 @@ def main() -> None:
     FIGURES.mkdir(parents=True, exist_ok=True)
     head = (
         "# Tables and figures of real data\n\nWritten by `make exhibits`; do not edit. Seven quick routers with"
-        " defaults, TF-IDF, the safe split, the paper's five seeds; trade-offs chosen on validation; 95 % paired"
+        " defaults, TF-IDF, the safe split, the paper's five seeds; trade-offs chosen on unseen training"
+        " queries; 95 % paired"
         " bootstrap intervals over queries and seeds. What each table and figure is: [report.md](report.md); every"
         " router: [results.md](results.md)."
     )

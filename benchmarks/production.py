@@ -21,7 +21,7 @@ from llmrouterbench.production.adding import Joining, add_models
 from llmrouterbench.production.calibration import Reliability, reliability
 from llmrouterbench.production.fitted import FittedRouter
 from llmrouterbench.production.fitting import FitSettings, fit
-from llmrouterbench.production.promises import Promise, promises, usual_policies
+from llmrouterbench.production.promises import Promise, usual_promises
 from llmrouterbench.splits import make_split
 from llmrouterbench.stats import Interval, Sample, pair
 from llmrouterbench.store import write_outcomes
@@ -186,7 +186,7 @@ def main() -> None:
         said: dict[str, Any] = cli("fit", str(folder / "log"), "--to", str(folder / "router"))
         print(orjson.dumps(said["why_router"]).decode(), flush=True)
         fitted = FittedRouter.load(folder / "router")
-        promised = promises(fitted, usual_policies(fitted))
+        promised = usual_promises(fitted)
         router, joining = joining_lines(log)
         page = [
             "# From a log to a router: the real RouterBench slice",

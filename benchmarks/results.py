@@ -182,7 +182,7 @@ def checks() -> str:
 
 
 def defaults() -> str:
-    """Every quick router with its defaults, and with settings of its grid chosen on validation."""
+    """Every quick router with its defaults, and with settings of its grid chosen on unseen training queries."""
     parts = [
         f"## {DEFAULTS}",
         "Defaults of gbm, carrot, equirouter and irt, and the clusters of task_soft, were chosen while test numbers of"
@@ -236,7 +236,8 @@ def page(sections: dict[str, str]) -> str:
     head = (
         "# Results on real data\n\nWritten by `make results`; do not edit. Embeddings: TF-IDF and SVD,"
         " where no other is named. Split: safe, 70/30, the paper's five seeds. Intervals: 95 % paired bootstrap"
-        " over queries and seeds. Trade-offs are chosen on validation; settings are defaults, not tuned (the last table"
+        " over queries and seeds. Trade-offs are chosen on unseen training queries; settings are defaults, not tuned"
+        " (the last table"
         " sets the two side by side). Routers that"
         " train an encoder run with the preset `quick`, a sketch of the method that a CPU trains in a minute (see"
         " [routers.md](routers.md))."

@@ -14,7 +14,9 @@ import pytest
 from llmrouterbench.benching.bench import bench, router_entries
 from llmrouterbench.benching.deciding import decide
 from llmrouterbench.benching.folder import Decisions, Made, Runs, load_runs, meter
+from llmrouterbench.benching.following import PolicyRouter
 from llmrouterbench.benching.policies import run
+from llmrouterbench.checks.router import planted_table
 from llmrouterbench.contracts import Ask
 from llmrouterbench.files import read_json, write_json
 from llmrouterbench.importers import import_outcomes
@@ -47,6 +49,9 @@ def test_bench_writes_every_decision_and_numbers_follow_from_them(tmp_path: Path
     np.testing.assert_array_equal(score, runs.outcomes.score[rows, choice])
     np.testing.assert_array_equal(cost, runs.outcomes.cost[rows, choice])
     assert set(decided.parts["validation"].rows) <= set(runs.splits[42].train)
+    said = " ".join(leaderboard(runs, samples=20).notes)
+    assert "Few training queries to choose an operating point on" in said
+    assert "what the methods would give on new data" in said
 
 
 def test_one_core_writes_a_dial_that_is_a_view_of_another(tmp_path: Path) -> None:
@@ -76,6 +81,37 @@ def test_the_random_start_of_a_router_is_that_of_the_split(tmp_path: Path, outco
         bench(outcomes, tmp_path / "r", routers=routers, seeds=[42], jobs=1, router_seed="fixed")
     with pytest.raises(ValueError, match="no router seed named 'splits'; did you mean 'split'"):
         bench(outcomes, tmp_path / "n", routers=routers, seeds=[42], router_seed="splits")
+
+
+@pytest.mark.slow
+def test_policies_are_measured_like_any_router(tmp_path: Path) -> None:
+    table, budget = planted_table(1200), 0.0012
+    words = [f"best --budget {budget}", "cheapest --min-quality 0.7", "strong-share 0.2 --strong bravo"]
+    runs = bench(table, tmp_path / "runs", routers=["knn:k=15", "avengers_pro:k=3"], policies=words, seeds=[1], jobs=1)
+    assert len(runs.routers) == 8
+    assert f"knn:k=15, best --budget {budget}/query" in runs.routers
+    for (label, _), decided in runs.decisions.items():
+        if "," not in label:
+            continue
+        score, cost = (plane[0].mean() for plane in meter(decided.parts["test"], table, 1))
+        if "budget" in label:
+            assert 0.7 * budget < cost < 1.05 * budget
+        if "quality" in label:
+            assert 0.67 < score < 0.85
+        if "strong" in label:
+            assert 0.1 < (decided.parts["test"].model == table.models.index("bravo")).mean() < 0.25
+    again = bench(table, tmp_path / "runs", routers=["knn:k=15"], policies=words[:1], seeds=[1], jobs=1)
+    assert again.routers == runs.routers
+
+
+def test_a_policy_needs_a_router_that_decides_first_and_is_given_by_name(tmp_path: Path) -> None:
+    assert PolicyRouter("knn:k=5", "best --budget 1").policy == "best --budget 1/query"
+    with pytest.raises(ValueError, match="a router that decides before any reply, got 'cascade_routing:mode=reply'"):
+        PolicyRouter("cascade_routing:mode=reply", "best")
+    with pytest.raises(ValueError, match="no policy named 'bst'"):
+        router_entries(["knn"], ["bst"])
+    with pytest.raises(ValueError, match="routers must be given by name to follow policies, got 'mine'"):
+        bench(planted_table(60), tmp_path / "runs", routers={"mine": make_router("knn")}, policies=["best"])
 
 
 def test_a_second_call_fits_nothing_and_more_seeds_extend(tmp_path: Path, outcomes: Outcomes) -> None:

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from llmrouterbench.benching.policies import decide_sweep
 from llmrouterbench.benching.policies.best import Best
+from llmrouterbench.benching.policies.cheapest import Cheapest
 from llmrouterbench.benching.policies.policy import Policy
 from llmrouterbench.commands import fit as _commands  # noqa: F401
 from llmrouterbench.commands.app import app
@@ -168,14 +169,16 @@ def test_promises_are_what_unseen_queries_get(fitted: FittedRouter) -> None:
         assert abs(one.expected - one.quality.value) < 0.08
         policy = Policy.parse(one.policy)
         if isinstance(policy, Best) and policy.budget:
-            assert cost < policy.budget * 1.05
+            assert cost < policy.budget
+        if isinstance(policy, Cheapest):
+            assert score > policy.min_quality
 
 
 def test_policies_do_what_they_say(fitted: FittedRouter) -> None:
     text, topic = texts(200, 11)
     cheap = fitted.route_many(text, "cheapest --min-quality 0.5")
     assert {one.model for one, t in zip(cheap, topic, strict=True) if t == 0 and one.reason == "policy"} == {"small"}
-    assert all(one.score >= 0.5 for one in cheap if one.reason == "policy")
+    assert 0.5 < np.mean([one.score for one in cheap]) < 0.6, "a mean of 0.5, not 0.5 for every query"
     quick = fitted.route_many(text, "best --max-seconds 2.5")
     assert {one.model for one in quick if one.reason == "policy"} <= {"small", "poet"}
     none = fitted.route_many(text, "cheapest --min-quality 1")
@@ -308,17 +311,17 @@ def trial(spec: str, lead: list[float], usd: list[float], spread: float = 0.0) -
     return Trial(spec, np.arange(len(lead), dtype=float), score, np.array([np.full(100, u) for u in usd]))
 
 
-def test_the_trade_off_keeps_half_a_standard_error() -> None:
+def test_the_trade_off_keeps_a_standard_error() -> None:
     single = trial("best_single", [0.0], [4.0])
     clear = trial("r", [0.05, 0.02, -0.01], [3.0, 2.0, 1.0])
     assert choose_policy(clear, single).name == "weight 1"
-    unsure = trial("r", [0.05, 0.02, -0.01], [3.0, 2.0, 1.0], spread=0.5)  # half a standard error is 0.025
+    unsure = trial("r", [0.05, 0.02, -0.01], [3.0, 2.0, 1.0], spread=0.6)  # a standard error is 0.06
     assert choose_policy(unsure, single).name == "best"
     assert choose_policy(trial("r", [-0.1, -0.2], [3.0, 1.0]), single).name == "best"
     assert choose_policy(trial("r", [0.1, 0.1], [np.nan, np.nan]), single).name == "best"
 
 
-def test_another_router_must_be_better_by_half_a_standard_error() -> None:
+def test_another_router_must_be_better_by_two_standard_errors() -> None:
     first = trial("a", [0.0], [1.0])
     assert choose_router([first, trial("b", [0.02], [1.0])]).name == "b"
     assert choose_router([first, trial("b", [0.02], [1.0], spread=0.5)]).name == "a"

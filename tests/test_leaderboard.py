@@ -139,6 +139,11 @@ def test_worked_example_router_with_a_dial(worked: Path) -> None:
     assert row.saver_difference is not None
     assert row.saver_difference.value == near(-0.25)
     assert (row.saver_seeds, row.points, row.unmeasured, row.unknown_cost) == (2, 2, 0, 0)
+    assert row.half_difference is not None
+    assert row.half_save is not None
+    assert (row.half_difference.value, row.half_save.value) == (near(0.375 - 0.875), near(1 - 4 / 12)), "point 1: small"
+    assert row.point_error > 0.03
+    assert (board_of(worked)["best_single"].half_difference, board_of(worked)["large"].half_save) == (None, None)
 
 
 def test_worked_example_hindsight_and_pareto(worked: Path) -> None:
@@ -211,7 +216,10 @@ def test_cost_save_serves_best_single_where_no_point_qualifies(tmp_path: Path) -
     assert row.saver_seeds == 1
     assert row.cost_save is not None
     assert row.cost_save.value == near(1 - ((4 + 12) / 2) / 12)
-    assert "weak reaches Best Single on validation in 1 of 2 seeds; Best Single serves in the others." in board.notes
+    assert (
+        "weak reaches Best Single on unseen training queries in 1 of 2 seeds; Best Single serves in the others."
+        in board.notes
+    )
     hard = write_runs(tmp_path / "hard", tiny(), TESTS, {1: [4], 2: [4]}, routers)
     board = board_of(hard)
     assert board["weak"].cost_save is None

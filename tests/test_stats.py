@@ -5,7 +5,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from llmrouterbench.stats import Interval, Sample, bootstrap, interval, judged, pair, sample_means, seed_summary
+from llmrouterbench.stats import (
+    Interval,
+    Sample,
+    bootstrap,
+    bounds,
+    interval,
+    judged,
+    pair,
+    sample_means,
+    seed_summary,
+    widened,
+)
 from llmrouterbench.studies.differences import compare_columns
 from llmrouterbench.table import FloatArray
 from work import deadline
@@ -258,3 +269,32 @@ def test_the_papers_scale_ends() -> None:
         samples.append(Sample(dataset[rows], rows, score[rows], score[rows]))
     with deadline():
         assert bootstrap(samples, sorted(set(dataset.tolist()))).acc.shape == (1000, 130, 10)
+
+
+def test_equal_scores_by_luck_are_not_one_column_twice() -> None:
+    """Two models that score alike on six queries and cost differently may differ on the next one."""
+    score = np.array([[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]] * 3)
+    cost = np.tile([1.0, 2.0, 1.0], (6, 1))
+    paired = pair([Sample(np.array(["a"] * 6), np.arange(6), score, cost)])
+    assert judged(paired.difference(0, 2)) == "the same"
+    lucky = paired.difference(0, 1)
+    assert (lucky.value, judged(lucky)) == (0.0, "noise")
+    assert lucky.low < -0.3 < 0.3 < lucky.high
+
+
+def test_bounds_hold_apart_what_is_known_of_the_unseen() -> None:
+    low, high = bounds(np.array([0.0] * 9 + [10.0]), np.arange(10))
+    assert low < 0.5
+    assert high > 3.0, "one more as dear as the dearest"
+    assert bounds(np.zeros(30), np.arange(30), most=1.0) == (-0.1, 0.1), "the rule of three"
+    assert bounds(np.array([0.5, 0.7]), np.array([4, 4])) == (-np.inf, np.inf), "copies are one"
+    assert bounds(np.array([0.5, np.nan]), np.array([4, 5])) == (-np.inf, np.inf)
+
+
+def test_an_interval_among_many_is_wider() -> None:
+    one = Interval(0.1, 0.0, 0.3)
+    alone = widened(one, 1)
+    assert [alone.low, alone.high] == pytest.approx([0.0, 0.3])
+    among = widened(one, 435)
+    assert among.low < -0.09
+    assert among.high - 0.1 == pytest.approx(2.0 * (0.1 - among.low))

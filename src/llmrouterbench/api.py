@@ -366,10 +366,10 @@ def policies(router: FittedRouter | str | Path, policy: Sequence[str] = ()) -> P
 
     Raises ValueError for a policy that is none or that this router cannot follow.
     """
-    from llmrouterbench.production.promises import promises, usual_policies
+    from llmrouterbench.production.promises import promises, usual_promises
 
     fitted = _router(router)
-    promised = promises(fitted, policy or usual_policies(fitted))
+    promised = promises(fitted, policy) if policy else usual_promises(fitted)
     return Promises(fitted.learned.best, tuple(promised), bool(fitted.facts["simulated"]))
 
 

@@ -21,6 +21,7 @@ import orjson
 from llmrouterbench.benching.deciding import FOLDS, decide, decide_reading, describe_router, reads_replies
 from llmrouterbench.benching.executors import Workers
 from llmrouterbench.benching.folder import RECORD, Decisions, Made, Part, Runs, Served, noted_place, read_record
+from llmrouterbench.benching.following import PolicyRouter, seeded
 from llmrouterbench.benching.rules import Rules
 from llmrouterbench.benching.writing import RunsFolder, Task
 from llmrouterbench.contracts import Router
@@ -31,7 +32,7 @@ from llmrouterbench.estimating.pseudo import Judge, usable
 from llmrouterbench.files import cache_folder, sha256_of
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.persist import constructor_settings
-from llmrouterbench.routers import OUTSIDE, REFERENCES, REGISTRY, make_router, parse_router
+from llmrouterbench.routers import OUTSIDE, REFERENCES, make_router, parse_router
 from llmrouterbench.settings import PAPER_SEEDS, Setting, apply_setting, load_setting
 from llmrouterbench.splits import Split, load_split, make_split
 from llmrouterbench.store import read_replies, replies_hash
@@ -48,6 +49,7 @@ def bench(
     rules: Rules | None = None,
     *,
     routers: Sequence[str] | Mapping[str, Router] = DEFAULT_ROUTERS,
+    policies: Sequence[str] = (),
     seeds: Sequence[int] = PAPER_SEEDS,
     setting: Setting | str | Path | None = None,
     embedder: Embedder | str | None = None,
@@ -65,6 +67,7 @@ def bench(
 
     rules     what makes benches comparable; `changes` are rules by name: `tune=True` is short for `Rules(tune=True)`
     routers   names with settings ("avengers:k=32"), or unfitted routers by label
+    policies  words of serving policies, such as "cheapest --min-quality 0.8": each router follows each of them too
     seeds     of the split and the validation part; of the latter alone where the split is that of a file
     setting   instead of the rules' own, also one that is no file
     embedder  instead of the rules' own, also one that has no spec
@@ -80,7 +83,7 @@ def bench(
     rules; what a router raises names the router and the seed. ChildProcessError where a worker is lost.
     """
     workers, say = Workers(jobs, backend, cluster), progress or (lambda what, done, total: None)
-    entries, outside = router_entries(routers), outside_names(routers)
+    entries, outside = router_entries(routers, policies), outside_names(routers)
     rules, pool, tool = _resolved(rules or Rules(), changes, setting, embedder)
     rules = (rules.like(read_record(Path(out))[0]) if (Path(out) / RECORD).is_file() else rules).present
     if not isinstance(outcomes, Outcomes):
@@ -187,12 +190,14 @@ def splits_of(rules: Rules, outcomes: Outcomes, seeds: Sequence[int]) -> dict[in
     return {seed: make_split(outcomes, seed, **options, near_copies=rules.near_copies or "one-word") for seed in seeds}
 
 
-def router_entries(routers: Sequence[str] | Mapping[str, Router]) -> dict[str, Router]:
-    """Unfitted routers by label. Raises ValueError on an unknown name or setting.
+def router_entries(routers: Sequence[str] | Mapping[str, Router], policies: Sequence[str] = ()) -> dict[str, Router]:
+    """Unfitted routers by label, then each under each policy. Raises ValueError on an unknown name or setting.
 
     Reference rows (random, oracle, dataset_oracle) are in every leaderboard anyway and need no task.
     """
     if isinstance(routers, Mapping):
+        if policies:
+            raise ValueError(f"routers must be given by name to follow policies, got {next(iter(routers), '')!r}")
         return dict(routers)
     entries: dict[str, Router] = {}
     for spec in routers:
@@ -201,7 +206,8 @@ def router_entries(routers: Sequence[str] | Mapping[str, Router]) -> dict[str, R
             entries[spec] = make_router(name, **settings)
     if not entries and not any(spec in OUTSIDE for spec in routers):
         raise ValueError("a bench needs at least one router to fit, got none; `llmrouterbench routers` lists them")
-    return entries
+    following = [PolicyRouter(spec, policy) for policy in policies for spec in entries]
+    return entries | {f"{one.router}, {one.policy}": one for one in following}
 
 
 def outside_names(routers: Sequence[str] | Mapping[str, Router]) -> list[str]:
@@ -252,20 +258,12 @@ def _tasks(
     said_before = replies_hash(replies) if replies and any(map(reads_replies, entries.values())) else ""
     for seed, split in splits.items():
         for label, unseeded in entries.items():
-            router = _seeded(label, unseeded, seed) if rules.router_seed == "split" else unseeded
+            router = seeded(label, unseeded, seed) if rules.router_seed == "split" else unseeded
             said = [outcomes.content_hash, agreed, describe_router(router), seed, split.hash]
             if reads_replies(router):
                 said.append(_stored_replies(label, said_before))
             key = hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
             yield Task(label, router, seed, split, key, read)
-
-
-def _seeded(label: str, router: Router, seed: int) -> Router:
-    """A router that was named without a seed, with the random start of this one."""
-    name, given = parse_router(label)
-    if "seed" in given or name not in REGISTRY or "seed" not in signature(type(router)).parameters:
-        return router
-    return make_router(name, **given, seed=seed)
 
 
 def _read_hash(outcomes: Outcomes, embedder: str) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,10 +27,12 @@ from llmrouterbench.stats import FEWEST, Sample, effective_trials, sample_means
 from llmrouterbench.table import BoolArray, FloatArray, IntArray, Outcomes
 
 Key = tuple[str, str]
-"""("router" | "saver" | "reference" | "model", name)"""
+"""("router" | "saver" | "billed" | "reference" | "model", name)"""
 Column = tuple[FloatArray, FloatArray]
 """Score and cost (n,) on the test queries of one seed."""
 
+BILL = 0.5
+"""Share of the base's cost within which the best AvgAcc is looked for."""
 RANDOM, ORACLE = "Random", "Oracle"
 DATASET_ORACLE, DATASET_ORACLE_PAPER = "Dataset Oracle (per seed)", "Dataset Oracle (seed means)"
 
@@ -53,13 +57,15 @@ class Replay:
 
     datasets     names, in the order of every dataset axis
     keys         what each column of the samples is; ("router", x) stands at the point with the best validation
-                 AvgAcc, ("saver", x) at the cheapest point that reaches the base on validation, or at the base itself
+                 AvgAcc, ("saver", x) at the cheapest point that reaches the base on validation, or at the base itself,
+                 ("billed", x) at the point with the best AvgAcc there for at most half of the base's cost; NaN if none
     samples      one a seed
     points       operating points of each router
     saver_seeds  seeds in which a router with a dial had a point that reaches the base on validation
     base         column in the outcomes of the model that gains are measured against
     chosen       operating point of each router that ("router", x) stands at, one a seed
     quality      the one of each router at which quality decides
+    point_error  largest standard error of a lead over the chosen point where it was chosen, mean over seeds
     """
 
     datasets: tuple[str, ...]
@@ -70,6 +76,7 @@ class Replay:
     base: int
     chosen: dict[str, tuple[int, ...]] = field(default_factory=dict)
     quality: dict[str, int] = field(default_factory=dict)
+    point_error: dict[str, float] = field(default_factory=dict)
 
 
 def complete_routers(runs: Runs) -> list[str]:
@@ -109,7 +116,10 @@ def replay(runs: Runs, outcomes: Outcomes) -> Replay:
     chosen = {label: tuple(found) for label, found in book.chosen.items()}
     first = runs.seeds[0]
     quality = {label: _quality(runs.decisions[label, first], avg_acc(sweep.acc)) for label, sweep in points.items()}
-    return Replay(book.datasets, book.keys, tuple(book.samples), points, book.saver_seeds, base, chosen, quality)
+    errors = {label: float(known_mean(np.array(found))) for label, found in book.errors.items()}
+    return Replay(
+        book.datasets, book.keys, tuple(book.samples), points, book.saver_seeds, base, chosen, quality, errors
+    )
 
 
 @dataclass
@@ -128,6 +138,7 @@ class _Book:
     sweeps: dict[str, list[OperatingPoints]] = field(default_factory=dict)
     saver_seeds: dict[str, int] = field(default_factory=dict)
     chosen: dict[str, list[int]] = field(default_factory=dict)
+    errors: dict[str, list[float]] = field(default_factory=dict)
 
     def add(self, rows: IntArray, columns: dict[Key, Column]) -> None:
         """Close one seed."""
@@ -214,11 +225,12 @@ def _router(book: _Book, label: str, decisions: Decisions, rows: IntArray) -> di
     sample = _sample(book.outcomes, rows, list(zip(score, cost, strict=True)))
     points = OperatingPoints(weights, *sample_means(sample, book.datasets))
     book.sweeps.setdefault(label, []).append(points)
-    best: int
-    saver: int | None
-    best, saver = (0, 0) if len(weights) == 1 else _on_validation(book, decisions)
+    found = _Chosen(0, 0, None, math.nan) if len(weights) == 1 else _on_validation(book, decisions)
+    best, saver, billed = found.best, found.saver, found.billed
     book.chosen.setdefault(label, []).append(best)
+    book.errors.setdefault(label, []).append(found.error)
     book.saver_seeds[label] = book.saver_seeds.get(label, 0) + (saver is not None)
+    nothing = np.full(len(rows), np.nan)
     base = book.outcomes.score[rows, book.base], book.outcomes.cost[rows, book.base]
     if book.judge:
         book.weights["router", label] = weight[best]
@@ -226,10 +238,20 @@ def _router(book: _Book, label: str, decisions: Decisions, rows: IntArray) -> di
     return {
         ("router", label): (score[best], cost[best]),
         ("saver", label): base if saver is None else (score[saver], cost[saver]),
+        ("billed", label): (nothing, nothing) if billed is None else (score[billed], cost[billed]),
     }
 
 
-def _on_validation(book: _Book, decisions: Decisions) -> tuple[int, int | None]:
+class _Chosen(NamedTuple):
+    """Operating points as in `Replay.keys`, and the largest standard error of a lead over the best one."""
+
+    best: int
+    saver: int | None
+    billed: int | None
+    error: float
+
+
+def _on_validation(book: _Book, decisions: Decisions) -> _Chosen:
     """The operating points chosen on the validation part of one seed."""
     rows = decisions.parts["validation"].rows
     if not len(rows):
@@ -241,11 +263,15 @@ def _on_validation(book: _Book, decisions: Decisions) -> tuple[int, int | None]:
     base = book.outcomes.score[rows, book.base], book.outcomes.cost[rows, book.base]
     sample = _sample(book.outcomes, rows, [*zip(score, cost, strict=True), base])
     acc, usd = sample_means(sample, sorted(set(sample.dataset.tolist())))
-    cost_of = usd[:-1].sum(axis=1)
+    mean, cost_of, bill = avg_acc(acc[:-1]), usd[:-1].sum(axis=1), float(usd[-1].sum())
     if book.surely:
-        return _surely(decisions, sample, avg_acc(acc[:-1]), cost_of)
-    theirs, mine = like_for_like(acc[-1], acc[:-1])
-    return choose_points(avg_acc(acc[:-1]), cost_of, reaches(avg_acc(mine), avg_acc(theirs)))
+        best, saver = _surely(decisions, sample, mean, cost_of)
+    else:
+        theirs, mine = like_for_like(acc[-1], acc[:-1])
+        best, saver = choose_points(mean, cost_of, reaches(avg_acc(mine), avg_acc(theirs)))
+    within = cost_of <= BILL * bill
+    billed = choose_points(np.where(within, mean, -np.inf), cost_of, within)[0] if within.any() else None
+    return _Chosen(best, saver, billed, float(avg_lead(sample, best)[1][:-1].max()))
 
 
 def _surely(decisions: Decisions, sample: Sample, acc: FloatArray, cost: FloatArray) -> tuple[int, int | None]:

@@ -59,6 +59,12 @@ def bench(
     routers: Annotated[
         str, typer.Option("--routers", help="Comma-separated, with settings as name:key=value.")
     ] = "best_single,knn,avengers,avengers_pro",
+    policies: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--policies", help='Each router under a policy too, "best --budget 0.002/query"; may be repeated.'
+        ),
+    ] = None,
     setting: SettingName = None,
     seeds: Annotated[str, typer.Option("--seeds", help="'paper' (five seeds) or numbers.")] = "paper",
     protocol: Annotated[
@@ -102,7 +108,7 @@ def bench(
     page_text: PageText = True,
     json: Json = False,
 ) -> None:
-    """Fit routers on train, choose trade-offs on validation, measure on test; then write the report."""
+    """Fit routers on train, choose trade-offs on unseen training queries, measure on test; then write the report."""
     from llmrouterbench.benching.bench import bench as run_bench
     from llmrouterbench.benching.bench import router_entries
     from llmrouterbench.benching.executors import Workers
@@ -110,7 +116,7 @@ def bench(
     from llmrouterbench.embedders import make_embedder
 
     specs, held_out = router_specs(routers), words(hold_out)
-    usage(lambda: router_entries(specs))
+    usage(lambda: router_entries(specs, policies or ()))
     usage(lambda: make_embedder(embedder))
     rules = usage(
         lambda: Rules(
@@ -140,6 +146,7 @@ def bench(
             out,
             rules,
             routers=specs,
+            policies=policies or (),
             seeds=seeds_of(seeds),
             setting=chosen,
             jobs=jobs,

@@ -55,7 +55,7 @@ def fit(
     """Fit a router for production: train, calibrate, measure its policies, and store everything in one folder."""
     from llmrouterbench.production.fitting import FitSettings
     from llmrouterbench.production.fitting import fit as make
-    from llmrouterbench.production.promises import promises, usual_policies
+    from llmrouterbench.production.promises import usual_promises
 
     settings = FitSettings(router, policy, embedder, text, share, novel, fallback, seed)
     check_free(to, overwrite)
@@ -63,7 +63,7 @@ def fit(
     usage(lambda: settings.check(outcomes.pool.models))
     fitted = make(outcomes, settings, say=lambda what: say(f"{what} ..."))
     _save(fitted, to, overwrite=overwrite)
-    promised = promises(fitted, usual_policies(fitted))
+    promised = usual_promises(fitted)
     if json:
         print_json({"folder": str(to), **fitted.facts, "policies": [one.to_dict() for one in promised]})
         return
@@ -137,11 +137,11 @@ def policies(
     """Quality, cost and saving that each policy may promise, measured on the calibration slice."""
     from llmrouterbench.benching.policies.policy import Policy
     from llmrouterbench.production.fitted import FittedRouter
-    from llmrouterbench.production.promises import promises, usual_policies
+    from llmrouterbench.production.promises import promises, usual_promises
 
     wanted = [usage(lambda one=one: Policy.parse(one)) for one in policy or []]  # type: ignore[misc]
     fitted = FittedRouter.load(router_dir)
-    promised = promises(fitted, wanted or usual_policies(fitted))
+    promised = promises(fitted, wanted) if wanted else usual_promises(fitted)
     if json:
         print_json({"best_single": fitted.learned.best, "policies": [one.to_dict() for one in promised]})
     else:
@@ -159,8 +159,20 @@ def _show_promises(fitted: FittedRouter, promised: list[Promise]) -> None:
         table.add_column(column, justify="left" if column.startswith("policy") else "right", no_wrap=column[0] != "p")
     for one in promised:
         cells = promise_row(one)
-        table.add_row("\n".join(cells[:2]), *(cell.replace(" [", "\n[") for cell in cells[2:]))
+        table.add_row(
+            "\n".join([*cells[:2], at_worst(one)]).rstrip(), *(cell.replace(" [", "\n[") for cell in cells[2:])
+        )
     tables.print(table)
+
+
+def at_worst(one: Promise) -> str:
+    """What a policy keeps with 95 % certainty; "" where it bounds nothing."""
+    if not np.isfinite(one.at_worst):
+        return ""
+    if one.policy.startswith("best"):
+        return f"95 % sure: at most {usd(1000.0 * one.at_worst)} USD for 1,000"
+    most_or_least = "most" if one.policy.startswith("strong-share") else "least"
+    return f"95 % sure: at {most_or_least} {percent(one.at_worst, unit=' %')}"
 
 
 def promise_row(one: Promise) -> tuple[str, ...]:

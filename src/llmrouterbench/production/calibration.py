@@ -20,7 +20,7 @@ METHODS = ("none", "platt", "isotonic")
 CLEARLY = 2.0
 """Standard errors of the Brier score by which: with fewer the choice changes from fold to fold and brings nothing."""
 MARGIN = 0.5
-"""Standard errors by which a router or a trade-off must be better than a simpler one."""
+"""Standard errors by which fewer probes may be worse and still be enough."""
 _FEWEST = 20
 """Measured outcomes below which a model keeps the router's own estimate."""
 _EDGE = 1e-3

@@ -1,6 +1,7 @@
 """Which router and which trade-off to serve, chosen inside train: every number here is out of fold.
 
-The mean is over queries, as traffic is billed. A choice must be better than a simpler one by half a standard error.
+The mean is over queries, as traffic is billed. Another router must be better by two standard errors, the
+cheaper trade-off keep up with the best single model by one, as in the bench.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from llmrouterbench.coverage import coverage_of
 from llmrouterbench.estimating.pseudo import Evidence
 from llmrouterbench.metrics import known_mean
 from llmrouterbench.numerals import UNKNOWN, percent, points, usd
-from llmrouterbench.production.calibration import MARGIN, mean_and_error
+from llmrouterbench.production.calibration import CLEARLY, mean_and_error
 from llmrouterbench.routers import make_router, parse_router
 from llmrouterbench.table import FloatArray, IntArray, Outcomes
 from llmrouterbench.worth import folds_of, train_best_single
 
 CANDIDATES = ("task_soft", "linear", "knn_tuned")
-"""Cheap routers that `auto` tries; the first is kept unless another is better by the margin."""
+"""Cheap routers that `auto` tries; the first is kept unless another is clearly better."""
 FOLDS = 3
 
 
@@ -110,40 +111,38 @@ class Chosen:
 
 
 def choose_router(trials: Sequence[Trial]) -> Chosen:
-    """The first router, unless another serves better at its quality end by the margin."""
+    """The first router, unless another serves better at its quality end by two standard errors."""
     best, because = trials[0], []
     for other in trials[1:]:
         mean, error = mean_and_error(other.score[0] - best.score[0])
-        wins = mean > MARGIN * error
+        wins = mean > CLEARLY * error
         if mean == error == 0.0:
             because.append(f"{other.spec} scores the same as {best.spec} on every query out of fold")
             continue
-        says = "better by half a standard error or more" if wins else "not better by half a standard error"
+        says = "better by two standard errors or more" if wins else "not better by two standard errors"
         because.append(f"{other.spec} minus {best.spec} out of fold: {_points(mean, error)}, {says}")
         best = other if wins else best
     return Chosen(best.spec, (*because, f"so the router is {best.spec}"))
 
 
 def choose_policy(trial: Trial, single: Trial) -> Chosen:
-    """The cheapest setting that serves at least as well as the best single model, with half a standard error to spare.
+    """The cheapest setting that serves at least as well as the best single model, with one standard error to spare.
 
     "best" where no setting does, or no cost is known.
     """
     cost = known_mean(trial.cost, axis=1)
     leads = [mean_and_error(score - single.score[0]) for score in trial.score]
-    good = np.array([mean >= MARGIN * error for mean, error in leads]) & np.isfinite(cost)
+    good = np.array([mean >= error for mean, error in leads]) & np.isfinite(cost)
     end = f"at its quality end it serves {_points(*leads[0])} more than the best single model out of fold"
     if not np.isfinite(cost).any():
         return Chosen("best", (end, "no cost is known, so quality decides: policy best"))
     if not good.any():
-        return Chosen(
-            "best", (end, "no cheaper setting keeps up with that model by half a standard error: policy best")
-        )
+        return Chosen("best", (end, "no cheaper setting keeps up with that model by a standard error: policy best"))
     place = int(np.argmin(np.where(good, cost, np.inf)))
     if place == 0:
         return Chosen("best", (end, "no setting that keeps up with that model is cheaper: policy best"))
     weight = f"weight {trial.settings[place]:g}"
-    because = f"{weight} is the cheapest setting that keeps up with that model by half a standard error"
+    because = f"{weight} is the cheapest setting that keeps up with that model by a standard error"
     return Chosen(weight, (end, f"{because}: {_points(*leads[place])}, {usd(cost[place], ' USD')} a query"))
 
 

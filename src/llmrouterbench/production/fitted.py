@@ -23,6 +23,8 @@ from llmrouterbench.production.serving_dial import Dial
 from llmrouterbench.table import BoolArray, Estimate, IntArray, Queries
 
 POLICY, NOVEL, UNMET, EXPLORED = "policy", "out of distribution", "nothing meets the policy", "exploration"
+BOUNDS, SURE = "bounds", "sure"
+"""What facts say of the bounds of policies: promised with 95 %. Folders of version 0.1 say nothing and keep theirs."""
 REASONS = (POLICY, NOVEL, UNMET, EXPLORED)
 
 
@@ -65,7 +67,7 @@ class FittedRouter:
         self.default_policy = Policy.parse(learned.policy)
         self.counted: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
         self.random = random.Random()
-        self.dial = Dial(router, learned)
+        self.dial = Dial(router, learned, sure=facts.get(BOUNDS) == SURE)
         self._column = {model: j for j, model in enumerate(learned.models)}
         self._lock = threading.Lock()
 
@@ -137,7 +139,7 @@ class FittedRouter:
 
     def check_policy(self, policy: Policy | str) -> None:
         """Raises ValueError where this router cannot follow the policy: no costs, no times, an unknown model."""
-        self.dial.setting(as_policy(policy))
+        self.dial.solved(as_policy(policy))
 
     def _allowed(self, allowed: Collection[str] | None) -> frozenset[int]:
         names = self.models if allowed is None else list(allowed)

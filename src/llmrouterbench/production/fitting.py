@@ -29,7 +29,7 @@ from llmrouterbench.production.calibration import (
     reliability,
 )
 from llmrouterbench.production.choosing import Chosen, Fold, choose, folds_to_serve, router_of, settings_of
-from llmrouterbench.production.fitted import FittedRouter
+from llmrouterbench.production.fitted import BOUNDS, SURE, FittedRouter
 from llmrouterbench.production.fitted_store import check_embedder_serves
 from llmrouterbench.production.learned import CalibrationSlice, Learned, LoggedSlice
 from llmrouterbench.production.novelty import Novelty, fit_novelty
@@ -188,6 +188,7 @@ def _fitted(data: _Data, chosen: Chosen, policy: Chosen, embedder: Embedder, set
         "why_policy": list(policy.because),
         "settings": asdict(settings),
         "embedder": settings.embedder,
+        BOUNDS: SURE,
         "simulated": train.simulated,
         "data": {
             "hash": text_hash(f"{train.content_hash} {piece.content_hash}"),

@@ -10,13 +10,13 @@ import numpy as np
 
 from llmrouterbench.benching.policies.best import Best
 from llmrouterbench.benching.policies.cheapest import Cheapest
-from llmrouterbench.benching.policies.policy import Policy, as_policy
+from llmrouterbench.benching.policies.policy import Policy, Solved, as_policy
 from llmrouterbench.benching.policies.strong_share import StrongShare
 from llmrouterbench.estimating.values import interval_of, within_bounds
 from llmrouterbench.metrics import known_mean
 from llmrouterbench.production.fitted import FittedRouter
 from llmrouterbench.production.learned import CalibrationSlice, LoggedSlice
-from llmrouterbench.stats import FEWEST, UNKNOWN_NUMBER, Interval, Sample, effective_trials, pair
+from llmrouterbench.stats import FEWEST, UNKNOWN_NUMBER, Interval, Paired, Sample, effective_trials, pair
 from llmrouterbench.table import FloatArray, IntArray
 
 REPLICATES = 1000
@@ -35,6 +35,8 @@ class Promise:
     share     part of the queries that each model serves, the largest first
     novel     part of the queries out of distribution, which the fallback serves
     unmet     part of the queries for which no model meets the policy
+    at_worst  the 95 % bound of what the policy keeps: USD a query of --budget, mean score of --min-quality, share of
+              strong-share; NaN for others
     """
 
     policy: str
@@ -47,6 +49,7 @@ class Promise:
     share: dict[str, float]
     novel: float
     unmet: float
+    at_worst: float
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
@@ -55,25 +58,29 @@ class Promise:
 
 def promises(fitted: FittedRouter, policies: Sequence[Policy | str], *, replicates: int = REPLICATES) -> list[Promise]:
     """One promise a policy, all on the same bootstrap draws. Raises ValueError for a policy beyond reach."""
-    chosen = [as_policy(policy) for policy in policies]
-    served = [served_on_slice(fitted, policy) for policy in chosen]
-    single = np.full(len(fitted.learned.piece), fitted.learned.models.index(fitted.learned.best))
-    choices = np.array([*(choice for choice, _ in served), single])
-    piece, rows = fitted.learned.piece, np.arange(len(fitted.learned.piece))
-    score, cost = (plane[rows, choices].T for plane in piece.judged)
-    one_stratum = np.full(len(piece), "traffic")
-    paired = pair([Sample(one_stratum, piece.group, score, cost)], replicates=replicates)
+    chosen, piece = [as_policy(policy) for policy in policies], fitted.dial.piece
+    solved = [fitted.dial.solved(policy) for policy in chosen]
+    single = np.full(len(piece.score), fitted.learned.models.index(fitted.learned.best))
+    at = np.arange(len(single)), single
+    score, cost = (
+        np.column_stack([*(piece.under(*one, plane) for one in zip(chosen, solved, strict=True)), plane[at]])
+        for plane in (piece.score, piece.paid)
+    )
+    paired = pair([Sample(np.full(len(single), "traffic"), piece.group, score, cost)], replicates=replicates)
     return [
-        _of_a_log(_promise(fitted, policy, choice, unmet, i, len(chosen), paired, len(piece)), piece, choice, single)
-        for i, (policy, (choice, unmet)) in enumerate(zip(chosen, served, strict=True))
+        _of_a_log(
+            _promise(fitted, one, bound, i, paired), fitted.learned.piece, served_on_slice(fitted, one)[0], single
+        )
+        for i, (one, bound) in enumerate(zip(chosen, solved, strict=True))
     ]
 
 
-def _promise(
-    fitted: FittedRouter, policy: Policy, choice: IntArray, unmet: float, i: int, base: int, paired: Any, n: int
-) -> Promise:
-    belief = fitted.dial.of_slice()
+def _promise(fitted: FittedRouter, policy: Policy, solved: Solved, i: int, paired: Paired) -> Promise:
+    """The promise of column i; the last one is the best single model."""
+    belief, base = fitted.dial.piece.belief, len(paired.acc) - 1
     ratio, cost = paired.cost_ratio(i, base), paired.cost(i)
+    choice, unmet = served_on_slice(fitted, policy)
+    n = len(choice)
     return Promise(
         policy=str(policy),
         quality=paired.accuracy(i),
@@ -85,6 +92,7 @@ def _promise(
         share=_shares(fitted.learned.models, choice),
         novel=float(fitted.dial.far_in_slice()[fitted.learned.piece.fresh].mean()),
         unmet=unmet,
+        at_worst=solved.at_worst,
     )
 
 
@@ -108,12 +116,10 @@ def _of_a_log(made: Promise, piece: CalibrationSlice, choice: IntArray, single: 
 def served_on_slice(fitted: FittedRouter, policy: Policy) -> tuple[IntArray, float]:
     """Model (n,) that serves each query of the slice, and the part of them for which none meets the policy."""
     order, met = fitted.dial.order_of_slice(policy)
-    columns = [fitted.learned.models.index(model) for model in fitted.models]
-    serves = np.isin(order, columns)
-    choice = order[np.arange(len(order)), serves.argmax(axis=1)]
-    unmet = 0.0 if met is None else float((~met[np.arange(len(order)), choice]).mean())
-    far = fitted.dial.far_in_slice()
-    return np.where(far, fitted.learned.models.index(fitted.learned.fallback), choice), unmet
+    rows, learned = np.arange(len(order)), fitted.learned
+    choice = order[rows, np.isin(order, [learned.models.index(model) for model in fitted.models]).argmax(axis=1)]
+    unmet = 0.0 if met is None else float((~met[rows, choice]).mean())
+    return np.where(fitted.dial.far_in_slice(), learned.models.index(learned.fallback), choice), unmet
 
 
 def _mean_of(plane: FloatArray, choice: IntArray) -> float:
@@ -126,6 +132,25 @@ def _shares(models: tuple[str, ...], choice: IntArray) -> dict[str, float]:
     return {models[j]: float(count[j] / len(choice)) for j in order.tolist() if count[j]}
 
 
+def usual_promises(fitted: FittedRouter) -> list[Promise]:
+    """Promises of the usual policies, the dearest first, without those that another equals or beats.
+
+    What counts is quality, cost and time; the default policy stays.
+    """
+    made = promises(fitted, usual_policies(fitted))
+    own = made[0]
+    kept = [one for one in made if one is own or not any(_beats(other, one) for other in made)]
+    distinct = {tuple(np.nan_to_num([one.quality.value, one.cost.value, one.seconds])): one for one in reversed(kept)}
+    return sorted(distinct.values(), key=lambda one: (-np.nan_to_num(one.cost.value, nan=np.inf), -one.quality.value))
+
+
+def _beats(one: Promise, other: Promise) -> bool:
+    """Whether a promise is nowhere worse than another and somewhere better; what is not known is as good as any."""
+    better = one.quality.value - other.quality.value, other.cost.value - one.cost.value, other.seconds - one.seconds
+    known = [lead for lead in better if np.isfinite(lead)]
+    return min(known, default=0.0) >= 0.0 and max(known, default=0.0) > 0.0
+
+
 def usual_policies(fitted: FittedRouter) -> list[Policy]:
     """The default policy and one of each kind, at numbers that mean something for this router."""
     learned = fitted.learned
@@ -135,7 +160,7 @@ def usual_policies(fitted: FittedRouter) -> list[Policy]:
     usd = float(known_mean(learned.piece.judged[1][:, best]))
     seconds = learned.seconds[np.isfinite(learned.seconds)]
     if np.isfinite(usd) and usd > 0:
-        found += [Cheapest(min_quality=float(f"{q:.2g}")) for q in (quality, quality - 0.1) if q > 0]
+        found += [Cheapest(min_quality=float(f"{q:.2g}")) for q in (quality, quality - 0.05, quality - 0.1) if q > 0]
         found += [Best(budget=float(f"{usd * part:.2g}")) for part in (0.75, 0.5, 0.25)]
     if len(seconds):
         found.append(Best(max_seconds=float(f"{np.median(seconds):.2g}")))
@@ -146,7 +171,6 @@ def usual_policies(fitted: FittedRouter) -> list[Policy]:
 
 def _reachable(fitted: FittedRouter, policy: Policy) -> bool:
     try:
-        fitted.check_policy(policy)
+        return fitted.dial.solved(policy).reached
     except ValueError:
         return False
-    return True

@@ -17,6 +17,7 @@ from llmrouterbench.studies.advise import WORTH_GAIN, WORTH_SAVING, Advice, Cand
 from llmrouterbench.studies.headroom import Needless
 from llmrouterbench.studies.learning import Learning
 from llmrouterbench.studies.log_advice import BY_TASK, LogAdvice
+from llmrouterbench.studies.swaps import Lacking, Swap
 
 
 def recommendation(advice: Advice) -> str:
@@ -24,9 +25,27 @@ def recommendation(advice: Advice) -> str:
     return {
         "do not route": f"Do not route: serve {advice.headroom.best} to everyone.",
         "route by task": "Route by task: where you know the task of a query, serve the model that is best on it.",
+        "swap the model": _swapped(advice.swap),
         "route for quality": f"Route with {advice.router}, for quality.",
+        "route for quality and cost": f"Route with {advice.router}, for quality and cost.",
         "route to save": f"Route with {advice.router}, to save cost at equal quality.",
     }[advice.action]
+
+
+def _swapped(swap: Swap | None) -> str:
+    return f"Do not route: serve {swap.model} to everyone instead of {swap.instead_of}." if swap else ""
+
+
+def _swap(swap: Swap) -> str:
+    told = "" if swap.sure else "; whether it is as good cannot be told from so few queries"
+    lead = f"AvgAcc moves by {_points(swap.difference)}"
+    return f"{swap.model} alone saves {_percent(swap.saving)} against {swap.instead_of}; {lead}{told}."
+
+
+def _lacks(one: Lacking) -> str:
+    harder = "easier" if one.easier > 0 else "harder"
+    moved = f"{harder} for the others, by {percent(abs(one.easier))} points"
+    return f"{one.model} has no score on {count(one.queries)} queries that are {moved}: its mean does not compare."
 
 
 def reasons(advice: Advice) -> list[str]:
@@ -36,6 +55,8 @@ def reasons(advice: Advice) -> list[str]:
         f"{room.best} alone has an AvgAcc of {_percent(room.single)}; an oracle would have {_percent(room.oracle)}.",
         *map(_gain, (advice.by_task, *advice.candidates)),
         *(_saving(one) for one in advice.candidates if one.saving),
+        *([_swap(advice.swap)] if advice.swap else []),
+        *map(_lacks, advice.lacking),
         *_decision(advice),
     ]
 
@@ -47,7 +68,8 @@ def _gain(one: Candidate) -> str:
 
 def _saving(one: Candidate) -> str:
     loss = interval(one.saving_loss, points, " points")
-    return f"{one.router}: at equal quality on validation the saving is {_percent(one.saving)}; AvgAcc moves by {loss}."
+    saved = f"at equal quality on unseen training queries the saving is {_percent(one.saving)}"
+    return f"{one.router}: {saved}; AvgAcc moves by {loss}."
 
 
 def _decision(advice: Advice) -> list[str]:
@@ -55,6 +77,12 @@ def _decision(advice: Advice) -> list[str]:
         return ["The table by task gains certainly, and no router here does better."]
     if advice.action == "route for quality":
         return [f"{advice.router} gains certainly on unseen queries."]
+    if advice.action == "route for quality and cost":
+        return [
+            f"{advice.router} gains certainly on unseen queries and costs certainly less than {advice.headroom.best}."
+        ]
+    if advice.action == "swap the model":
+        return ["It loses no more than it is worth, for certain, and no router here does better."]
     if advice.action == "route to save":
         return [f"{advice.router} saves certainly, at equal quality."]
     bar = f"a certain gain of {percent(WORTH_GAIN)} points or a certain saving of {percent(WORTH_SAVING, unit=' %')}"
@@ -64,7 +92,7 @@ def _decision(advice: Advice) -> list[str]:
     if needed > advice.queries:
         said.append(
             f"{best.router} may still gain {_points(best.gain)}; it would take about {count(_rounded_up(needed))}"
-            f" labelled queries instead of {count(advice.queries)} to make a gain of this size certain."
+            f" labelled queries instead of {count(advice.queries)} to be certain of a gain of this size (power 80 %)."
         )
     return said
 
@@ -85,6 +113,10 @@ def advice_lines(advice: Advice | LogAdvice) -> list[str]:
         return log_advice_lines(advice)
     mark = "SIMULATED data. " if advice.simulated else ""
     studied = "on test splits that no choice has seen; in brackets 95 % intervals."
+    if advice.seeds == 1:
+        studied = (
+            "on one test split that no choice has seen; in brackets 95 % intervals, widened for what another shows."
+        )
     return [
         f"{mark}{recommendation(advice)}",
         "",

@@ -18,8 +18,8 @@ RowKind = Literal["router", "reference", "model"]
 Group = Literal["main", "validation", "hindsight"]
 Medium = Literal["terminal", "markdown", "page"]
 GROUPS: dict[Group, str] = {
-    "main": "Accuracy and cost, points chosen on validation",
-    "validation": "Trade-offs, points chosen on validation",
+    "main": "Accuracy and cost, points chosen on unseen training queries",
+    "validation": "Trade-offs, points chosen on unseen training queries",
     "hindsight": "Trade-offs in hindsight, points chosen on test as in the paper",
 }
 EVERYWHERE: tuple[Medium, ...] = ("terminal", "markdown", "page")
@@ -32,7 +32,7 @@ NOWHERE: tuple[Medium, ...] = ()
 class Row:
     """One line of the leaderboard. Accuracies, gains and gaps are fractions; costs are USD; NaN is "not known".
 
-    A router with several operating points stands at the one with the best AvgAcc on validation, chosen seed by seed.
+    A router with several operating points stands at the one chosen on unseen training queries, seed by seed.
 
     avg_acc              AvgAcc, mean over seeds
     avg_acc_std          standard deviation of AvgAcc over seeds
@@ -43,7 +43,12 @@ class Row:
     cost                 all test queries, mean over seeds
     perf_gain            PerfGain against Best Single
     quality_end          AvgAcc at the end of the dial where quality decides; NaN without a dial
-    cost_save            CostSave at the cheapest point that reaches Best Single on validation; None where there is none
+    point_error          largest standard error of a lead over its point where it was chosen; NaN without a dial
+    half_difference      AvgAcc minus Best Single's at the point that was best there for half of Best Single's cost;
+                         None where there is none
+    half_save            CostSave of that point on test
+    cost_save            CostSave at the cheapest point that reaches Best Single on unseen training queries; None where
+                         there is none
     saver_difference     AvgAcc of that point minus Best Single's, on test
     saver_seeds          seeds with such a point; Best Single serves in the others
     hindsight_*          the same with the point chosen on the test part, as in the paper
@@ -68,6 +73,9 @@ class Row:
     cost: Interval
     perf_gain: Interval
     quality_end: float
+    point_error: float
+    half_difference: Interval | None
+    half_save: Interval | None
     cost_save: Interval | None
     saver_difference: Interval | None
     saver_seeds: int
@@ -232,7 +240,23 @@ COLUMNS: tuple[Column, ...] = (
         lambda row: Cell.of(None if math.isnan(row.quality_end) else row.quality_end, accuracy, NONE), "validation",
     ),
     Column(
-        "cost_save", "CostSave", "at the cheapest point that reaches Best Single on validation",
+        "point_error", "error of the choice",
+        "largest standard error of another point's lead on the training queries where it was chosen",
+        lambda row: Cell.of(None if math.isnan(row.point_error) else row.point_error, percent, NONE), "validation",
+        unit="points", shown=NOWHERE,
+    ),
+    Column(
+        "half_difference", "vs Best Single at half its cost",
+        "AvgAcc minus that of Best Single on test, at the best point on unseen training queries for half of its cost",
+        lambda row: Cell.of(row.half_difference, points, NONE), "validation",
+        unit="points", needs="costs", interval=True, head="at half cost",
+    ),
+    Column(
+        "half_save", "CostSave there", "saved on test against Best Single at that point",
+        lambda row: Cell.of(row.half_save, points, NONE), "validation", needs="costs", shown=PAGE, interval=True,
+    ),
+    Column(
+        "cost_save", "CostSave", "at the cheapest point that reaches Best Single on unseen training queries",
         lambda row: Cell.of(row.cost_save, points, NONE), "validation", needs="costs", interval=True,
     ),
     Column(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -187,6 +188,8 @@ def _row(evidence: _Evidence, points: tuple[Point, ...], kind: RowKind, name: st
         cost=paired.cost(column),
         perf_gain=evidence.of(excess, key, evidence.base),
         quality_end=_quality_end(evidence.played, key),
+        point_error=evidence.played.point_error.get(key[1], math.nan) if key[0] == "router" else math.nan,
+        **_billed(evidence, key),
         **_saver(evidence, key),
         **_hindsight(evidence, points, key),
         unmeasured=sum(int((~np.isfinite(s.score[:, column])).sum()) for s in evidence.played.samples),
@@ -220,6 +223,15 @@ def _quality_end(played: Replay, key: Key) -> float:
     if key[0] != "router" or len(played.points[key[1]].weights) == 1:
         return float("nan")
     return float(avg_acc(played.points[key[1]].acc[played.quality[key[1]]]))
+
+
+def _billed(evidence: _Evidence, key: Key) -> dict[str, Any]:
+    """AvgAcc against Best Single, and CostSave, at the best point for half of its cost."""
+    at = ("billed", key[1])
+    lead = None if key[0] != "router" else evidence.of(difference, at, evidence.base)
+    if lead is None or not np.isfinite(lead.value):
+        return {"half_difference": None, "half_save": None}
+    return {"half_difference": lead, "half_save": evidence.paired.saving(evidence.at(at), evidence.at(evidence.base))}
 
 
 def _saver(evidence: _Evidence, key: Key) -> dict[str, Any]:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from llmrouterbench.reporting.board import Leaderboard
     from llmrouterbench.reporting.columns import Row
 
+_UNSURE = 0.03
+"""Standard error of a lead in AvgAcc from which on a choice of an operating point is mostly luck."""
 SIMULATED = "SIMULATED: no real model produced these numbers; they show that the bench works, not which router is good."
 
 
@@ -114,11 +116,17 @@ def _choices(board: Leaderboard) -> Iterator[str]:
             " of train, chosen seed by seed; CostSave is that of the cheapest point that reaches Best Single there."
             " Hindsight numbers choose the point on the test part, as the paper does, and flatter the router."
         )
+    unsure = [f"{row.name} {percent(row.point_error)}" for row in dials if row.point_error > _UNSURE]
+    if unsure and board.facts["points"] == "out-of-fold":
+        yield (
+            "Few training queries to choose an operating point on; how much better one is has a standard error, in"
+            f" points, of {listed(unsure)}. Read AvgAcc at weight 0, or use more queries."
+        )
     seeds = len(board.facts["seeds"])
     for row in dials:
         if row.cost_save is not None and row.saver_seeds < seeds:
             yield (
-                f"{row.name} reaches Best Single on validation in {row.saver_seeds} of {seeds} seeds;"
+                f"{row.name} reaches Best Single on unseen training queries in {row.saver_seeds} of {seeds} seeds;"
                 " Best Single serves in the others."
             )
 
@@ -220,6 +228,11 @@ def _protocol(board: Leaderboard, runs: Runs) -> Iterator[str]:
         yield (
             "There is one seed: the intervals say what these choices would give on new queries. What the method would"
             " give on new data (another split, fit and random start) is not known: use more seeds."
+        )
+    elif not runs.rules.split_file and board.facts["intervals"] == "t":
+        yield (
+            "The intervals say what the methods would give on new data: test queries are drawn, and seeds with their"
+            " split, fit and random start."
         )
     if runs.rules.split_file:
         split = runs.splits[runs.seeds[0]]

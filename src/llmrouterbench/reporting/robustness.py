@@ -16,7 +16,7 @@ _HEADS = {
     "noise": "Noise in the test prompts (the replies that are replayed are those to the clean prompts)",
     "template": "Prompt template removed: how much of the score was the template",
     "models": "A model removed or added, and the router fitted again",
-    "prices": "New prices, at the cheapest setting that reaches the best single model on validation",
+    "prices": "New prices, at the cheapest setting that reaches the best single model on unseen training queries",
 }
 
 

@@ -45,11 +45,13 @@ def _saver(routers: list[Row]) -> list[str]:
     sure = [(save, lost, name) for save, lost, name in found if save and lost and save.low > 0.0]
     if not sure:
         some = any(save is not None for save, _, _ in found)
-        return ["No router is sure to save cost at the quality of Best Single on validation."] if some else []
+        return (
+            ["No router is sure to save cost at the quality of Best Single on unseen training queries."] if some else []
+        )
     save, lost, name = max(sure, key=lambda one: one[0].value)
     return [
-        f"Cheapest at the quality of Best Single on validation: {isolated(name)} saves {_percent(save)} of the cost;"
-        f" on test its AvgAcc is {_points(lost)} against Best Single."
+        f"Cheapest at the quality of Best Single on unseen training queries: {isolated(name)} saves {_percent(save)} of"
+        f" the cost; on test its AvgAcc is {_points(lost)} against Best Single."
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
@@ -24,6 +25,7 @@ from llmrouterbench.stats import Interval, Paired, pair
 from llmrouterbench.studies.headroom import Headroom, Needless, headroom, needless_models
 from llmrouterbench.studies.learning import Choices, Learning, learned_choices, learning_curves, sizes
 from llmrouterbench.studies.log_advice import BY_TASK, LogAdvice, advise_log
+from llmrouterbench.studies.swaps import Lacking, Swap, find_swap, lacking_models
 from llmrouterbench.table import IntArray, Outcomes
 from llmrouterbench.worth import train_best_single
 
@@ -34,7 +36,18 @@ SINGLE = "best_single"
 WORTH_GAIN, WORTH_SAVING, TOLERANCE = 0.005, 0.05, 0.01
 """AvgAcc and share of the bill that make a router worth its upkeep; AvgAcc that a saving may cost at the low end."""
 VALIDATION = 0.2
-Action = Literal["do not route", "route by task", "route for quality", "route to save"]
+_ONE_SPLIT = 1.0 / 0.7
+"""Variance of a gain on one split over what its test queries show: the fit varies with the other 70 % of them."""
+_POWER = ((1.959964 + 0.841621) / 1.959964) ** 2
+"""Queries for a power of 80 %, over those at which the expected interval just excludes 0."""
+Action = Literal[
+    "do not route",
+    "swap the model",
+    "route by task",
+    "route for quality",
+    "route for quality and cost",
+    "route to save",
+]
 
 
 @dataclass(frozen=True)
@@ -45,23 +58,30 @@ class Candidate:
     saving       1 - cost / cost of the best single model, at the cheapest setting that reaches it on validation;
                  None where costs are not known or no seed has such a setting
     saving_loss  AvgAcc at that setting minus the best single model's
+    bill         1 - cost / cost of the best single model at the most accurate setting; None where costs are not known
     """
 
     router: str
     gain: Interval
     saving: Interval | None
     saving_loss: Interval | None
+    bill: Interval | None = None
 
     @property
     def gains(self) -> bool:
         """Whether quality certainly rises, by an amount worth having."""
         return self.gain.low > 0.0 and self.gain.value >= WORTH_GAIN
 
+    @property
+    def pays_twice(self) -> bool:
+        """Whether the setting that gains certainly costs less too, by an amount worth having."""
+        return self.gains and self.bill is not None and self.bill.low > 0.0 and self.bill.value >= WORTH_SAVING
+
     def queries_to_be_sure(self, studied: int) -> float:
-        """Queries at which such a gain would be certain, as errors fall with sqrt(n); NaN where no gain is seen."""
+        """Queries at which such a gain is certain in 80 of 100 studies; errors fall with sqrt(n). NaN: none."""
         if not self.gain.value >= WORTH_GAIN or not np.isfinite(self.gain.low):
             return float("nan")
-        return float(studied * ((self.gain.value - self.gain.low) / self.gain.value) ** 2)
+        return float(_POWER * studied * ((self.gain.value - self.gain.low) / self.gain.value) ** 2)
 
     @property
     def saves(self) -> bool:
@@ -77,6 +97,9 @@ class Advice(Shown):
 
     by_task   a table from the known task (dataset) to the model that is best on it in train: it predicts nothing
     learning  curves over the number of labelled queries; () when quick
+    swap      a cheaper model to serve everybody; None where there is none
+    lacking   models whose missing scores are not missing at random
+    seeds     splits that were studied; with one the intervals are widened for the fit that they do not show
     """
 
     words: ClassVar[str] = "reporting.advice:advice_lines"
@@ -90,6 +113,9 @@ class Advice(Shown):
     learning: tuple[Learning, ...]
     queries: int
     simulated: bool
+    swap: Swap | None = None
+    lacking: tuple[Lacking, ...] = ()
+    seeds: int = len(SEEDS)
 
 
 def recommend(outcomes: Outcomes, *, quick: bool = False) -> Advice | LogAdvice:
@@ -115,7 +141,8 @@ def advise(outcomes: Outcomes, *, quick: bool = False, replicates: int = 1000, j
     evidence = _Evidence.of(grouped, trials, replicates)
     by_task = evidence.candidate(BY_TASK)
     candidates = tuple(map(evidence.candidate, CANDIDATES))
-    action, router = _recommend(evidence, by_task, candidates)
+    swap = find_swap(pool, replicates=replicates)
+    action, router = _recommend(evidence, by_task, candidates, swap)
     learned = {trial.seed: (trial.split, trial.learned) for trial in trials}
     return Advice(
         action,
@@ -127,6 +154,9 @@ def advise(outcomes: Outcomes, *, quick: bool = False, replicates: int = 1000, j
         () if quick else learning_curves(grouped, learned, replicates=replicates),
         len(pool),
         outcomes.simulated,
+        swap,
+        lacking_models(pool),
+        len(seeds),
     )
 
 
@@ -194,25 +224,40 @@ class _Evidence:
 
     def difference(self, key: Key, base: Key) -> Interval:
         """AvgAcc of one column minus another's."""
-        return self.paired.difference(self.played.keys.index(key), self.played.keys.index(base))
+        return self._of_all(self.paired.difference(self.played.keys.index(key), self.played.keys.index(base)))
+
+    def _of_all(self, one: Interval) -> Interval:
+        """The same interval; of one split for other splits too."""
+        wide = math.sqrt(_ONE_SPLIT) if len(self.played.samples) == 1 else 1.0
+        return Interval(one.value, one.value - wide * (one.value - one.low), one.value + wide * (one.high - one.value))
 
     def candidate(self, name: str) -> Candidate:
         """A way to route against the best single model of train, and what it saves at equal quality."""
         gain, saver = self.difference(("router", name), ("router", SINGLE)), ("saver", name)
+        bill = self._saving(("router", name))
         if len(self.played.points[name].weights) == 1 or not self.played.saver_seeds[name]:
-            return Candidate(name, gain, None, None)
-        saving = self.paired.saving(*map(self.played.keys.index, (saver, self.base)))
-        return Candidate(name, gain, saving, self.difference(saver, self.base))
+            return Candidate(name, gain, None, None, bill)
+        return Candidate(name, gain, self._saving(saver), self.difference(saver, self.base), bill)
+
+    def _saving(self, key: Key) -> Interval | None:
+        """CostSave of a column against the best single model; None where a cost is not known."""
+        one = self._of_all(self.paired.saving(*map(self.played.keys.index, (key, self.base))))
+        return one if math.isfinite(one.value) else None
 
 
-def _recommend(evidence: _Evidence, by_task: Candidate, candidates: Sequence[Candidate]) -> tuple[Action, str | None]:
-    """The action and the router: quality before cost, and a table by task before a router that is no better."""
+def _recommend(
+    evidence: _Evidence, by_task: Candidate, candidates: Sequence[Candidate], swap: Swap | None
+) -> tuple[Action, str | None]:
+    """The action and the router: quality before cost, a table by task or another model before a router no better."""
     gainer = next((one for one in candidates if one.gains), None)
     if by_task.gains and (
         gainer is None or evidence.difference(("router", BY_TASK), ("router", gainer.router)).low > 0
     ):
         return "route by task", None
     if gainer is not None:
-        return "route for quality", gainer.router
+        return "route for quality and cost" if gainer.pays_twice else "route for quality", gainer.router
     saver = next((one for one in candidates if one.saves), None)
+    least = saver.saving.value if saver and saver.saving else 0.0
+    if swap and swap.sure and swap.saving.value >= least:
+        return "swap the model", None
     return ("route to save", saver.router) if saver else ("do not route", None)

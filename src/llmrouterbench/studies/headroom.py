@@ -15,7 +15,7 @@ from llmrouterbench.metrics import (
     oracle_choice,
     oracle_gap_recovered,
 )
-from llmrouterbench.stats import UNKNOWN_NUMBER, Interval, Paired, pair, sample_of
+from llmrouterbench.stats import UNKNOWN_NUMBER, Interval, Paired, pair, sample_of, widened
 from llmrouterbench.studies.curation import PoolValue, marginal_values
 from llmrouterbench.table import FloatArray, IntArray, Outcomes
 
@@ -238,15 +238,17 @@ def needless_models(
 
 
 def _dominators(pool: Outcomes, replicates: int, seed: int) -> dict[str, str]:
-    """The most accurate model of those that dominate another on average, where the intervals agree."""
+    """The most accurate model of those that dominate another, where intervals corrected for all pairs agree."""
     means = pair([sample_of(pool, pool.score, pool.cost)], replicates=replicates, seed=seed)
     acc, usd = np.nan_to_num(avg_acc(means.acc), nan=-np.inf), means.usd.sum(axis=1)
     complete = np.isfinite(means.acc).all(axis=1) & np.isfinite(usd)
+    pairs = len(usd) * (len(usd) - 1) // 2
     found = {}
     for i in np.flatnonzero(complete).tolist():
         better = complete & (acc >= acc[i]) & (usd <= usd[i]) & ((acc > acc[i]) | (usd < usd[i]))
         if better.any():
             j = int(np.argmax(np.where(better, acc, -np.inf)))
-            if means.difference(j, i).low >= 0 and means.cost_ratio(j, i).high <= 0:
+            lead, ratio = (widened(one, pairs) for one in (means.difference(j, i), means.cost_ratio(j, i)))
+            if lead.low >= 0 and ratio.high <= 0:
                 found[pool.models[i]] = pool.models[j]
     return found

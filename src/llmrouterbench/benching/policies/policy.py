@@ -10,21 +10,36 @@ a bench: it is solved once on queries that the router did not learn from, and th
 
 from __future__ import annotations
 
+import hashlib
 import math
 import shlex
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from functools import cache
 from importlib import import_module
+from itertools import takewhile
 from pkgutil import iter_modules
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from llmrouterbench.benching.policies.orders import in_time_first, unknown_as_dearest
+from llmrouterbench.metrics import known_mean
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.table import BoolArray, FloatArray, IntArray
+
+_SHARES = tuple(np.arange(0.05, 1.0, 0.05).round(2).tolist())
+
+
+def coins(names: Sequence[str]) -> FloatArray:
+    """A number (n,) in [0, 1) for each name of a query, such as its text or the hash of that.
+
+    >>> coins(["What is 6 times 7?", "What is 6 times 8?"]).round(3).tolist()
+    [0.221, 0.431]
+    """
+    digests = (hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest() for name in names)
+    return np.array([int.from_bytes(digest[:6], "big") / 2**48 for digest in digests], dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -39,6 +54,7 @@ class Belief:
     quality  (n, m) calibrated score in [0, 1]: how good
     usd      (n, m) calibrated cost, NaN unknown
     seconds  (n, m) NaN unknown
+    coin     (n,) in [0, 1), the same whenever the query comes: which of two settings it has where a policy mixes them
     dial     for a router with a dial of its own: the model (n,) that it decides on at a setting
     """
 
@@ -50,6 +66,7 @@ class Belief:
     quality: FloatArray
     usd: FloatArray
     seconds: FloatArray
+    coin: FloatArray
     dial: Callable[[float], IntArray] | None = None
 
     def value(self, setting: float) -> FloatArray:
@@ -64,24 +81,108 @@ class Belief:
         return value
 
 
+class Solved(NamedTuple):
+    """What a policy came to on a slice.
+
+    setting   of the dial
+    other     one beyond it, which a share of the queries has
+    share     this share
+    reached   whether its bound can be promised; where not, no model meets it
+    at_worst  the 95 % bound of what is bounded: USD a query, mean score or share; NaN where nothing is
+    each      whether the bound is asked of every query's belief instead, as folders of version 0.1 have it
+    """
+
+    setting: float
+    other: float = math.nan
+    share: float = 0.0
+    reached: bool = True
+    at_worst: float = math.nan
+    each: bool = False
+
+
 @dataclass(frozen=True)
 class Slice:
     """Queries that the router did not learn from, on which policies are solved.
 
     belief    what was expected of them
+    score     (n, m) what each reply scored; NaN not measured
     paid      (n, m) USD that each call cost; NaN unknown
     settings  (w,) of the dial, from "quality decides" to the cheapest
+    group     (n,) copies of a query share a number
+    serving   (m,) which models serve; None: all
+    fallback  (n,) who serves whatever a policy says; -1: the policy decides. None: everywhere
+    sure      whether a bound is promised: kept in at least 95 of 100 slices; otherwise as in version 0.1
     """
 
     belief: Belief
+    score: FloatArray
     paid: FloatArray
     settings: FloatArray
+    group: IntArray
+    serving: BoolArray | None = None
+    fallback: IntArray | None = None
+    sure: bool = True
 
-    def served_usd(self, policy: Policy, setting: float) -> FloatArray:
-        """USD (n,) of what a policy serves at a setting: what was paid where that is known, else what is expected."""
-        choice = policy.ranked(self.belief, setting)[0][:, :1]
-        paid = np.take_along_axis(self.paid, choice, axis=1)[:, 0]
-        return np.where(np.isfinite(paid), paid, np.take_along_axis(self.belief.usd, choice, axis=1)[:, 0])
+    def served(self, policy: Policy, solved: Solved) -> IntArray:
+        """Model (n,) that serves each query under a policy, exploration aside."""
+        order, rows = policy.ranked(self.belief, solved)[0], np.arange(len(self.score))
+        choice = order[:, 0] if self.serving is None else order[rows, self.serving[order].argmax(axis=1)]
+        return choice if self.fallback is None else np.where(self.fallback >= 0, self.fallback, choice)
+
+    def quality(self, policy: Policy, solved: Solved) -> FloatArray:
+        """Score (n,) of what a policy serves: what was measured, else what is expected."""
+        return self.under(policy, solved, np.where(np.isfinite(self.score), self.score, self.belief.quality))
+
+    def usd(self, policy: Policy, solved: Solved) -> FloatArray:
+        """USD (n,) of what a policy serves: what was paid where that is known, else what is expected."""
+        return self.under(policy, solved, np.where(np.isfinite(self.paid), self.paid, self.belief.usd))
+
+    def chance(self, policy: Policy, solved: Solved, model: int) -> FloatArray:
+        """Chance (n,) with which a model serves each query."""
+        is_model = (np.arange(self.score.shape[1]) == model).astype(np.float64)
+        return self.under(policy, solved, np.broadcast_to(is_model, self.score.shape))
+
+    def under(self, policy: Policy, solved: Solved, plane: FloatArray) -> FloatArray:
+        """Cells (n,) of a plane (n, m) that a policy gets: mixed as its settings are, its exploration too."""
+        if solved.share:
+            one, other = (
+                self.under(policy, solved._replace(setting=setting, share=0.0), plane)
+                for setting in (solved.setting, solved.other)
+            )
+            return (1.0 - solved.share) * one + solved.share * other
+        got = plane[np.arange(len(plane)), self.served(policy, solved)]
+        if not policy.explore:
+            return got
+        other = known_mean(plane if self.serving is None else plane[:, self.serving], axis=1)
+        explored = (1.0 - policy.explore) * got + policy.explore * other
+        return explored if self.fallback is None else np.where(self.fallback >= 0, got, explored)
+
+    def furthest(
+        self, settings: FloatArray, worst: Callable[[Solved], float], keeps: Callable[[float], bool]
+    ) -> Solved | None:
+        """As far as a bound is kept, from the safest of some settings on; None where not even there.
+
+        worst  95 % bound of what is served
+
+        The first setting that does not keep it has as large a share of the queries as keeps it. Because nothing beyond
+        is tried, the chance that what is found breaks the bound is at most 5 %. Source: fixed sequence testing,
+        Angelopoulos et al., Learn then Test (arXiv 2110.01052).
+        """
+        last: Solved | None = None
+        for setting in settings.tolist():
+            whole = _judged(Solved(setting), worst)
+            if keeps(whole.at_worst):
+                last = whole
+            elif last is None:
+                return None
+            else:
+                mixed = (_judged(Solved(last.setting, setting, share), worst) for share in _SHARES)
+                return [last, *takewhile(lambda one: keeps(one.at_worst), mixed)][-1]
+        return last
+
+
+def _judged(tried: Solved, worst: Callable[[Solved], float]) -> Solved:
+    return tried._replace(at_worst=worst(tried))
 
 
 class Rule(NamedTuple):
@@ -146,18 +247,18 @@ class Policy(ABC):
         return self.max_seconds is not None
 
     @abstractmethod
-    def order(self, belief: Belief, setting: float) -> Ranking:
+    def order(self, belief: Belief, solved: Solved) -> Ranking:
         """Models (n, m), best first, at a setting of the dial, reply times aside."""
 
-    def solve(self, piece: Slice) -> float:
-        """The setting of the dial that the policy comes to: the end where quality decides, unless a kind says another.
+    def solve(self, piece: Slice) -> Solved:
+        """What the policy comes to: the end of the dial where quality decides, unless a kind says another.
 
         Raises ValueError where the router or the queries do not allow it.
         """
-        return float(piece.settings[0])
+        return Solved(float(piece.settings[0]))
 
-    def solved(self, piece: Slice) -> float:
-        """The setting of the dial on queries that the router did not learn from.
+    def solved(self, piece: Slice) -> Solved:
+        """What the policy comes to on queries that the router did not learn from.
 
         Raises ValueError where there are no costs or times to follow the policy by, or nothing is within its bounds.
         """
@@ -171,9 +272,14 @@ class Policy(ABC):
                 )
         return self.solve(piece)
 
-    def ranked(self, belief: Belief, setting: float) -> Ranking:
+    def ranked(self, belief: Belief, solved: Solved) -> Ranking:
         """Models (n, m), best first, and which of them (n, m) meet the policy's bounds; None where it has none."""
-        order, met = self.order(belief, setting)
+        order, met = self.order(belief, solved)
+        if solved.share:
+            other, _ = self.order(belief, solved._replace(setting=solved.other))
+            order = np.where((belief.coin < solved.share)[:, None], other, order)
+        if not solved.reached:
+            met = np.zeros(order.shape, dtype=np.bool_)
         if self.max_seconds is None:
             return order, met
         order, fast = in_time_first(order, belief.seconds, self.max_seconds)

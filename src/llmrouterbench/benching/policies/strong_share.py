@@ -8,16 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from llmrouterbench.benching.policies.orders import best_first, in_front
-from llmrouterbench.benching.policies.policy import SHARE, Belief, Policy, Ranking, Slice, option
+from llmrouterbench.benching.policies.policy import SHARE, Belief, Policy, Ranking, Slice, Solved, option
 from llmrouterbench.naming import did_you_mean
+from llmrouterbench.stats import bounds
 from llmrouterbench.table import FloatArray, IntArray
+
+_LEADS = 256
+"""Thresholds that are tried."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StrongShare(Policy):
     """The strong model where its lead over the best of the others is largest, the best of the others elsewhere.
 
-    value   the most of the queries that the strong model serves
+    value   the most of the queries that the strong model serves, in 95 of 100 slices
     strong  the strong model; None: the best single one
 
     With two models this is the calibrated threshold of RouteLLM (Ong et al., arXiv 2406.18665).
@@ -28,13 +32,25 @@ class StrongShare(Policy):
     value: float = option(SHARE)
     strong: str | None = option(None, None)
 
-    def order(self, belief: Belief, setting: float) -> Ranking:
+    def order(self, belief: Belief, solved: Solved) -> Ranking:
         """Models (n, m) by score, the strong one first where its lead reaches the threshold `setting`."""
-        return strong_order(belief.score, belief.name, self._column(belief), setting), None
+        return strong_order(belief.score, belief.name, self._column(belief), solved.setting), None
 
-    def solve(self, piece: Slice) -> float:
-        """The lead from which on the strong model serves."""
-        return strong_threshold(strong_margin(piece.belief.score, self._column(piece.belief)), self.value)
+    def solve(self, piece: Slice) -> Solved:
+        """The lead from which on the strong model serves: as low as the share is kept, from the largest on."""
+        strong = self._column(piece.belief)
+        margin = strong_margin(piece.belief.score, strong)
+        if not piece.sure:
+            return Solved(strong_threshold(margin, self.value))
+        leads = np.unique(margin)[::-1]
+        leads = np.append(math.inf, leads[np.unique(np.linspace(0, len(leads) - 1, _LEADS).round().astype(int))])
+
+        def worst(solved: Solved) -> float:
+            return min(bounds(piece.chance(self, solved, strong), piece.group, most=1.0)[1], 1.0)
+
+        never = Solved(math.inf)
+        found = piece.furthest(leads, worst, lambda most: most <= self.value)
+        return found or never._replace(reached=False, at_worst=worst(never))
 
     def _column(self, belief: Belief) -> int:
         if self.strong is None:
@@ -57,7 +73,7 @@ def strong_margin(score: FloatArray, strong: int) -> FloatArray:
 
 
 def strong_threshold(margin: FloatArray, share: float) -> float:
-    """The lead from which on the strong model serves, so that at most this share of queries goes to it.
+    """The lead from which on the strong model serves, so that at most this share of these queries goes to it.
 
     Where many queries have one lead, the share that is reached can be smaller. Source: Ong et al., RouteLLM (arXiv
     2406.18665), whose threshold on the win rate is this with two models.

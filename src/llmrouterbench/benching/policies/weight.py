@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from llmrouterbench.benching.policies.orders import best_first, unknown_as_dearest
-from llmrouterbench.benching.policies.policy import Belief, Policy, Ranking, Rule, Slice, option
+from llmrouterbench.benching.policies.policy import Belief, Policy, Ranking, Rule, Slice, Solved, option
 
 _PER_USD = Rule("0 or more, in score per USD", lambda value: 0.0 <= value < math.inf)
 _PER_SECOND = Rule("0 or more, in score per second", lambda value: 0.0 <= value < math.inf)
@@ -34,17 +34,17 @@ class Weight(Policy):
         """Whether it cannot be followed without reply times."""
         return super().needs_seconds or self.seconds_weight > 0.0
 
-    def order(self, belief: Belief, setting: float) -> Ranking:
+    def order(self, belief: Belief, solved: Solved) -> Ranking:
         """Models (n, m) by what they are worth; unknown seconds count as the slowest known ones of the query."""
-        value = belief.value(setting)
+        value = belief.value(solved.setting)
         if self.seconds_weight:
             value = value - self.seconds_weight * unknown_as_dearest(belief.seconds)
         return best_first(value, belief.name), None
 
-    def solve(self, piece: Slice) -> float:
+    def solve(self, piece: Slice) -> Solved:
         """The weight itself. Raises ValueError for one beyond the router's own dial, or with seconds beside that."""
         if piece.belief.dial is None:
-            return self.value
+            return Solved(self.value)
         low, high = float(np.min(piece.settings)), float(np.max(piece.settings))
         if not low <= self.value <= high:
             raise ValueError(f"weight must be from {low:g} to {high:g} on this router's own dial, got {self.value:g}")
@@ -53,4 +53,4 @@ class Weight(Policy):
                 f"--seconds-weight must be 0 for a router with a dial of its own, got {self.seconds_weight:g};"
                 " use --max-seconds"
             )
-        return self.value
+        return Solved(self.value)

@@ -61,7 +61,9 @@ def savings_picture(
     hindsight = any(np.isfinite(row.hindsight_perf_gain) for row in drawn)
     said = [*left_out(len(rows), len(drawn), "routers", "PerfGain")]
     said += ["Line: 95 % interval."] * any(np.isfinite(row.perf_gain.low) for row in drawn)
-    said += ["Bar: operating point chosen on validation; diamond: in hindsight, on the test part."] * hindsight
+    said += [
+        "Bar: operating point chosen on unseen training queries; diamond: in hindsight, on the test part."
+    ] * hindsight
     reaches = all(row.cost_save is not None for row in drawn)
     said += [*([] if reaches else [f'"{NONE}": no operating point is as accurate as the base.']), *notes]
     figure, axes = canvas(

@@ -70,7 +70,7 @@ def pareto_picture(
     handles += [_router(axes, points, name, i, spots.get(name)) for i, name in enumerate(drawn)]
     dist = dict(zip(data["name"].to_list(), data["pareto_dist"].to_list(), strict=True))
     names = ["frontier of all points", *(numbered(name, f" ({number(dist[name], 3)})") for name in drawn)]
-    heading = "router (ParetoDist)" + ("\nlarge mark: chosen on validation" if spots else "")
+    heading = "router (ParetoDist)" + ("\nlarge mark: chosen on unseen training queries" if spots else "")
     legend_beside(axes, handles, names, heading)
     figure.draw_without_rendering()  # the layout must stand before labels are placed by pixels
     at = np.array([(p.cost, 100 * p.avg_acc) for p in models]).reshape(-1, 2)

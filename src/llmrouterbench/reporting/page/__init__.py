@@ -111,7 +111,7 @@ def _view(board: Leaderboard, played: Replay, samples: int) -> dict[str, Any]:
     columns = board.columns("page")
     compared = _compared(played, samples, board.facts["intervals"])
     paired = pair(_without_savers(played), replicates=samples, rule=board.facts["intervals"])
-    place = {key: i for i, key in enumerate(key for key in played.keys if key[0] != "saver")}
+    place = {key: i for i, key in enumerate(key for key in played.keys if key[0] not in ("saver", "billed"))}
     return {
         "title": titled(board, board.title),
         "simulated": board.simulated,
@@ -144,7 +144,7 @@ def _compared(played: Replay, samples: int, rule: IntervalRule) -> Differences |
 
 
 def _without_savers(played: Replay) -> list[Sample]:
-    at = [i for i, (kind, _) in enumerate(played.keys) if kind != "saver"]
+    at = [i for i, (kind, _) in enumerate(played.keys) if kind not in ("saver", "billed")]
     return [one.columns(at) for one in played.samples]
 
 
