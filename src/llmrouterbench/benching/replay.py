@@ -235,6 +235,7 @@ def _router(book: _Book, label: str, decisions: Decisions, rows: IntArray) -> di
     if book.judge:
         book.weights["router", label] = weight[best]
         book.weights["saver", label] = book.judge.weight[rows, book.base] if saver is None else weight[saver]
+        book.weights["billed", label] = np.zeros(len(rows)) if billed is None else weight[billed]
     return {
         ("router", label): (score[best], cost[best]),
         ("saver", label): base if saver is None else (score[saver], cost[saver]),
