@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from gateways import Running, config_of, running
+from gateways import Running, config_of, running, wait_for
 from test_docs import ROOT, blocks
 from upstream import Upstream
 
@@ -84,7 +84,7 @@ def test_codex_edits_a_file(server: Running, tmp_path: Path) -> None:
     command = [codex, "exec", "--skip-git-repo-check", "--sandbox", "danger-full-access", ASKED]
     assert "It is done." in run(command, tmp_path / "home", ROUTER_KEY="k")
     assert (tmp_path / "home" / "work" / "a.txt").read_text() == "hello\n"
-    assert {(line["path"], line["status"]) for line in server.lines()[-2:]} == {("/v1/responses", "ok")}
+    wait_for(lambda: [one["status"] for one in server.lines() if one["path"] == "/v1/responses"][:2] == ["ok", "ok"])
 
 
 def test_claude_code_edits_a_file(server: Running, tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_claude_code_edits_a_file(server: Running, tmp_path: Path) -> None:
     }  # fmt: skip
     assert "It is done." in run([claude, "-p", ASKED, "--allowedTools", "Write"], tmp_path / "home", **env)
     assert (tmp_path / "home" / "work" / "a.txt").read_text() == "hello\n"
-    assert {(line["path"], line["status"]) for line in server.lines()[-2:]} == {("/v1/messages", "ok")}
+    wait_for(lambda: [one["status"] for one in server.lines() if one["path"] == "/v1/messages"][:2] == ["ok", "ok"])
 
 
 OPENAI = """

@@ -80,7 +80,7 @@ def test_a_key_is_asked_for_in_every_dialect(path: str) -> None:
             large = server.http.post(server.root + path, content=b" " * 1001, headers={"x-api-key": key})
             assert large.status_code == 413
             assert "1,000 bytes" in said(path, large)[1]
-            assert server.lines()[-1]["status"] == "refused"
+            wait_for(lambda: server.lines()[-1]["status"] == "refused")
             missing = server.http.get(server.root + path, headers={"x-api-key": key})
             assert (missing.status_code, "is not served here" in said(path, missing)[1]) == (405, True)
 
@@ -150,6 +150,7 @@ def broken_responses(server: Running) -> str:
 def test_a_stream_that_breaks_ends_as_the_dialect_says(breaks: Callable[[Running], str], fault: str) -> None:
     with Upstream(fault=lambda body: fault) as upstream, running(config_of({"only": upstream.url})) as server:
         assert "broke" in breaks(server)
+        wait_for(lambda: bool(server.lines()))
         line = server.lines()[-1]
         assert (line["status"], line["cost_from"]) == ("broken", "counted")
         assert 0 < line["cost"] < REAL_COST
@@ -176,6 +177,7 @@ def test_a_stream_without_usage_tells_what_was_counted(path: str) -> None:
         with running(config) as server:
             events = parsed(ask(server, path, stream=True).content)
             assert "stream_options" not in upstream.sent()
+            wait_for(lambda: bool(server.lines()))  # it comes after the last byte
             line = server.lines()[-1]
             last = events[-1][1]["response"] if path.endswith("responses") else events[-2][1]
             assert last["usage"]["output_tokens"] == line["tokens_out"] > 0
