@@ -28,7 +28,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "untimed"))
 collect_ignore = ["old/make.py"]
 """Runs on the version that it made a folder of, and never here."""
 SECONDS = Path(__file__).with_name("seconds.csv")
-SLOW, PROVE = 0.05, 2.0
+SLOW, PROVE = 0.05, 1.5
 """Seconds from which a test is slow, and from which it is left to `make prove`."""
 HEAVY = (
     "torch", "transformers", "sentence_transformers", "torch_geometric", "ray", "dask", "distributed", "playwright",

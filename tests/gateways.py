@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,7 @@ class Running:
     folder: Path | None
     stream: io.BytesIO
     http: httpx2.Client
+    clients: list[OpenAI] = field(default_factory=list)
 
     @property
     def root(self) -> str:
@@ -63,8 +64,9 @@ class Running:
         return self.url.removesuffix("/v1")
 
     def client(self, key: str = "none", **more: Any) -> Any:
-        """OpenAI's own client, without retries; its types know less than servers take."""
-        return OpenAI(base_url=self.url, api_key=key, max_retries=0, **more)
+        """OpenAI's own client, without retries, closed with the server; its types know less than servers take."""
+        self.clients.append(OpenAI(base_url=self.url, api_key=key, **{"max_retries": 0, **more}))
+        return self.clients[-1]
 
     def ask(self, text: str = "What is 6 times 7?", model: str = "auto", **more: Any) -> httpx2.Response:
         """One chat completion, raw; `headers` are those of the request."""
@@ -142,9 +144,12 @@ def running(config: dict[str, Any], log: Path | None = None, **more: Any) -> Ite
         while not server.started:
             time.sleep(0.01)
         http = stack.enter_context(httpx2.Client(timeout=60, verify=_TLS))
+        made = Running(f"http://127.0.0.1:{listening.getsockname()[1]}/v1", gateway, log, stream, http)
         try:
-            yield Running(f"http://127.0.0.1:{listening.getsockname()[1]}/v1", gateway, log, stream, http)
+            yield made
         finally:
+            for client in made.clients:
+                client.close()
             server.should_exit = True
             thread.join()
         assert not lost, lost

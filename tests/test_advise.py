@@ -81,10 +81,10 @@ def test_the_command_prints_one_object(tmp_path: Path) -> None:
     write_outcomes(tasks({"sums": (0.9, 0.2), "verbs": (0.2, 0.9)}), tmp_path / "data")
     words = [sys.executable, "-m", "llmrouterbench.cli", "advise", str(tmp_path / "data"), "--quick"]
     said = orjson.loads(subprocess.run([*words, "--json"], check=True, stdout=subprocess.PIPE).stdout)
-    assert said["recommendation"] == "Route with task_soft, for quality."
+    assert said["recommendation"] == "Route with task_soft, for quality and cost."
     assert {"action", "because", "headroom", "needless", "by_task", "candidates", "learning"} <= set(said)
     text = subprocess.run(words, check=True, stdout=subprocess.PIPE, encoding="utf-8").stdout
-    assert text.startswith("Route with task_soft, for quality.")
+    assert text.startswith("Route with task_soft, for quality and cost.")
 
 
 def test_the_command_refuses_a_folder_that_is_not_there(tmp_path: Path) -> None:

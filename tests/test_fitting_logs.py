@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from llmrouterbench.production.adding import add_models
+from llmrouterbench.production.choosing import CANDIDATES, Trial, choose, choose_router, folds_to_serve
 from llmrouterbench.production.fitted import FittedRouter
 from llmrouterbench.production.fitting import FitSettings, fit
 from llmrouterbench.production.learned import CalibrationSlice, LoggedSlice
@@ -96,3 +97,20 @@ def test_queries_that_the_embedder_knows_are_not_out_of_distribution(fitted: Fit
     far = fitted.dial.far_in_slice()
     assert not far[~fitted.learned.piece.fresh].any()
     assert promises(fitted, ["best"])[0].novel == far[fitted.learned.piece.fresh].mean()
+
+
+def test_luck_on_a_fold_chooses_no_router_for_it() -> None:
+    rng = np.random.default_rng(0)
+    usual, lucky = rng.random((2, 1, 300)) * 0.1 + 0.5
+    lucky[0, :100] += 0.4  # on the first fold alone
+    trials = [Trial(name, np.zeros(1), score, score) for name, score in (("task_soft", usual), ("linear", lucky))]
+    assert choose_router(trials).name == "linear"
+    without = [choose_router([one.without(np.arange(at, at + 100)) for one in trials]).name for at in (0, 100, 200)]
+    assert without == ["task_soft", "linear", "linear"]
+
+
+def test_what_a_log_promises_is_measured_with_what_each_fold_would_have_chosen() -> None:
+    log = specialists(300).with_embedding(np.eye(2)[np.arange(300) % 2])
+    chosen, _ = choose(log, folds_to_serve(log, 42), "auto", "best")
+    assert len(chosen.by_fold) == 3
+    assert set(chosen.by_fold) <= set(CANDIDATES)

@@ -182,7 +182,7 @@ def test_leaderboard_sorts(made: Made, visit: Open) -> None:
     assert one.column(1) == names
     one.page.click("#board th >> text=CostSave, %")
     heads = [head.split("\n")[0] for head in one.page.locator("#board thead tr:last-child th").all_inner_texts()]
-    saved = one.column(next(at for at, head in enumerate(heads, 1) if head.startswith("CostSave")))
+    saved = one.column(next(at for at, head in enumerate(heads, 1) if head.startswith("CostSave,")))
     known = [cell for cell in saved if cell not in ("none", "–")]
     assert saved[: len(known)] == known, "a cell without a number comes last"
     assert [float(cell) for cell in known] == sorted(map(float, known), reverse=True)

@@ -180,7 +180,7 @@ def _fitted(data: _Data, chosen: Chosen, policy: Chosen, embedder: Embedder, set
     unfitted = router_of(chosen.name)
     dial = settings_of(unfitted, train)
     router = unfitted.fit(data.evidence.learn)
-    learned, report = _learn(router, _beliefs(router, chosen.name, data, dial), dial, data, policy.name, settings)
+    learned, report = _learn(router, _beliefs(router, chosen, data, dial), dial, data, policy.name, settings)
     facts = {
         "router": chosen.name,
         "why_router": list(chosen.because),
@@ -274,16 +274,18 @@ def _mean_score(train: Outcomes, piece: Outcomes) -> FloatArray:
     return np.nan_to_num(np.where(np.isfinite(unseen), unseen, seen), nan=0.0)
 
 
-def _beliefs(router: Router, spec: str, data: _Data, dial: FloatArray) -> tuple[Estimate, IntArray]:
+def _beliefs(router: Router, chosen: Chosen, data: _Data, dial: FloatArray) -> tuple[Estimate, IntArray]:
     """What is expected on the calibration slice, and what a dial of one's own decides there (w, n).
 
-    The slice of a log is what the router learned from: so each fold asks one that learned from the others.
+    The slice of a log is what the router was chosen by and learned from: so each fold asks the one that would have been
+    chosen without it, and that learned from the others.
     """
     piece = data.piece
     if data.coverage.matrix:
         return router.predict(piece.queries), _own_choices(router, piece.queries, dial)
     score, cost, choice = *np.zeros((2, *piece.score.shape)), _own_choices(router, piece.queries, dial)
-    for one in data.folds:
+    specs = chosen.by_fold or (chosen.name,) * len(data.folds)
+    for spec, one in zip(specs, data.folds, strict=True):
         fitted, asked = one.router(spec), piece.queries.take(one.held)
         estimate = fitted.predict(asked)
         score[one.held], cost[one.held] = estimate.score, estimate.cost

@@ -22,6 +22,7 @@ class Breaker:
     that fails every other call.
 
     >>> import asyncio
+    >>> from llmrouterbench.serve.state import State
     >>> now = [0.0]
     >>> breaker = Breaker(failures=2, rest=10.0, mirror=State(clock=lambda: now[0]).mirror("a"))
     >>> breaker.failed(); breaker.failed(); breaker.ready()

@@ -192,8 +192,9 @@ class State:
             self._keeping_up.cancel()
         if self._store is not None:
             self._thread.submit(self._pay)
-            self._thread.submit(self._store.close)
         await asyncio.to_thread(self._thread.shutdown)
+        if self._store is not None:  # after the last work, which would connect again
+            self._store.close()
 
     # --- in memory ---------------------------------------------------------------------------------------------------
 
