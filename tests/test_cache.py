@@ -9,6 +9,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from llmrouterbench.calling.cache import (
     unpack,
 )
 from llmrouterbench.calling.cache.leases import Leases
+from llmrouterbench.calling.cache.sqlite import SqliteCache
 from llmrouterbench.calling.calls import Answer, Request
 from llmrouterbench.calling.databases import AwayError
 from llmrouterbench.commands.cache import cache as app
@@ -484,3 +486,27 @@ def test_a_file_that_is_no_export_is_refused_before_anything_is_kept(line: bytes
         with pytest.raises(ValueError, match="broken.jsonl:2 must be a record of schema 1"):
             cache.load(broken)
         assert [name for name, _ in cache.records()] == ["k"]
+
+
+def test_a_renewal_under_way_does_not_take_back_what_is_released(tmp_path: Path) -> None:
+    leave, asked = threading.Event(), list[str]()
+
+    class Slow(SqliteCache):
+        remote = True
+
+        def claim(self, key: str, owner: str, seconds: float) -> bool:
+            asked.append(owner)
+            if asked.count("mine") > 1:  # a renewal: the block ends before it is answered
+                leave.set()
+                threading.Event().wait(0.2)
+            return super().claim(key, owner, seconds)
+
+    async def end_during_a_renewal(cache: Cache) -> None:
+        async with Leases(cache, owner="mine", seconds=0.4).hold("k") as is_mine:
+            assert is_mine
+            await asyncio.to_thread(leave.wait)
+        threading.Event().wait(0.3)
+        assert await held(Leases(cache), "k")
+
+    with closing(Slow(tmp_path / "cache.sqlite")) as cache:
+        asyncio.run(end_during_a_renewal(cache))

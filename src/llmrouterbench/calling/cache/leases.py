@@ -27,6 +27,8 @@ class Leases:
         self._held: dict[str, bool] = {}
         """Key -> whether its lease is to be released: a record that was put has ended it."""
         self._renewing: asyncio.Task[None] | None = None
+        self._one_at_a_time = asyncio.Lock()
+        """A renewal under way would take back a lease that is released meanwhile."""
 
     @asynccontextmanager
     async def hold(self, name: str) -> AsyncIterator[bool]:
@@ -42,7 +44,8 @@ class Leases:
             yield self._held[name]
         finally:
             if self._held.pop(name):
-                await self._call(self._cache.release, name, self._owner)
+                async with self._one_at_a_time:
+                    await self._call(self._cache.release, name, self._owner)
 
     async def get(self, name: str) -> Record | None:
         """The record under a key."""
@@ -62,9 +65,10 @@ class Leases:
         while self._held:
             await asyncio.sleep(self._seconds / 4)
             for name in list(self._held):
-                if self._held.get(name):
-                    with suppress(OSError):  # the next put says so
-                        await self._call(self._cache.claim, name, self._owner, self._seconds)
+                async with self._one_at_a_time:
+                    if self._held.get(name):
+                        with suppress(OSError):  # the next put says so
+                            await self._call(self._cache.claim, name, self._owner, self._seconds)
 
     async def _call(self, method: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.to_thread(method, *arguments) if self._cache.remote else method(*arguments)
