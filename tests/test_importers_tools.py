@@ -20,8 +20,6 @@ from llmrouterbench import Outcomes
 from llmrouterbench.importers import detect_format, import_outcomes
 
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "formats"
-if not SHARED.is_dir():
-    SHARED = Path(__file__).parents[1] / ".." / "shared" / "data" / "formats"
 real = pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/data/formats")
 
 READ: dict[str, tuple[str, str, tuple[int, int], list[float]]] = {
@@ -101,8 +99,7 @@ def test_a_file_without_outcomes_is_refused_with_its_remedy(name: str, tmp_path:
 
 
 @real
-def test_every_file_is_known(tmp_path: Path) -> None:
-    """Nothing in the folder is left to chance: read, refused with its own sentence, or a part of a folder."""
+def test_every_tool_is_read_or_refused() -> None:
     parts = {file.relative_to(SHARED).parts[0] for file in SHARED.rglob("*") if file.parent != SHARED}
     assert parts == {name.partition("/")[0] for name in (*READ, *REFUSED)}
 
@@ -331,6 +328,13 @@ def test_fusionbench_costs_a_millionth_and_thinks_about_the_same_query(tmp_path:
     assert (list(outcomes.queries.text), outcomes.models) == (["Add."], ("large", "small", "small_think"))
     np.testing.assert_array_equal(outcomes.score, [[np.nan, 1.0, 0.5]])
     np.testing.assert_allclose(outcomes.cost[0, 1:], [2.5e-6, 5e-6])
+
+
+def test_a_fusionbench_table_without_replies_has_no_failed_calls(tmp_path: Path) -> None:
+    head = "task_name,query,ground_truth,llm,input_price,performance,cost"
+    (tmp_path / "f.csv").write_text(f"{head}\ncode,Add.,f,small,1,1.0,2\ncode,Add.,f,large,1,0.0,3\n")
+    outcomes = imported(tmp_path / "f.csv", tmp_path / "o")
+    np.testing.assert_array_equal(outcomes.score, [[0.0, 1.0]])
 
 
 def test_rows_of_llmrouter_say_seconds_and_those_of_vllm_milliseconds(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def _record(row: dict[str, Any], questions: set[str]) -> Record:
         "tokens_in": _number(row.get("input_tokens_num")),
         "tokens_out": _number(row.get("output_tokens_num")),
         "reply": reply,
-        "status": "ok" if reply else "failed",
+        "status": "failed" if "response" in row and not reply else "ok",  # a table without replies says nothing of it
     }
 
 

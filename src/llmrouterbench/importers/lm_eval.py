@@ -61,7 +61,7 @@ def _model(file: Path, time: str) -> str:
 def _samples(file: Path, task: str, path: Path, scores: Scores, findings: Findings) -> Iterator[tuple[str, Record]]:
     named = _NAMED.fullmatch(file.name)
     assert named is not None
-    model, seen, place = _model(file, named["time"]), Counter[tuple[str, str]](), file.relative_to(path.parent)
+    model, seen, place = _model(file, named["time"]), Counter[str](), file.relative_to(path.parent)
     lines = list(read_lines(file))
     several = len({sample.get("filter", "none") for _, sample in lines}) > 1
     names = {
@@ -73,21 +73,21 @@ def _samples(file: Path, task: str, path: Path, scores: Scores, findings: Findin
     for line, sample in lines:
         if of and sample["filter"] != of:
             continue
-        seen[sample.get("doc_hash", ""), ""] += 1
-        again = seen[sample.get("doc_hash", ""), ""]
-        yield f"{place} line {line}", _record(sample, task, model, metric, again)
+        document = str(sample.get("doc_hash") or sample.get("doc_id"))[:16]
+        seen[document] += 1
+        again = f"/{seen[document]}" if seen[document] > 1 else ""
+        yield f"{place} line {line}", _record(sample, task, model, metric, f"{task}/{document}{again}")
 
 
-def _record(sample: Mapping[str, Any], task: str, model: str, metric: str, again: int) -> Record:
+def _record(sample: Mapping[str, Any], task: str, model: str, metric: str, id: str) -> Record:
     prompt = next((call.get("arg_0", "") for call in sample.get("arguments", {}).values()), "")
-    hashed = str(sample.get("doc_hash") or sample.get("doc_id"))[:16]
     said = sample.get("filtered_resps") or []
     return {
         "query": asked(sample.get("doc")) or asked(prompt),
         "prompt": asked(prompt),
         "model": model,
         "dataset": task,
-        "id": f"{task}/{hashed}" + (f"/{again}" if again > 1 else ""),
+        "id": id,
         "score": number(sample.get(metric)),
         "reply": said[0] if said and isinstance(said[0], str) else None,
     }
