@@ -48,6 +48,7 @@ def report(
         bool, typer.Option("--ties-win", help="Count every positive score as 1, as parts of the paper do on ArenaHard.")
     ] = False,
     text: PageText = True,
+    show: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     json: Json = False,
 ) -> None:
     """Compute every number, table and figure from stored decisions, or from outcomes those that need no router."""
@@ -78,6 +79,8 @@ def report(
         return
     print_board(board, out, source)
     _say(made, out)
+    if show:
+        typer.launch(str(out / "index.html"))
 
 
 def show_report(runs: Path, *, text: bool = True, json: bool = False) -> None:

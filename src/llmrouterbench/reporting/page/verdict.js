@@ -4,7 +4,7 @@ function startVerdict(plot) {
   const stops = JSON.parse(find("#stops").textContent);
   const slider = find("#lose");
   if (!slider) return;
-  const asked = stops.findIndex((stop) => String(stop.lose) === readView().get("lose"));
+  const asked = stops.findIndex((stop) => stop.lose === readView().get("lose"));
   if (asked >= 0) slider.value = asked;
   const say = () => tellOffer(stops[Number(slider.value)], plot);
   slider.addEventListener("input", () => {
@@ -17,7 +17,7 @@ function startVerdict(plot) {
 
 function tellOffer(stop, plot) {
   find("#lose").setAttribute("aria-valuetext", stop.words);
-  find("#lose-said").textContent = stop.lose ? `up to ${stop.words} of AvgAcc` : "nothing";
+  find("#lose-said").textContent = stop.words;
   for (const what of ["run", "difference", "saves", "usd", "command"]) find(`#offer-${what}`).textContent = stop[what];
   find("#offer-how").hidden = !stop.command;
   find("#offer-served").replaceChildren(...stop.served.map(servedBar));

@@ -23,23 +23,29 @@ def verdict_view(found: Verdict | None) -> dict[str, Any] | None:
         "legend": verdict.LEGEND,
         "commands": verdict.commands(found),
         "base": found.base,
-        "stops": [_stop(found, one) for one in found.offers[1:]] if found.priced else [],
+        "stops": [_stop(found, one) for one in found.offers] if found.priced else [],
         "start": _start(found),
     }
 
 
 def _start(found: Verdict) -> int:
-    """The stop to begin with: no loss where that already pays, else the smallest loss that certainly does."""
+    """The stop to begin with: what the verdict runs, else the smallest loss in the table that certainly saves."""
     if found.choice is not None:
-        return 0
-    return next((i for i, one in enumerate(found.offers[1:]) if one.losing in verdict.SHOWN and one.cheaper), 0)
+        return found.offers.index(found.choice)
+    return next((i for i, one in enumerate(found.offers) if one.losing in verdict.SHOWN and one.cheaper), 1)
+
+
+def _words(one: Offer) -> str:
+    if not one.losing:
+        return "nothing, at any price" if one.losing is None else "nothing"
+    return f"up to {verdict.loss_in_words(one)} of AvgAcc"
 
 
 def _stop(found: Verdict, one: Offer) -> dict[str, Any]:
     alone = one.name == found.base and one.seeds == found.seeds
     return {
-        "lose": round(100 * (one.losing or 0.0), 3),
-        "words": verdict.loss_in_words(one),
+        "lose": "best" if one.losing is None else f"{100 * one.losing:g}",
+        "words": _words(one),
         "run": f"{isolated(one.name)} alone" if one.kind == "model" else isolated(one.name),
         "weight": None if math.isnan(one.weight) else one.weight,
         "difference": "baseline" if alone else interval(one.difference, points, " points"),
