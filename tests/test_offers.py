@@ -8,12 +8,13 @@ import pytest
 
 from llmrouterbench import Outcomes, bench, simulate
 from llmrouterbench.benching.folder import Runs
-from llmrouterbench.benching.offers import LOSSES, SURE, offers
+from llmrouterbench.benching.offers import SURE, offers
 from llmrouterbench.benching.replay import avg_lead, metered
-from llmrouterbench.reporting.verdict import verdict
 from llmrouterbench.stats import Sample, judged
+from llmrouterbench.studies.verdict import verdict
 
 pytestmark = pytest.mark.slow
+LOSSES = (0.0, 0.01, 0.02, 0.05)
 ROUTERS = ["best_single", "knn:k=5", "avengers_pro:k=4"]
 
 
@@ -26,7 +27,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
 
 def test_a_pick_is_the_cheapest_that_surely_loses_no_more(runs: Runs) -> None:
     """Looked up again, one router, point and model at a time."""
-    found = offers(runs, runs.outcomes)
+    found = offers(runs, runs.outcomes, LOSSES)
     assert found is not None
     assert found.losing == (None, *LOSSES)
     for at, seed in enumerate(runs.seeds):
@@ -56,12 +57,12 @@ def test_a_pick_is_the_cheapest_that_surely_loses_no_more(runs: Runs) -> None:
 
 
 def test_test_outcomes_choose_nothing_and_cost_more_loss_less(runs: Runs) -> None:
-    found = offers(runs, runs.outcomes)
+    found = offers(runs, runs.outcomes, LOSSES)
     assert found is not None
     score = runs.outcomes.score.copy()
     only_tested = sorted(set.intersection(*(set(runs.splits[seed].test.tolist()) for seed in runs.seeds)))
     score[only_tested] = 1.0 - score[only_tested]
-    other = offers(runs, replace(runs.outcomes, score=score))
+    other = offers(runs, replace(runs.outcomes, score=score), LOSSES)
     assert other is not None
     assert other.picks == found.picks
     assert any(not np.array_equal(a.score, b.score) for a, b in zip(other.samples, found.samples, strict=True))
@@ -69,7 +70,7 @@ def test_test_outcomes_choose_nothing_and_cost_more_loss_less(runs: Runs) -> Non
 
 
 def test_what_serves_and_costs_is_what_was_decided(runs: Runs) -> None:
-    found = offers(runs, runs.outcomes)
+    found = offers(runs, runs.outcomes, LOSSES)
     assert found is not None
     for at, seed in enumerate(runs.seeds):
         for i, picks in enumerate(found.picks):

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 import pytest
 
 from llmrouterbench.reporting.verdict import (
-    Offer,
-    Verdict,
     bargain,
+    command,
     commands,
     headline,
     lines,
@@ -20,6 +19,7 @@ from llmrouterbench.reporting.verdict import (
 )
 from llmrouterbench.shown import shown
 from llmrouterbench.stats import Interval
+from llmrouterbench.studies.verdict import Offer, Verdict
 
 NOTHING = Interval(0.0, 0.0, 0.0)
 
@@ -103,7 +103,7 @@ def test_commands_survive_a_shell() -> None:
     assert shlex.split(said) == [
         "llmrouterbench", "fit", "my data", "--router", "knn:k=5;rm -rf x", "--policy", "weight 0.5", "--to", "router"
     ]  # fmt: skip
-    assert offer(None).command() == "", "a model needs no router"
+    assert command(offer(None)) == "", "a model needs no router"
 
 
 def test_words_and_values() -> None:

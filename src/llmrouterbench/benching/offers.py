@@ -19,8 +19,6 @@ from llmrouterbench.stats import Sample, sample_means
 from llmrouterbench.table import FloatArray, IntArray, Outcomes
 from llmrouterbench.worth import train_best_single
 
-LOSSES = (0.0, 0.01, 0.02, 0.05)
-"""Losses of AvgAcc that are asked about."""
 SURE = 1.645
 """Standard errors on one side that leave 5 % beyond."""
 
@@ -52,7 +50,7 @@ class Offers:
     base: tuple[str, ...]
 
 
-def offers(runs: Runs, outcomes: Outcomes, losing: Sequence[float] = LOSSES) -> Offers | None:
+def offers(runs: Runs, outcomes: Outcomes, losing: Sequence[float]) -> Offers | None:
     """Pick and measure all offers; None where no router was decided on training queries that it did not see.
 
     The first offer is the pick with the highest AvgAcc among those that are above the best single model of train by

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from llmrouterbench.reporting.columns import COLUMNS, Column, Group, Medium, Row, RowKind
-from llmrouterbench.reporting.verdict import Verdict
 from llmrouterbench.shown import shown
+from llmrouterbench.studies.verdict import Verdict
 
 SCHEMA = 1
 

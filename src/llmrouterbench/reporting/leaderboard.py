@@ -43,9 +43,9 @@ from llmrouterbench.naming import did_you_mean
 from llmrouterbench.reporting.board import Leaderboard, Point
 from llmrouterbench.reporting.columns import Row, RowKind
 from llmrouterbench.reporting.notes import notes
-from llmrouterbench.reporting.verdict import verdict
 from llmrouterbench.stats import UNKNOWN_NUMBER, Interval, Judgement, Paired, judged, pair, sample_means, seed_summary
 from llmrouterbench.studies.peaks import peaks_on_test
+from llmrouterbench.studies.verdict import verdict
 from llmrouterbench.table import BoolArray, FloatArray
 
 

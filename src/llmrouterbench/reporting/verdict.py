@@ -1,26 +1,15 @@
-"""The verdict of a bench: which model or router to run, and what accepting a loss of accuracy would save."""
+"""The verdict in words: what to run, the small table of what a loss of accuracy saves, and the commands for it."""
 
 from __future__ import annotations
 
 import math
 import shlex
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
 
-import numpy as np
-
-from llmrouterbench.benching.folder import Runs
-from llmrouterbench.benching.offers import Offers, Pick, offers
 from llmrouterbench.numerals import count, interval, number, percent, points, usd
-from llmrouterbench.stats import Interval, IntervalRule, Paired, judged, pair
-from llmrouterbench.table import FloatArray, Outcomes
+from llmrouterbench.studies.verdict import SEEN, Offer, Verdict
 
 SHOWN = (0.0, 0.01, 0.02, 0.05)
 """Losses in the small table."""
-ASKED = tuple(round(0.005 * i, 3) for i in range(21))
-"""Losses of the slider on the page: 0 to 10 points."""
-_SEEN = 0.005
 LEGEND = (
     "Of all routers, operating points and models: the cheapest that loses no more AvgAcc, in points, against the best"
     " single model of train, surely (95 %, one-sided) on training queries that the router did not see, and the best one"
@@ -28,126 +17,17 @@ LEGEND = (
 )
 
 
-@dataclass(frozen=True)
-class Offer:
-    """What would be run where so much AvgAcc may be lost against the best single model of train, and how that did.
-
-    losing      a fraction; None: accuracy alone counts
-    name        router or model that most seeds picked, with its operating point (NaN for a model)
-    seeds       how many did
-    avg_acc     on test
-    difference  AvgAcc minus that of the single model
-    saving      1 - cost / cost of the single model
-    bill        USD of all test queries
-    usd         per 1,000 queries
-    served      models by the share of the test queries that they answer, the largest first
-    """
-
-    losing: float | None
-    kind: str
-    name: str
-    weight: float
-    seeds: int
-    avg_acc: Interval
-    difference: Interval
-    saving: Interval
-    bill: Interval
-    usd: Interval
-    served: tuple[tuple[str, float], ...]
-
-    @property
-    def cheaper(self) -> bool:
-        """Whether it certainly costs less."""
-        return self.saving.low > 0.0
-
-    @property
-    def title(self) -> str:
-        """The router with its operating point, or the model."""
-        return self.name if math.isnan(self.weight) else f"{self.name}, weight {number(self.weight, 3)}"
-
-    def command(self, data: str = "DATA") -> str:
-        """The command that fits it on a folder of outcomes; "" for a model, which needs no router."""
-        if self.kind == "model":
-            return ""
-        policy = f" --policy {shlex.quote(f'weight {self.weight:.4g}')}" if self.weight > 0.0 else ""
-        return f"llmrouterbench fit {shlex.quote(data)} --router {shlex.quote(self.name)}{policy} --to router"
+def title(offer: Offer) -> str:
+    """The router with its operating point, or the model."""
+    return offer.name if math.isnan(offer.weight) else f"{offer.name}, weight {number(offer.weight, 3)}"
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """The offers of a bench, the one for accuracy first, and the best single model of train in most seeds.
-
-    queries  of the test part of a seed
-    """
-
-    base: str
-    seeds: int
-    queries: int
-    offers: tuple[Offer, ...]
-
-    @property
-    def choice(self) -> Offer | None:
-        """What to run: what is certainly better, else what is certainly cheaper and not worse, else None."""
-        best, free = self.offers[0], self.offers[1]
-        if judged(best.difference) == "better":
-            return best
-        return free if free.cheaper and judged(free.difference) in ("better", "noise", "the same") else None
-
-    @property
-    def priced(self) -> bool:
-        """Whether costs are known."""
-        return math.isfinite(self.offers[1].usd.value)
-
-    @property
-    def told(self) -> bool:
-        """Whether these queries can tell anything of what was picked."""
-        return all(judged(one.difference) not in ("too few", "not comparable") for one in self.offers[:2])
-
-    def losing(self, loss: float) -> Offer:
-        """The offer at a loss."""
-        return next(one for one in self.offers if one.losing == loss)
-
-
-def verdict(
-    runs: Runs, outcomes: Outcomes, *, samples: int = 1000, seed: int = 0, rule: IntervalRule = "t"
-) -> Verdict | None:
-    """Pick and measure every offer; None where nothing was decided on training queries that a router did not see."""
-    found = offers(runs, outcomes, ASKED)
-    if found is None:
-        return None
-    paired = pair(found.samples, replicates=samples, seed=seed, rule=rule)
-    tested = float(np.mean([len(sample.dataset) for sample in found.samples]))
-    made = [_offer(found, i, outcomes.pool.models, paired, tested) for i in range(len(found.losing))]
-    base = Counter(found.base).most_common(1)[0][0]
-    return Verdict(base, len(found.samples), round(tested), tuple(made))
-
-
-def _offer(found: Offers, i: int, models: Sequence[str], paired: Paired, tested: float) -> Offer:
-    (kind, name), seeds = Counter((pick.kind, pick.name) for pick in found.picks[i]).most_common(1)[0]
-    single, bill, by = len(found.losing), paired.cost(i), 1000.0 / tested
-    return Offer(
-        losing=found.losing[i],
-        kind=kind,
-        name=name,
-        weight=_weight([pick for pick in found.picks[i] if (pick.kind, pick.name) == (kind, name)]),
-        seeds=seeds,
-        avg_acc=paired.accuracy(i),
-        difference=paired.difference(i, single),
-        saving=paired.saving(i, single),
-        bill=bill,
-        usd=Interval(bill.value * by, bill.low * by, bill.high * by),
-        served=_served(models, found.served[i]),
-    )
-
-
-def _weight(picks: Sequence[Pick]) -> float:
-    """The middle one of the settings that were picked, one of them."""
-    return sorted(pick.weight for pick in picks)[(len(picks) - 1) // 2]
-
-
-def _served(models: Sequence[str], share: FloatArray) -> tuple[tuple[str, float], ...]:
-    order = np.argsort(-share, kind="stable")
-    return tuple((models[i], float(share[i])) for i in order if share[i] >= _SEEN)
+def command(offer: Offer, data: str = "DATA") -> str:
+    """The command that fits it on a folder of outcomes; "" for a model, which needs no router."""
+    if offer.kind == "model":
+        return ""
+    policy = f" --policy {shlex.quote(f'weight {offer.weight:.4g}')}" if offer.weight > 0.0 else ""
+    return f"llmrouterbench fit {shlex.quote(data)} --router {shlex.quote(offer.name)}{policy} --to router"
 
 
 def headline(found: Verdict) -> str:
@@ -205,7 +85,11 @@ def folded(found: Verdict) -> list[tuple[str, Offer]]:
     out: list[tuple[str, Offer]] = [("best", found.offers[0])]
     for loss in SHOWN if found.priced else ():
         one, (words, last) = found.losing(loss), out[-1]
-        if last.losing is not None and (last.title, last.difference, last.usd) == (one.title, one.difference, one.usd):
+        if last.losing is not None and (title(last), last.difference, last.usd) == (
+            title(one),
+            one.difference,
+            one.usd,
+        ):
             out[-1] = (f"{words.split(' to ')[0]} to {100 * loss:.0f}", one)
         else:
             out.append((f"{100 * loss:.0f}", one))
@@ -220,19 +104,32 @@ def table(found: Verdict, *, narrow: bool = False) -> list[list[str]]:
     for words, one in folded(found):
         some = "" if one.seeds == found.seeds else f" ({one.seeds} of {found.seeds} seeds)"
         same = one.name == found.base and not some
-        row = [words, one.title + some, "baseline" if same else interval(one.difference, points)]
+        row = [words, title(one) + some, "baseline" if same else interval(one.difference, points)]
         row += ["" if same else interval(one.saving, percent), usd(one.usd.value)] if found.priced else []
         out.append(row + ([] if narrow else [serving(one)]))
     return out
+
+
+def prices(found: Verdict) -> list[str]:
+    """What each loss of the table would save, a line each, and an empty line; [] where costs are not known."""
+    if not (found.priced and found.told):
+        return []
+    out = ["What losing accuracy would save, in the mean over datasets (chosen on unseen training queries):"]
+    for words, one in folded(found)[1:]:
+        saved, moved = interval(one.saving, percent, " %"), interval(one.difference, points, " points")
+        alone = one.name == found.base and one.seeds == found.seeds
+        what = "nothing" if alone else f"{saved} with {title(one)}; measured: {moved}; served by {serving(one)}"
+        out.append(f"- up to {words} point{'' if words == '1' else 's'}: {what}")
+    return [*out, ""]
 
 
 def serving(offer: Offer, most: int = 3) -> str:
     """Which models answer, the largest shares first."""
     parts = [f"{name} {percent(share, 0)} %" for name, share in offer.served[:most]]
     rest = 1.0 - sum(share for _, share in offer.served[:most])
-    return ", ".join([*parts, *([f"others {percent(rest, 0)} %"] if rest >= _SEEN else [])])
+    return ", ".join([*parts, *([f"others {percent(rest, 0)} %"] if rest >= SEEN else [])])
 
 
 def commands(found: Verdict, data: str = "DATA") -> list[str]:
     """How to run every router of the small table."""
-    return list(dict.fromkeys(said for _, one in folded(found) if (said := one.command(data))))
+    return list(dict.fromkeys(said for _, one in folded(found) if (said := command(one, data))))

@@ -8,7 +8,7 @@ from typing import Any
 from llmrouterbench.naming import isolated
 from llmrouterbench.numerals import interval, percent, points, usd
 from llmrouterbench.reporting import verdict
-from llmrouterbench.reporting.verdict import Offer, Verdict
+from llmrouterbench.studies.verdict import Offer, Verdict
 
 
 def verdict_view(found: Verdict | None) -> dict[str, Any] | None:
@@ -52,6 +52,6 @@ def _stop(found: Verdict, one: Offer) -> dict[str, Any]:
         "saves": "nothing" if alone else interval(one.saving, percent, " %"),
         "usd": interval(one.usd, usd),
         "served": [[isolated(name), f"{percent(share, 0)} %", share] for name, share in one.served],
-        "command": one.command(),
+        "command": verdict.command(one),
         "at": [one.bill.value, 100 * one.avg_acc.value],
     }
