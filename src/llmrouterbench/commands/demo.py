@@ -30,13 +30,16 @@ def demo(
     from llmrouterbench.benching.bench import bench as run_bench
     from llmrouterbench.reporting.report import report as write_report
     from llmrouterbench.simulation.simulate import simulate as make
+    from llmrouterbench.store import write_outcomes
 
     said = {}
     for name in BUILT_IN:
         say(f"{name}: simulating outcomes")
         outcomes = make(name, seed)
+        data = out / "data" / name
+        write_outcomes(outcomes, data, overwrite=True)
         with progress_bar() as tell:
-            run_bench(outcomes, out / name, setting=name, split="paper", progress=tell)
+            run_bench(data, out / name, setting=name, split="paper", progress=tell)
         board = write_report(out / name)
         said[name] = board.to_dict()
         if not json:
