@@ -18,7 +18,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from benchmarks import collecting, deciding, fine_tuned, serving, whole_table
+from benchmarks import collecting, deciding, fine_tuned, proxies, serving, whole_table
 from benchmarks.measure import Measured, Row, table
 from llmrouterbench.files import read_json, write_json
 from llmrouterbench.naming import did_you_mean
@@ -36,6 +36,7 @@ TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "trained": ("Every fine-tuned router at the paper's scale", fine_tuned.table),
     "memory": ("Memory of a long collection", collecting.table),
     "load": ("The server under load", serving.table),
+    "proxies": ("Beside the LiteLLM proxy", proxies.table),
 }
 """Name -> title and Markdown of a section of its own."""
 SHARED = ("serving", "load")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import orjson
@@ -37,7 +38,7 @@ class Load:
 
 
 class _Caller(asyncio.Protocol):
-    """One kept connection; one request at a time, its reply read up to its content-length."""
+    """One kept connection; one request at a time, its reply read up to its content-length or its last chunk."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -53,7 +54,9 @@ class _Caller(asyncio.Protocol):
         head = self._data[:end].lower()
         at = head.find(b"content-length:")
         length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
-        if len(self._data) >= end + 4 + length:
+        if b"transfer-encoding: chunked" in head:
+            length = len(self._data) - end - 4 if self._data.endswith(b"\r\n0\r\n\r\n") else len(self._data)
+        if len(self._data) >= end + 4 + length and not self._answered.done():
             self._data = self._data[end + 4 + length :]
             self._answered.set_result(head.startswith(b"http/1.1 200"))
 
@@ -80,22 +83,25 @@ async def _connect(port: int) -> _Caller:
 
 
 def make_requests(port: int, model: str, queries: list[str], key: str) -> list[bytes]:
-    out = []
-    for query in queries:
-        body = orjson.dumps({"model": model, "messages": [{"role": "user", "content": query}]})
-        head = (
-            f"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: application/json\r\n"
-            f"authorization: Bearer {key}\r\ncontent-length: {len(body)}\r\n\r\n"
-        )
-        out.append(head.encode() + body)
-    return out
+    bodies = ({"model": model, "messages": [{"role": "user", "content": query}]} for query in queries)
+    return [make_request(port, "/v1/chat/completions", body, key) for body in bodies]
 
 
-async def closed_loop(port: int, requests: list[bytes], count: int) -> Load:
-    """So many requests, CONNECTIONS at once, each connection sending the next as soon as it has its reply."""
+def make_request(port: int, path: str, body: dict[str, Any], key: str) -> bytes:
+    """One POST of a JSON body."""
+    raw = orjson.dumps(body)
+    head = (
+        f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: application/json\r\n"
+        f"authorization: Bearer {key}\r\ncontent-length: {len(raw)}\r\n\r\n"
+    )
+    return head.encode() + raw
+
+
+async def closed_loop(port: int, requests: list[bytes], count: int, connections: int = CONNECTIONS) -> Load:
+    """So many requests, some at once, each connection sending the next as soon as it has its reply."""
     seconds, failed = [], 0
     numbers = iter(range(count))
-    callers = [await _connect(port) for _ in range(CONNECTIONS)]
+    callers = [await _connect(port) for _ in range(connections)]
 
     async def work(caller: _Caller) -> None:
         nonlocal failed

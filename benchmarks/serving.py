@@ -66,7 +66,7 @@ def upstream() -> Iterator[int]:
 
 
 @contextmanager
-def ours(router: Path, provider_port: int, *, log: Path | None = None) -> Iterator[tuple[int, int]]:
+def ours(router: Path, provider_port: int, *, log: Path | None = None, workers: int = 1) -> Iterator[tuple[int, int]]:
     """Port and process id of `llmrouterbench serve` with a fitted router, its log and request lines on."""
     folder = router.parent
     models = orjson.loads((folder / "models.json").read_bytes())
@@ -78,7 +78,7 @@ def ours(router: Path, provider_port: int, *, log: Path | None = None) -> Iterat
     path = folder / "serve.yaml"
     path.write_text(yaml.safe_dump(config))
     command = [sys.executable, "-m", "llmrouterbench.cli", "serve", str(router), "--config", str(path)]
-    command += ["--log", str(log or folder / "log")]
+    command += ["--log", str(log or folder / "log"), "--workers", str(workers)]
     with (folder / "lines").open("wb") as lines, subprocess.Popen(command, stderr=lines, cwd=ROOT) as process:
         try:
             yield _wait_for_address(folder / "lines", process), process.pid
@@ -123,8 +123,8 @@ def install_litellm() -> str:
 
 
 @contextmanager
-def litellm(folder: Path, provider_port: int) -> Iterator[tuple[int, int]]:
-    """Port and process id of the LiteLLM proxy doing a plain pass-through: one worker, no database, no logging."""
+def litellm(folder: Path, provider_port: int, workers: int = 1) -> Iterator[tuple[int, int]]:
+    """Port and process id of the LiteLLM proxy doing a plain pass-through: no database, no logging."""
     with collecting_port() as port:
         pass
     model = {"model": "openai/m", "api_base": f"http://127.0.0.1:{provider_port}/v1", "api_key": "none"}
@@ -135,7 +135,7 @@ def litellm(folder: Path, provider_port: int) -> Iterator[tuple[int, int]]:
     path = folder / "litellm.yaml"
     path.write_text(yaml.safe_dump(config))
     command = [str(LITELLM / "bin" / "litellm"), "--config", str(path), "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--num_workers", "1", "--telemetry", "False"]
+    command += ["--num_workers", str(workers), "--telemetry", "False"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder) as process:
         try:
             _wait_for(f"http://127.0.0.1:{port}/health/liveliness", process)

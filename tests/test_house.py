@@ -30,6 +30,7 @@ THROUGH = {
     "test_client": "calling/litellm_transport",
     "test_collect": "collecting/_run collecting/_calls collecting/changes commands/_terminal",
     "test_connections": "calling/_network",
+    "test_native_apis": "calling/apis calling/apis/_chunks",
     "test_replies_store": "collecting/_folder_lock",
     "test_bench": "benching/tuning",
     "test_outside": "benching/_choices_file",

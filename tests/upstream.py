@@ -42,6 +42,7 @@ class Upstream:
     key      the key to insist on, "" for any; streams: whether it sends a stream where it is asked for one
     says     (body) -> the message of its reply, None: `reply`, or what was asked for
     usage    (body) -> what its reply is billed for, None: it does not tell; told: what was told
+    heads    further headers of every answer to a chat
     bodies   what was sent, as bytes; headers beside it
     finished, cancelled  answers that went out whole, and those whose client left
     """
@@ -55,6 +56,7 @@ class Upstream:
     says: Callable[[dict[str, Any]], dict[str, Any] | None] = lambda body: None
     usage: Callable[[dict[str, Any]], dict[str, int] | None] = lambda body: usage()
     told: list[dict[str, int] | None] = field(default_factory=list)
+    heads: dict[str, str] = field(default_factory=dict)
     bodies: list[bytes] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     finished: int = 0
@@ -112,7 +114,9 @@ def _application(upstream: Upstream) -> FastAPI:
         upstream.busy += 1
         upstream.most_busy = max(upstream.most_busy, upstream.busy)
         try:
-            return await _until_left(upstream, request, _answer(upstream, body, upstream.fault(body), given))
+            made = await _until_left(upstream, request, _answer(upstream, body, upstream.fault(body), given))
+            made.headers.update(upstream.heads)
+            return made
         finally:
             upstream.busy -= 1
 

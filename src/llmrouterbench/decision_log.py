@@ -1,7 +1,8 @@
 """The decision log: one row a request in a SQLite file, feedback beside it, and a reader that gives polars frames.
 
 Rows are written by one thread, some tenths of a second after the reply at most; requests never wait for the disk. No
-row holds a key; the text of a query is there only where the server was started with `--log-text`.
+row holds a key; the text of a query is there only where the server was started with `--log-text`. Rows older than
+`keep_days` are removed, and what they cost is remembered by key and day.
 """
 
 from __future__ import annotations
@@ -33,6 +34,10 @@ SCHEMA = 2
 _BATCH = 500
 _PAUSE_SECONDS = 0.01
 """What the first row waits for others, so that a busy server writes many at once: so much a killed one may forget."""
+_DAY = 86_400
+_SWEEP_SECONDS = 600.0
+_SWEPT = 1000
+"""Rows that are removed at once, so that new ones need not wait."""
 _MOST = 2**53
 _NO_ROW = "no decision with this id was made with this key"
 
@@ -61,7 +66,8 @@ class Logged:
     status             "ok", "failed" (no provider served), "broken" (cut after the first token), "cancelled" (the
                        client left), "refused" (the request itself was wrong)
     http_status        as the client saw it
-    attempts           list of {model, provider, seconds, error}, error "" for the one that served
+    attempts           list of {model, provider, seconds, error}, error "" for the one that served; request_id where
+                       the provider told its own
     cost_from          "provider" (its own figure), "usage" (its tokens times the price) or "counted" (tokens that we
                        counted in part, as it did not tell them); None where there is no cost
     """
@@ -140,7 +146,14 @@ CREATE INDEX IF NOT EXISTS embeddings_time ON embeddings (time);
 CREATE INDEX IF NOT EXISTS decisions_time ON decisions (time);
 CREATE TABLE IF NOT EXISTS feedback (decision TEXT, time REAL, key TEXT, score REAL);
 CREATE INDEX IF NOT EXISTS feedback_decision ON feedback (decision);
+CREATE TABLE IF NOT EXISTS past (key TEXT, day REAL, cost REAL, PRIMARY KEY (key, day)) WITHOUT ROWID;
 """
+_REMEMBER = """
+INSERT INTO past SELECT key, CAST(time / 86400 AS INTEGER) * 86400, cost FROM {table}
+WHERE id = ? AND cost IS NOT NULL AND key IS NOT NULL
+ON CONFLICT (key, day) DO UPDATE SET cost = cost + excluded.cost
+"""
+"""What a row cost goes to the sum of its key and day, when it is removed."""
 _INSERTS = {
     kind: f"INSERT OR REPLACE INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
     for kind, table in ((Logged, "decisions"), (LoggedEmbeddings, "embeddings"))
@@ -153,6 +166,8 @@ class DecisionLog:
 
     While it is open no other one is on the same folder, except writers that name the same `state`: what keys have spent
     would else be counted twice, and each would know the half of it.
+
+    keep_days  whole days (UTC) that rows stay, None: for ever; may be set at any time
     """
 
     def __init__(self, folder: Path, on_loss: Callable[[int, str], None], *, state: str = "") -> None:
@@ -161,6 +176,8 @@ class DecisionLog:
         self._state = state
         self._lock = -1
         self._on_loss = on_loss
+        self.keep_days: int | None = None
+        self._swept = 0.0
         self._queue: queue.SimpleQueue[Logged | LoggedEmbeddings | _Feedback | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write, name="decision log")
         _open(self.path).close()
@@ -194,7 +211,8 @@ class DecisionLog:
         connection = _open(self.path)
         try:
             sums = (f"(SELECT TOTAL(cost) FROM {table} WHERE key = :key AND time >= :since)" for table in _TABLES)
-            row = connection.execute(f"SELECT {' + '.join(sums)}", {"key": key, "since": since})
+            past = "(SELECT TOTAL(cost) FROM past WHERE key = :key AND day >= :since)"
+            row = connection.execute(f"SELECT {' + '.join([*sums, past])}", {"key": key, "since": since})
             return float(row.fetchone()[0])
         finally:
             connection.close()
@@ -231,6 +249,27 @@ class DecisionLog:
         for one in batch:
             if isinstance(one, _Feedback):
                 one.store(connection)
+        self._forget(connection)
+
+    def _forget(self, connection: sqlite3.Connection) -> None:
+        """Remove what is too old, a part of it at a time, and keep what it cost whom on which day."""
+        if self.keep_days is None or time.monotonic() < self._swept:
+            return
+        before = (time.time() // _DAY - self.keep_days) * _DAY
+        full = False
+        try:
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")
+                for table in _TABLES:
+                    old = f"SELECT id FROM {table} WHERE time < ? ORDER BY time LIMIT {_SWEPT}"
+                    ids = [id for (id,) in connection.execute(old, (before,))]
+                    connection.executemany(_REMEMBER.format(table=table), [(id,) for id in ids])
+                    connection.executemany(f"DELETE FROM {table} WHERE id = ?", [(id,) for id in ids])
+                    connection.executemany("DELETE FROM feedback WHERE decision = ?", [(id,) for id in ids])
+                    full = full or len(ids) == _SWEPT
+        except sqlite3.Error as error:
+            self._on_loss(0, f"old rows must be removable from the decision log, got {error}: {self.path}")
+        self._swept = time.monotonic() + (0.0 if full else _SWEEP_SECONDS)
 
 
 def _lock(path: Path, state: str) -> int:

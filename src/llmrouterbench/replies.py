@@ -43,6 +43,9 @@ class Reply:
     seconds                wall time of the successful attempt; first_token_seconds where the reply was streamed
     attempts               calls made, the last one included
     key                    the cache key (see cache.py); at: UTC time in ISO 8601
+    served                 the model's id as the server says it, which an aggregator may choose; "" where it says none
+    price                  the price that the cost was made with, as JSON; "" where the provider said the cost itself
+                           (provider_cost, USD), or nobody knows
     """
 
     dataset: str
@@ -61,6 +64,10 @@ class Reply:
     attempts: int = 1
     key: str = ""
     at: str = ""
+    served: str = ""
+    tokens_cache_write: int | None = None
+    provider_cost: float | None = None
+    price: str = ""
 
 
 @dataclass(frozen=True)

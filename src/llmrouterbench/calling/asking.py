@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
@@ -15,13 +15,14 @@ from typing import Any, Self
 from llmrouterbench.calling.apart import Apart
 from llmrouterbench.calling.cache import Cache, answer_of, key, record_of
 from llmrouterbench.calling.cache.leases import Leases
-from llmrouterbench.calling.calls import CallError, Endpoint, Request
+from llmrouterbench.calling.calls import CallError, Endpoint, Request, Usage
 from llmrouterbench.calling.client import Client
 from llmrouterbench.calling.prices import Price
 from llmrouterbench.calling.retrying import Paid, complete_with_retries, stopped_by
 from llmrouterbench.replies import Reply
 
 _POLL_SECONDS = 0.1
+_SAID = (*(field.name for field in fields(Usage)), "seconds", "first_token_seconds")
 
 
 class JudgeStoppedError(ConnectionError):
@@ -49,14 +50,14 @@ async def ask_once(
         if held:
             paid = await pay()
             try:
-                await leases.put(name, record_of(paid.answer, request.model, paid.cost))
+                await leases.put(name, record_of(paid.answer, request.model, paid.cost, paid.price))
             finally:
                 keep(paid)
             return paid
     record = await leases.get(name)
     if record is None:
         raise AskedElsewhereError
-    paid = Paid(answer_of(record), record["cost"], 0)
+    paid = Paid(answer_of(record), record["cost"], 0, record.get("price", ""))
     keep(paid)
     return paid
 
@@ -67,8 +68,10 @@ def reply_of(outcome: Paid | CallError, *, model: str, key: str, dataset: str = 
     paid: dict[str, Any] = {"cost": outcome.cost, "attempts": outcome.attempts}
     if isinstance(outcome, CallError):
         return Reply(dataset, item, model, "", "failed", outcome.reason, **paid, key=key, at=at)
-    names = ("tokens_in", "tokens_out", "tokens_cached", "tokens_reasoning", "seconds", "first_token_seconds")
-    said = {name: getattr(outcome.answer, name) for name in names}
+    said = {name: getattr(outcome.answer, name) for name in _SAID} | {
+        "served": outcome.answer.model,
+        "price": outcome.price,
+    }
     text, reason = outcome.answer.text, outcome.answer.reason
     return Reply(dataset, item, model, text, reason=reason, **said, **paid, key=key, at=at)
 
@@ -171,7 +174,7 @@ class Asker:
                 await asyncio.sleep(_POLL_SECONDS)
         paid = await pay_now()
         if self._leases is not None:
-            await self._leases.replace(name, record_of(paid.answer, request.model, paid.cost))
+            await self._leases.replace(name, record_of(paid.answer, request.model, paid.cost, paid.price))
         return paid
 
     def _count(self, outcome: Paid | CallError, spent: float | None) -> None:

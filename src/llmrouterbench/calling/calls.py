@@ -34,6 +34,7 @@ class Endpoint:
     timeout      seconds for one whole attempt, from sending to the last byte
     concurrency  connections kept open at the same time
     transport    "http", or "litellm" for providers that speak another protocol (extra litellm)
+    api          what it speaks: chat completions, or what `apis/` makes look like them
     reply_bytes  largest reply that is read, after decompression
 
     connect_timeout is seconds until a connection stands; first_token_timeout and idle_timeout are seconds that a stream
@@ -48,6 +49,7 @@ class Endpoint:
     timeout: float = 600.0
     concurrency: int = 64
     transport: Literal["http", "litellm"] = "http"
+    api: Literal["chat", "messages", "responses"] = "chat"
     reply_bytes: int = LARGEST_REPLY
     connect_timeout: float = 20.0
     first_token_timeout: float | None = None
@@ -197,6 +199,7 @@ class CallError(Exception):
     usage        what the failed attempt used, where the server said so
     retry_after  seconds the server asks to wait, None where it does not say
     body         the server's own words in JSON, as they may be passed on; None where there are none
+    told         headers of the reply that name the call at its provider, or its limits
     attempts     calls made and `cost` (USD of them all, None: unknown); set by `with_retries`
 
     What is not said follows from the kind: RETRYABLE, HOPELESS, BILLED.
@@ -231,5 +234,6 @@ class CallError(Exception):
         self.body = body
         self.content_type = content_type
         self.too_long = too_long
+        self.told: Mapping[str, str] = {}
         self.attempts = 1
         self.cost: float | None = None

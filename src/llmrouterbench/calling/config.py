@@ -30,6 +30,7 @@ class Later(Strict):
 class ProviderConfig(Later):
     """A server of models, the variable of its key, how many calls at once it gets, and how long it may take.
 
+    api                   what it speaks: chat completions, Anthropic's Messages, OpenAI's Responses
     key_env               environment variable with the key, "" for a server without one
     timeout               seconds for one whole attempt
     connect_timeout       seconds until a connection stands
@@ -39,13 +40,14 @@ class ProviderConfig(Later):
     A collection and a server have keys of their own beside these.
     """
 
-    later = frozenset({"connect_timeout", "first_token_timeout", "idle_timeout", "reply_bytes"})
+    later = frozenset({"api", "connect_timeout", "first_token_timeout", "idle_timeout", "reply_bytes"})
 
     url: str
     key_env: str = ""
     concurrency: Count = 32
     timeout: Positive = 600.0
     transport: Literal["http", "litellm"] = "http"
+    api: Literal["chat", "messages", "responses"] = "chat"
     connect_timeout: Positive = 20.0
     first_token_timeout: Positive | None = None
     idle_timeout: Positive | None = None

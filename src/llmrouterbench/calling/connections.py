@@ -7,9 +7,11 @@ pool and client to decide at every request, and that is most of what a request c
 from __future__ import annotations
 
 import asyncio
+import json
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -17,7 +19,8 @@ import httpcore2
 import httpx2
 
 from llmrouterbench.calling._network import AsyncioBackend
-from llmrouterbench.calling.calls import Endpoint
+from llmrouterbench.calling.apis import APIS, Api, asked
+from llmrouterbench.calling.calls import CallError, Endpoint
 from llmrouterbench.calling.response import Connection, Response
 from llmrouterbench.version import __version__
 
@@ -39,24 +42,30 @@ class Connections:
         self._proxy = proxy_of(endpoint.url)
         self._tls: ssl.SSLContext | None = None
         self._addresses: dict[str, httpcore2.URL] = {}
-        self._headers = _headers(endpoint)
+        self._api = APIS.get(endpoint.api)
+        self._headers = _headers(endpoint, self._api)
 
     @asynccontextmanager
     async def post(
         self, path: str, body: bytes, *, stream: bool = False, sent: Callable[[], None] = lambda: None
     ) -> AsyncIterator[Response]:
         """The response to a POST of a JSON body, opened; `sent` is told when it has its place. Raises CallError."""
+        if self._api is not None:
+            path, body = self._api.PATH, self._translated(body)
         await self._take_slot()
         sent()
         self.in_flight += 1
         taken: list[Connection] = []
         try:
             taken.append(await self._take())
-            response = Response(self.endpoint, stream=stream)
+            response = Response(self.endpoint, stream=stream, api=self._api)
             try:
                 await response.open(taken[0], self._request(path, body))
                 yield response
                 await response.drain()
+            except CallError as error:
+                error.told = response.told
+                raise
             finally:
                 await response.close()
         finally:
@@ -69,6 +78,16 @@ class Connections:
         for connection in self._free:
             await connection.aclose()
         self._free.clear()
+
+    def _translated(self, body: bytes) -> bytes:
+        """A chat request as what the server speaks. Raises CallError for what has no form there."""
+        assert self._api is not None
+        try:
+            return asked(self._api, body)
+        except ValueError as error:
+            said = json.dumps({"error": {"message": str(error), "type": "invalid_request_error"}}).encode()
+            facts: dict[str, Any] = {"status": 400, "elsewhere": True, "body": said}
+            raise self.endpoint.failed("bad_request", f"was not asked: {error}", **facts) from None
 
     def _request(self, path: str, body: bytes) -> httpcore2.Request:
         if path not in self._addresses:
@@ -118,7 +137,7 @@ class Connections:
         )
 
 
-def _headers(endpoint: Endpoint) -> list[tuple[bytes, bytes]]:
+def _headers(endpoint: Endpoint, api: Api | None) -> list[tuple[bytes, bytes]]:
     """Every header of a request but its length; the endpoint's own come last and replace ours."""
     headers = {
         "host": urlsplit(endpoint.url).netloc,
@@ -126,7 +145,10 @@ def _headers(endpoint: Endpoint) -> list[tuple[bytes, bytes]]:
         "accept-encoding": "identity",
         "user-agent": f"llmrouterbench/{__version__}",
     }
-    headers |= {"authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
+    headers |= {} if api is None else api.HEADERS
+    if endpoint.key:
+        own = None if api is None else api.KEY_HEADER
+        headers |= {own: endpoint.key} if own else {"authorization": f"Bearer {endpoint.key}"}
     headers |= {name.lower(): value for name, value in endpoint.headers.items()}
     return [(name.encode(), value.encode()) for name, value in headers.items()]
 

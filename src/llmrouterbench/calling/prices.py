@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
+import orjson
 from pydantic import BeforeValidator, Field
 
 from llmrouterbench.calling.calls import Endpoint, Usage
@@ -41,6 +42,34 @@ class Price:
     date: str = ""
     tiers: tuple[tuple[int, Price], ...] = ()
     cache_write: float | None = None
+
+
+def price_text(price: Price | None) -> str:
+    """A price as JSON that `read_price` reads, "" for None.
+
+    >>> price_text(Price(0.5, 2.0, source="config"))
+    '{"input":0.5,"output":2.0,"source":"config"}'
+    """
+    return "" if price is None else orjson.dumps(_said(price)).decode()
+
+
+def _said(price: Price) -> dict[str, Any]:
+    said = {name: value for name, value in vars(price).items() if value not in (None, "", ())}
+    return said | {"tiers": [(above, _said(tier)) for above, tier in price.tiers]} if price.tiers else said
+
+
+def read_price(text: str) -> Price | None:
+    """The price that `price_text` wrote; None for ""."""
+    return _price_in(orjson.loads(text)) if text else None
+
+
+def _price_in(said: dict[str, Any]) -> Price:
+    return Price(**{**said, "tiers": tuple((above, _price_in(tier)) for above, tier in said.get("tiers", ()))})
+
+
+def amounts(price: Price) -> Price:
+    """A price without who says so and when: two that are equal ask for the same."""
+    return replace(price, source="", date="", tiers=tuple((above, amounts(tier)) for above, tier in price.tiers))
 
 
 _Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, suppress
+from functools import partial
 from time import perf_counter
 
 import httpcore2
 
+from llmrouterbench.calling.apis import Api
 from llmrouterbench.calling.calls import CallError, Endpoint
 from llmrouterbench.calling.refusals import LARGEST_REFUSAL, bad_reply
 
@@ -19,8 +21,12 @@ _BREAKS = (
 )  # fmt: skip
 """What a connection may raise, all of it without the request's headers."""
 
+_TOLD = (b"x-request-id", b"request-id"), (b"x-ratelimit-", b"anthropic-ratelimit-")
+"""Headers, and beginnings of headers, that say which call it was, and how many more a provider takes."""
 _LAST_SECONDS = 0.5
 """Time for what follows a reply that is whole, so that its connection can be used again."""
+_LONGEST = 200
+"""Characters of a header that are passed on."""
 _INFLATED = 262_144
 """Bytes that are decompressed at once."""
 
@@ -30,14 +36,17 @@ class Response:
 
     status, content_type  of the head; is_good: whether the status is that of a reply
     is_events             whether it comes as server-sent events; body: of a good reply that does not
+    api                   what the server speaks, where that is not chat completions: body and pieces are made of it
     patience              seconds of silence that end the attempt, None: only its whole time limit does
     """
 
-    def __init__(self, endpoint: Endpoint, *, stream: bool) -> None:
+    def __init__(self, endpoint: Endpoint, *, stream: bool, api: Api | None = None) -> None:
         self.endpoint = endpoint
+        self._api = api
         self.status, self.content_type, self.body = 0, "", b""
         self.is_good = self.is_events = False
         self.patience = endpoint.first_token_timeout if stream else None
+        self._headers: dict[bytes, bytes] = {}
         self._sent_at = perf_counter()
         self._quiet_since: float | None = asyncio.get_running_loop().time()
         self._ends = self._quiet_since + endpoint.timeout
@@ -58,6 +67,9 @@ class Response:
                 if self.is_good and not self.is_events:
                     self.body = b"".join([piece async for piece in self._pieces])
                     self._at_end = True
+                    if self._api is not None:
+                        self.body = self._translated(partial(self._api.completion_of, self.body))
+                self._events = None if self._api is None or not self.is_good else self._api.Events()
         except TimeoutError:
             raise self._late() from None
 
@@ -80,6 +92,16 @@ class Response:
         return self._headers.get(name, b"").decode("latin-1")
 
     @property
+    def told(self) -> dict[str, str]:
+        """What the head says of the call itself: its id at the provider, and the limits of rates; without secrets."""
+        names, beginnings = _TOLD
+        return {
+            name.decode("latin-1"): self.endpoint.hide(value.decode("latin-1"))[:_LONGEST]
+            for name, value in self._headers.items()
+            if name in names or name.startswith(beginnings)
+        }
+
+    @property
     def seconds(self) -> float:
         """Seconds since the request was sent."""
         return perf_counter() - self._sent_at
@@ -92,7 +114,18 @@ class Response:
         except TimeoutError:
             raise self._late() from None
         self._quiet_since, self._at_end = None, piece is None
-        return piece
+        if self._events is None:
+            return piece
+        if piece is None:
+            return self._translated(self._events.close) or None
+        return self._translated(partial(self._events.feed, piece))
+
+    def _translated(self, translate: Callable[[], bytes]) -> bytes:
+        """What is made of bytes of another API. Raises CallError for what is none of its replies."""
+        try:
+            return translate()
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
+            raise bad_reply(self.endpoint, f"what is no reply of its api {self.endpoint.api!r}") from None
 
     async def refused(self) -> bytes:
         """The body of a refusal, as much of it as came: what counts is the status."""

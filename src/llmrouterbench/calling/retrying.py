@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 
 from llmrouterbench.calling.calls import Answer, CallError, Endpoint, Request
 from llmrouterbench.calling.client import Client
-from llmrouterbench.calling.prices import Price, add_cost, cost
+from llmrouterbench.calling.prices import Price, add_cost, cost, price_text
 
 T = TypeVar("T")
 
@@ -53,11 +53,13 @@ class Paid:
 
     cost      USD with the attempts that failed before it, None: unknown
     attempts  calls made, 0 for an answer from the cache
+    price     what the cost was made with, as `price_text` writes it; "" where the provider said the cost
     """
 
     answer: Answer
     cost: float | None
     attempts: int
+    price: str = ""
 
 
 async def complete_with_retries(
@@ -68,7 +70,8 @@ async def complete_with_retries(
     Source: ten attempts, Li et al. 2026, arXiv 2601.07206, section 4.
     """
     answer, attempts, before = await with_retries(lambda: client.complete(endpoint, request), price=price, **settings)
-    return Paid(answer, add_cost(cost(answer, price), before), attempts)
+    asked = price_text(price) if answer.provider_cost is None else ""
+    return Paid(answer, add_cost(cost(answer, price), before), attempts, asked)
 
 
 async def with_retries(

@@ -111,7 +111,12 @@ def _record(index: int, prompted: Prompted, reply: Reply, score: Score | None) -
         "prediction": None if score is None else score.answer,
         "ground_truth": prompted.item.target,
         "raw_output": f"Generation failed: {reply.reason}" if failed else reply.text,
-        "extra_fields": {"item": prompted.item.id, "reason": reply.reason, "seconds": reply.seconds},
+        "extra_fields": {
+            "item": prompted.item.id,
+            "reason": reply.reason,
+            "seconds": reply.seconds,
+            "served": reply.served,
+        },
     }
 
 

@@ -197,16 +197,16 @@ def read_replies(folder: Path, dataset: str, model: str) -> dict[str, Reply]:
 
     Raises ValueError for a damaged line that is not the torn last one.
     """
+    last = {reply.item: reply for reply in read_reply_lines(folder, dataset, model)}
+    return {item: reply for item, reply in last.items() if reply.reason != TAKEN_BACK}
+
+
+def read_reply_lines(folder: Path, dataset: str, model: str) -> list[Reply]:
+    """Every whole line of a model on a dataset, in the order they came. Raises ValueError for a damaged one."""
     path = replies_path(folder, dataset, model)
-    if not path.is_file():
-        return {}
-    data, _ = whole_lines(path.read_bytes())
-    last = {str(row["item"]): row for _, row in _lines(path, data)}
-    return {
-        item: Reply(**{key: value for key, value in row.items() if key in _REPLY_FIELDS})
-        for item, row in last.items()
-        if row.get("reason") != TAKEN_BACK
-    }
+    data, _ = whole_lines(path.read_bytes() if path.is_file() else b"")
+    rows = (row for _, row in _lines(path, data))
+    return [Reply(**{key: value for key, value in row.items() if key in _REPLY_FIELDS}) for row in rows]
 
 
 def scan_replies(folder: Path) -> pl.DataFrame:

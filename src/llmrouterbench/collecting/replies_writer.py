@@ -141,11 +141,14 @@ class RepliesWriter:
 
     def append(self, reply: Reply) -> None:
         """Add a reply; when this returns, a kill no longer loses it. A full disk is an OSError."""
-        line = orjson.dumps({name: getattr(reply, name) for name in REPLY_COLUMNS}) + b"\n"
         try:
-            _write_all(self._file(reply.dataset, reply.model), line)
+            _write_all(self._file(reply.dataset, reply.model), _line(reply))
         except OSError as error:
             raise say_disk_full(error, replies_path(self.folder, reply.dataset, reply.model)) from error
+
+    def rewrite(self, dataset: str, model: str, replies: Iterable[Reply]) -> None:
+        """Put other lines in the place of all of a model on a dataset, at once; before anything is appended."""
+        write_bytes(replies_path(self.folder, dataset, model), b"".join(map(_line, replies)))
 
     def _file(self, dataset: str, model: str) -> IO[bytes]:
         """The file, open for appending; the one that was used longest ago is closed when there are too many."""
@@ -186,6 +189,10 @@ def _under_way(log: bytes) -> tuple[int, float]:
     dollars = {mark: sum(float(usd) for usd in re.findall(rb"%b([0-9.]+);" % re.escape(mark), log)) for mark in _MARKS}
     may_cost = max(0.0, dollars[b"="] + dollars[b"+"] + dollars[b"~"] - dollars[b"-"])
     return log.count(b"+") - log.count(b"-"), round(may_cost, 9)
+
+
+def _line(reply: Reply) -> bytes:
+    return orjson.dumps({name: getattr(reply, name) for name in REPLY_COLUMNS}) + b"\n"
 
 
 def _owner(path: Path) -> str:

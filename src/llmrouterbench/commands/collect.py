@@ -1,4 +1,4 @@
-"""Commands that collect replies: `collect CONFIG`, `collect status`, `resume`, `release`."""
+"""Commands that collect replies: `collect CONFIG`, `collect status`, `resume`, `reprice`, `release`."""
 
 from __future__ import annotations
 
@@ -95,13 +95,15 @@ def status(folder: Folder, json: Json = False) -> None:
     """Say what a folder holds of every model, also while a collection runs."""
     from dataclasses import asdict
 
+    from llmrouterbench.collecting.pricing import mixed_prices
     from llmrouterbench.collecting.replies_store import tally, writer_of
 
     cells = tally(folder)
     writer = writer_of(folder)
+    mixed = mixed_prices(folder)
     if json:
         rows = [{"dataset": d, "model": m, **asdict(cell), "missing": cell.missing} for (d, m), cell in cells.items()]
-        print_json({"folder": str(folder), "writer": writer, "cells": rows})
+        print_json({"folder": str(folder), "writer": writer, "cells": rows, "mixed_prices": mixed})
         return
     rows = []
     for model in dict.fromkeys(model for _, model in cells):
@@ -118,7 +120,34 @@ def status(folder: Folder, json: Json = False) -> None:
             }
         )
     show_rows("Replies", rows, json=False)
+    for sentence in mixed:
+        say(sentence)
     say(f"{writer} is collecting into {folder}" if writer else f"nobody is collecting into {folder}")
+
+
+@collecting.command()
+def reprice(
+    config: Annotated[Path, typer.Argument(help="The YAML file of the collection, with the right prices.")],
+    json: Json = False,
+) -> None:
+    """Correct what replies cost by the config's prices; what a provider said itself stays, and nothing is asked."""
+    from dataclasses import asdict
+
+    from llmrouterbench.collecting.config import read_config
+    from llmrouterbench.collecting.pricing import reprice
+
+    done = reprice(read_config(config))
+    if json:
+        print_json({"models": [asdict(one) for one in done]})
+        return
+    rows = [
+        {
+            "model": one.model, "changed": str(one.changed), "said by the provider": str(one.told),
+            "unknown": str(one.unknown), "before": _dollars(one.before, 0), "now": _dollars(one.after, 0),
+        }
+        for one in done
+    ]  # fmt: skip
+    show_rows("Repriced", rows, json=False)
 
 
 @collecting.command()
@@ -211,6 +240,8 @@ def facts_of(done: Summary) -> dict[str, Any]:
 
 def say_summary(config: CollectConfig, done: Summary, again: str) -> None:
     """What a run did, for people; `again` is the command that goes on."""
+    from llmrouterbench.collecting.pricing import mixed_prices
+
     rows = [
         {
             "model": one.model,
@@ -232,6 +263,8 @@ def say_summary(config: CollectConfig, done: Summary, again: str) -> None:
     for one in done.models:
         if one.stopped:
             say(f"model {one.model} stopped: {one.stopped}")
+    for sentence in mixed_prices(Path(config.out)):
+        say(sentence)
     if done.why:
         say(done.why)
     left = "" if done.complete else f"; to go on: {again}"

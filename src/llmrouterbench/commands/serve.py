@@ -56,7 +56,7 @@ def serve(
         if workers > 1:
             serve_with_workers(workers, load, chosen, serving, lines, listening, _started(chosen))
         else:
-            run(*load(), serving, lines, listening, _started(chosen))
+            run(*load(), serving, lines, listening, _started(chosen), load)
     finally:
         listening.close()
 

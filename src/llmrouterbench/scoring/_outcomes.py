@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
+from llmrouterbench.collecting.pricing import prices_of, words
 from llmrouterbench.collecting.replies_store import Prompted
 from llmrouterbench.datasets import Dataset
 from llmrouterbench.files import new_folder, write_parquet
@@ -102,6 +103,7 @@ def _outcomes(
         asked = sum(entry.item.id in part.replies for entry in items[part.dataset.name])
         missing = len(items[part.dataset.name]) - asked
         findings.add("query without a reply", "masked", f"{part.dataset.name} x {part.model}", missing, [part.model])
+    _say_prices(parts, models, findings)
     prompts = [entry.prompt for _, _, entry in entries]
     dataset = np.array([name for name, _, _ in entries], dtype=np.str_)
     return Outcomes(
@@ -119,6 +121,14 @@ def _outcomes(
         tokens_out=planes["tokens_out"],
         seconds=planes["seconds"],
     )
+
+
+def _say_prices(parts: Sequence[Part], models: Sequence[str], findings: Findings) -> None:
+    """Count the costs of a model that were made with another price than most of them."""
+    for model in models:
+        counted = prices_of(reply.price for part in parts if part.model == model for reply in part.replies.values())
+        for price, n in list(counted.items())[1:]:
+            findings.add("cost at another price than most of the model's", "kept", words(price), n, [model])
 
 
 def _fill(

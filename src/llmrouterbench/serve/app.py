@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from typing import Annotated, Any
@@ -13,16 +14,18 @@ from fastapi.responses import Response
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 
 from llmrouterbench.decision_log import DecisionLog
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.serve.asgi import Receive, Scope, Send, client_key, is_local, read_body
 from llmrouterbench.serve.config import AUTO, LimitsConfig, ServeConfig
-from llmrouterbench.serve.dialects import DIALECTS, chat, messages, responses
+from llmrouterbench.serve.dialects import DIALECTS, chat, completions, messages, responses
 from llmrouterbench.serve.gateway import EMBEDDINGS_PATH, Gateway
 from llmrouterbench.serve.keys import Account
 from llmrouterbench.serve.openapi import (
     CHAT_BODY,
+    COMPLETIONS_BODY,
     COUNT_BODY,
     EMBEDDINGS_BODY,
     MESSAGES_BODY,
@@ -37,6 +40,9 @@ _bearer = Security(HTTPBearer(auto_error=False, description="A client key, where
 _x_api_key = Security(
     APIKeyHeader(name="x-api-key", auto_error=False, description="The same, as Anthropic's clients say it.")
 )
+_AGAIN = re.compile(r"(?:/v1)+(?=/v1/)")
+_BARE = re.compile("/(?:chat|completions|responses|messages|embeddings|models|feedback)(?:/|$)")
+"""How paths go on behind /v1."""
 _SMALL = LimitsConfig(body_bytes=10_000)
 _Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -69,29 +75,66 @@ class Front:
     """
 
     def __init__(self, gateway: Gateway, log: DecisionLog | None = None) -> None:
-        self.app = _application(gateway, log)
+        self._log = log
+        self._use(gateway)
+
+    def _use(self, gateway: Gateway) -> None:
+        self.gateway = gateway
+        self.app = _application(self)
         self._busy: dict[str, _Handler] = {
             path: partial(gateway.chat, dialect=dialect) for path, dialect in DIALECTS.items()
         } | {EMBEDDINGS_PATH: gateway.embeddings}
+        self._answer: _Handler = _with_cors(self._plain, gateway.config.cors)
+
+    async def renew(self, gateway: Gateway) -> None:
+        """Answer with another gateway from now on; the one before is closed when it has finished what it began."""
+        before = self.gateway
+        self._use(gateway)
+        await before.finish()
+
+    @asynccontextmanager
+    async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        """The log is open, and the gateway knows what was spent, from the start to the end."""
+        with self._log or nullcontext():
+            await self.gateway.begin()
+            yield
+            await self.gateway.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection."""
+        if scope["type"] == "http" and (path := whole_path(scope["path"])) != scope["path"]:
+            scope = {**scope, "path": path, "raw_path": path.encode()}
+        await self._answer(scope, receive, send)
+
+    async def _plain(self, scope: Scope, receive: Receive, send: Send) -> None:
         busy = self._busy.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
         await (busy or self.app)(scope, receive, send)
 
 
-def _application(gateway: Gateway, log: DecisionLog | None) -> FastAPI:
-    """The application of a gateway; it closes the gateway when it ends, and the log, which it opens when it starts."""
+def whole_path(path: str) -> str:
+    """A path with one /v1, however many the client's base address gave it.
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        with log or nullcontext():
-            await gateway.begin()
-            yield
-            await gateway.close()
+    >>> whole_path("/models"), whole_path("/v1/v1/messages"), whole_path("/healthz")
+    ('/v1/models', '/v1/messages', '/healthz')
+    """
+    path = path[again.end() :] if (again := _AGAIN.match(path)) else path
+    return f"/v1{path}" if _BARE.match(path) else path
 
+
+def _with_cors(answer: _Handler, origins: Sequence[str]) -> _Handler:
+    """Answers that pages of these origins may read; as it is where there are none."""
+    if not origins:
+        return answer
+    return CORSMiddleware(
+        answer, allow_origins=origins, allow_methods=["GET", "POST"], allow_headers=["*"], expose_headers=["*"]
+    )  # fmt: skip
+
+
+def _application(front: Front) -> FastAPI:
+    """The paths of a gateway, documented."""
+    gateway = front.gateway
     app = FastAPI(
-        title="LLMRouterBench", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None,
+        title="LLMRouterBench", version=__version__, lifespan=front.lifespan, docs_url=None, redoc_url=None,
         description="An OpenAI-compatible endpoint that routes.",
     )  # fmt: skip
     _add_errors(app)
@@ -129,6 +172,13 @@ def _add_serving(app: FastAPI, gateway: Gateway) -> None:
     async def create_response() -> Response:
         """A response of OpenAI's Responses API, streamed or not; nothing is kept, so the input must be whole."""
         return _Handed(partial(gateway.chat, dialect=responses))
+
+    @app.post(
+        completions.PATH, openapi_extra={"requestBody": COMPLETIONS_BODY}, responses=refusals, dependencies=[_bearer]
+    )
+    async def legacy_completions() -> Response:
+        """A legacy completion of one prompt, streamed or not."""
+        return _Handed(partial(gateway.chat, dialect=completions))
 
     told = errors(400, 401, 404, 408, 413, 429, 502, 503, 504, of=MESSAGES_ERROR)
     uncounted = errors(400, 401, 408, 413, 429, 503, of=MESSAGES_ERROR)
@@ -241,6 +291,6 @@ def _parse_feedback(raw: bytes) -> Feedback:
 
 
 async def _admit(gateway: Gateway, request: Request) -> Account:
-    account = gateway.keyring.account(client_key(request.scope))
+    account = gateway.account(request.scope)
     await account.admit()
     return account

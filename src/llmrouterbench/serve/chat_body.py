@@ -102,6 +102,8 @@ class ChatBody:
             changes["stream_options"] = {**(self.stream_options or {}), "include_usage": True}
         if most_tokens is None and not self.limits:  # a dialect says it without one of these fields
             most_tokens = self.most_tokens
+            if most_tokens is None and provider.api == "messages":  # which have no other end
+                most_tokens = int(parameters.clamp["max_tokens"])
         if most_tokens is not None:
             host = urlsplit(provider.url).hostname
             names = self.limits or ("max_completion_tokens" if host == "api.openai.com" else "max_tokens",)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from llmrouterbench.calling.calls import Endpoint
 from llmrouterbench.calling.config import ProviderConfig
@@ -147,6 +147,25 @@ class ConversationConfig(Strict):
     remembered: Count = 10_000
 
 
+class LogConfig(Strict):
+    """What becomes of old rows of the decision log.
+
+    keep_days  whole days (UTC) that rows stay, None: for ever; what keys have spent is remembered all the same
+    """
+
+    keep_days: Count | None = None
+
+
+def _origin(value: str) -> str:
+    parts = urlsplit(value)
+    if value != "*" and not (parts.scheme and parts.netloc and value == f"{parts.scheme}://{parts.netloc}"):
+        raise ValueError(f"must be an origin such as https://app.example.org, or *, got {value!r}")
+    return value
+
+
+Origin = Annotated[str, AfterValidator(_origin)]
+
+
 class ServeConfig(Strict):
     """A whole server.
 
@@ -154,6 +173,7 @@ class ServeConfig(Strict):
     state      file or address (redis://, postgresql://) of what several servers know together: what keys have used,
                the models of conversations, and who rests
     state_env  the environment variable with the address, for one that holds a password
+    cors       origins whose pages may ask and read, such as https://app.example.org; "*": all
     """
 
     providers: dict[str, ServedProviderConfig] = Field(min_length=1)
@@ -163,6 +183,8 @@ class ServeConfig(Strict):
     policy: str = ""
     state: str = ""
     state_env: str = ""
+    cors: list[Origin] = Field(default_factory=list)
+    log: LogConfig = LogConfig()
     host: Name = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     limits: LimitsConfig = LimitsConfig()
@@ -179,6 +201,8 @@ class ServeConfig(Strict):
             if model.name.partition(":")[0] == AUTO:
                 raise ValueError(f"model {model.name!r} must not be called auto; that name asks the router")
             for place in model.places:
+                if (at := self.providers.get(place.provider)) is not None and at.api != "chat":
+                    self._check_api(model, at.api)
                 if place.provider not in self.providers:
                     known = did_you_mean(place.provider, self.providers)
                     raise ValueError(f"model {model.name!r}: no provider named {place.provider!r}{known}")
@@ -187,6 +211,12 @@ class ServeConfig(Strict):
         if "@" in self.state and urlsplit(self.state).password:
             raise ValueError("state must not hold a password; put the address into a variable and name it in state_env")
         return self
+
+    def _check_api(self, model: ModelConfig, api: str) -> None:
+        if any(model is one for one in self.embeddings):
+            raise ValueError(f"embedding model {model.name!r} must be at a provider without `api`, got api {api!r}")
+        if api == "messages" and model.max_output is None:
+            raise ValueError(f"model {model.name!r} needs max_output, as its provider has api 'messages'")
 
     def state_address(self) -> str:
         """Where the state lies, "" for nowhere. Raises ValueError where its variable holds nothing."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +29,7 @@ class Exchange:
     failures  which models failed before, and in which way
     clamp  the most tokens out that the key's budget pays for, None: all that were asked for
     begun  whether the client has seen the head of the reply; whole: the end of it
+    told  headers of the provider's reply that the client gets too
     left_out  fields of the request that say nothing in the dialect of providers
     """
 
@@ -58,6 +59,7 @@ class Exchange:
     begun: bool = False
     whole: bool = False
     left_out: tuple[str, ...] = ()
+    told: Mapping[str, str] = field(default_factory=dict)
 
     def bill(self, usage: Usage, cost: float | None, cost_from: str) -> None:
         """Add what one call cost, None: nobody knows."""
@@ -84,7 +86,7 @@ class Exchange:
 
     def headers(self) -> dict[str, str]:
         """What the client is told about the decision; the real cost only where the reply is whole."""
-        told = {"x-router-decision": self.id}
+        told = {**self.told, "x-router-decision": self.id}
         if self.choice is not None:
             told |= {
                 "x-router-reason": self.choice.reason,

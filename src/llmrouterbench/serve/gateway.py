@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 EMBEDDINGS_PATH = f"/v1/{EMBEDDINGS}"
 LARGE = 100_000
 """Bytes of a body from which on it is read, decided and written in a thread; below, a change of threads costs more."""
+_LOOK_SECONDS = 0.1
 T = TypeVar("T")
 _STATUSES: dict[Kind, int] = {"timeout": 504, "busy": 503}
 """What a client is told where no provider served; 502 for the rest."""
@@ -99,18 +100,19 @@ class Gateway:
         explore: float = 0.0,
         lines: LogLines | None = None,
         state: State | None = None,
+        meters: Meters | None = None,
     ) -> None:
         self.config = config
         self.log = log
         self.lines = lines or LogLines()
-        self.meters = Meters()
+        self.meters = meters or Meters()
         self.state = state or State(remembered=config.conversation.remembered)
         self.keyring = Keyring(config.keys, self.state)
         self.upstreams = {
             name: Upstream(name, provider, provider.endpoint(name), config.fallback, self.state)
             for name, provider in config.providers.items()
         }
-        self._log_text = log_text
+        self._log_text, self._shadow, self._explore = log_text, shadow, explore
         config.prices()
         named = {model.name: model for model in (*config.models, *config.embeddings)}
         self._models = named
@@ -127,15 +129,22 @@ class Gateway:
             for model in (*config.models, *config.embeddings)
         }
         self.chooser = Chooser(router, config, shadow=shadow, explore=explore, windows=self._windows, state=self.state)
-        for upstream in self.upstreams.values():
-            self.meters.watch(upstream, [name for name, places in self._places.items() if upstream in dict(places)])
+        self.meters.watch(
+            {one: [name for name, places in self._places.items() if one in dict(places)]
+             for one in self.upstreams.values()}
+        )  # fmt: skip
         self._under_way = 0
         self._thread = ThreadPoolExecutor(1, "large bodies")
 
     async def begin(self) -> None:
         """Look up what keys have spent in the running period, as far as the log knows. Raises OSError."""
         self.state.begin(self.meters.look)
+        await self.know()
+
+    async def know(self) -> None:
+        """Look up what keys have spent, alone. Raises OSError."""
         if self.log is not None:
+            self.log.keep_days = self.config.log.keep_days
             for account in self.keyring.limited:
                 await account.know(self.log.spent(account.name, account.period))
 
@@ -144,12 +153,28 @@ class Gateway:
         """Whether it can take requests: few enough are under way, and what keys have used can be looked up."""
         return self._under_way <= self.config.limits.requests and not self.state.away
 
+    def renewed(self, router: FittedRouter, config: ServeConfig) -> Gateway:
+        """One with another router and config, and the same log, books and meters. Raises ValueError."""
+        return Gateway(
+            router, config, log=self.log, log_text=self._log_text, shadow=self._shadow, explore=self._explore,
+            lines=self.lines, state=self.state, meters=self.meters,
+        )  # fmt: skip
+
+    async def finish(self) -> None:
+        """Wait for what is under way, then close the connections to providers; another gateway goes on."""
+        while self._under_way:
+            await asyncio.sleep(_LOOK_SECONDS)
+        await self._close()
+
     async def close(self) -> None:
         """Close the connections to providers, and the state."""
+        await self._close()
+        await self.state.close()
+
+    async def _close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
         for upstream in self.upstreams.values():
             await upstream.close()
-        await self.state.close()
 
     async def chat(self, scope: Scope, receive: Receive, send: Send, dialect: Dialect = chat) -> None:
         """Answer a chat request in a dialect: POST /v1/chat/completions, /v1/messages, /v1/responses."""
@@ -199,12 +224,25 @@ class Gateway:
 
     async def admit(self, exchange: Exchange, scope: Scope) -> Account:
         """The account of a request. Raises RefusedError: unknown key, too many requests, too many under way."""
-        account = self.keyring.account(client_key(scope))
+        account = self.account(scope)
         exchange.key = account.name
         await account.admit()
         if self._under_way > self.config.limits.requests:
             raise RefusedError(503, "too many requests are under way here; try again", "overloaded", 1.0)
         return account
+
+    def account(self, scope: Scope) -> Account:
+        """Whose request it is. Raises RefusedError: unknown key (401), a page that nobody let in (403).
+
+        A server without keys is there for this machine's programs, and not for every page that its browsers open.
+        """
+        allowed, origin = self.config.cors, header(scope, b"origin")
+        if self.keyring.open and origin and "*" not in allowed and origin not in allowed:
+            said = (
+                f"a page of {origin[:100]!r} must be let in by `cors` in the config, as this server has no client keys"
+            )
+            raise RefusedError(403, said, "origin_not_allowed")
+        return self.keyring.account(client_key(scope))
 
     def _embedder(self, name: str) -> str:
         if name not in self._embedders:
@@ -339,6 +377,7 @@ class Gateway:
         """
         upstream, started, error, call = attempt.upstream, time.perf_counter(), "cancelled", Call(attempt)
         failure: CallError | None = None
+        told: Mapping[str, str] = {}
         grant, body = await self._with_room(exchange, account, attempt)
         exchange.tries += 1
         breaker = upstream.breaker(attempt.model)
@@ -350,7 +389,7 @@ class Gateway:
                 breaker.succeeded()  # before the connection is read to its end, which the client need not see
                 error = ""
         except CallError as failed:
-            error, failure = failed.fact, failed
+            error, failure, told = failed.fact, failed, failed.told
             exchange.failures.append(f"{attempt.model}: {failed.kind}")
             _tell(breaker, failed)
             raise
@@ -360,9 +399,12 @@ class Gateway:
                 breaker.abandoned()
             self.meters.attempts.labels(upstream.name, attempt.model, "failed" if error else "ok").inc()
             seconds = time.perf_counter() - started
-            exchange.attempts.append(
-                {"model": attempt.model, "provider": upstream.name, "seconds": seconds, "error": error}
-            )
+            fact = {"model": attempt.model, "provider": upstream.name, "seconds": seconds, "error": error}
+            if call.reply is not None:
+                told = call.reply.told
+            if id := told.get("x-request-id") or told.get("request-id"):
+                fact["request_id"] = id
+            exchange.attempts.append(fact)
             await account.settle(grant, call.cost)  # before the log has it: a restart counts none of it twice
 
     async def _with_room(self, exchange: Exchange, account: Account, attempt: Attempt) -> tuple[Grant | None, bytes]:
@@ -412,6 +454,7 @@ class Gateway:
         """Send a reply to the client, in its dialect. Raises CallError for what has no form there."""
         attempt, reply = call.attempt, call.reply
         assert reply is not None
+        exchange.told = reply.told
         out = exchange.reply = exchange.new_reply()  # nothing of a reply that could not be told is left in it
         if isinstance(reply, Whole):
             self._bill(exchange, call)
@@ -494,6 +537,7 @@ async def _give_up(exchange: Exchange, failed: list[CallError], send: Send) -> N
     """Tell the client why nobody served: the provider's own words about its request, else one sentence."""
     said = next((one for one in failed if not one.elsewhere), failed[0])
     exchange.status = "failed" if said.elsewhere else "refused"
+    exchange.told = said.told
     headers = {**exchange.headers(), "x-should-retry": "false"}  # we have tried; a client that does so too triples it
     if said.body is not None and tells(said):
         exchange.http_status = said.status

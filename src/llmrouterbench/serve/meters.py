@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -60,11 +60,16 @@ class Meters:
         )  # fmt: skip
         self.deciding = Histogram(f"{name}_decision_seconds", "To decide.", buckets=_FAST, registry=registry)
 
-    def watch(self, upstream: Upstream, models: Iterable[str]) -> None:
-        """Show a provider's calls under way, and the breakers of its models."""
-        for model in models:
-            self._watched.append((self.breaker.labels(upstream.name, model), partial(_state, upstream.breaker(model))))
-        self._watched.append((self.calls.labels(upstream.name), lambda: upstream.in_flight))
+    def watch(self, upstreams: Mapping[Upstream, Iterable[str]]) -> None:
+        """Show the calls under way of these providers, and the breakers of their models; of no others any more."""
+        if self._watched:
+            self.breaker.clear()
+            self.calls.clear()
+            self._watched = []
+        for one, models in upstreams.items():
+            for model in models:
+                self._watched.append((self.breaker.labels(one.name, model), partial(_state, one.breaker(model))))
+            self._watched.append((self.calls.labels(one.name), partial(_in_flight, one)))
 
     def look(self) -> None:
         """Note how those stand who are watched."""
@@ -83,6 +88,10 @@ class Meters:
 
 def _state(breaker: Breaker) -> float:
     return breaker.state
+
+
+def _in_flight(upstream: Upstream) -> float:
+    return upstream.in_flight
 
 
 @dataclass(frozen=True)

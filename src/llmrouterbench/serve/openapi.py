@@ -109,6 +109,18 @@ _MESSAGES: dict[str, Any] = {
         },
     },
 }
+COMPLETIONS_BODY = _body(
+    {
+        "type": "object",
+        "required": ["model", "prompt"],
+        "description": f"As OpenAI documents it; {_TRANSLATED}",
+        "properties": {
+            "model": _MODEL,
+            "prompt": {"type": ["string", "array"], "maxItems": 1},
+            "stream": {"type": ["boolean", "null"]},
+        },
+    }
+)
 COUNT_BODY = _body(
     {
         "type": "object",

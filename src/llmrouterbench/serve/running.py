@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from llmrouterbench.serve.asgi import is_loopback
 from llmrouterbench.serve.config import ServeConfig
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from llmrouterbench.serve.gateway import Gateway
     from llmrouterbench.serve.log_lines import LogLines
 
+Load = Callable[[], "tuple[FittedRouter, ServeConfig]"]
+"""Reads the router and the config from their files."""
 BACKLOG, ACCEPTED = 2048, 32
 """Connections that may wait to be accepted, and those that are accepted before anything else is done."""
 
@@ -115,8 +119,12 @@ def serve(
     lines: LogLines,
     listening: socket.socket,
     started: Callable[[str], None] = lambda address: None,
+    load: Load | None = None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM; `started` is told the address. A second signal ends at once."""
+    """Serve until SIGINT or SIGTERM; `started` is told the address. A second signal ends at once.
+
+    On SIGHUP router and config are those that `load` gives then; what is under way goes on with those before.
+    """
     try:
         import uvicorn
     except ImportError as error:
@@ -131,28 +139,71 @@ def serve(
     with log or nullcontext():
         logging.getLogger("uvicorn").handlers = [LinesHandler(lines)]
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
+        front = Front(gateway)
         settings = uvicorn.Config(
-            Front(gateway), log_config=None, access_log=False, server_header=False, ws="none",
+            front, log_config=None, access_log=False, server_header=False, ws="none",
             backlog=ACCEPTED if serving.alone else 1,  # one takes no more at a time than the others
             timeout_graceful_shutdown=serving.finish_seconds, http=guarded_protocol(config.limits),
         )  # fmt: skip
         started(address_of(listening))
         # One query is too little work for more than one thread of a matrix library.
         with _signals_ignored_at_the_end(), threadpool_limits(limits=1):
-            _server(settings).run(sockets=[listening])
+            _server(settings, None if load is None else partial(_renew, front, load, lines)).run(sockets=[listening])
 
 
-def _server(settings: uvicorn.Config) -> uvicorn.Server:
-    """A server that lets many connections wait and accepts few at a time; uvicorn has one number for both."""
+async def _renew(front: Front, load: Load, lines: LogLines) -> None:
+    """Answer by the files as they are now; nothing changes where these are wrong."""
+    try:
+        router, config = await asyncio.to_thread(load)
+        gateway = front.gateway.renewed(router, config)
+        await gateway.know()
+    except (OSError, ValueError, ImportError) as error:
+        lines.say("error", f"nothing is changed: {error}")
+        return
+    lines.say("info", "router and config are those of the files")
+    await front.renew(gateway)
+    gc.unfreeze()  # the router before is to go
+    _tidy()
+
+
+def _tidy() -> None:
+    """What is here now stays: not to be looked through again while requests wait."""
+    gc.collect()
+    gc.freeze()
+
+
+def _server(settings: uvicorn.Config, renew: Callable[[], Coroutine[Any, Any, None]] | None) -> uvicorn.Server:
+    """A server that lets many connections wait and accepts few at a time; uvicorn has one number for both.
+
+    renew  what SIGHUP does; one after the other
+    """
     import uvicorn
+
+    renewing: set[asyncio.Task[None]] = set()
+    turn = asyncio.Lock()
+
+    async def in_turn() -> None:
+        assert renew is not None
+        async with turn:
+            await renew()
+
+    def hear() -> None:
+        task = asyncio.get_running_loop().create_task(in_turn())
+        renewing.add(task)
+        task.add_done_callback(renewing.discard)
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             for one in sockets or ():
                 one.listen(BACKLOG)
-            gc.collect()
-            gc.freeze()  # what is here now stays: not to be looked through again while requests wait
+            if (
+                renew is not None
+                and threading.current_thread() is threading.main_thread()
+                and hasattr(signal, "SIGHUP")
+            ):
+                asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hear)
+            _tidy()
 
     return Server(settings)
 

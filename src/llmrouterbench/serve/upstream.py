@@ -6,9 +6,9 @@ A stream counts as begun with its first token; until then nothing of it is given
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from llmrouterbench.calling.calls import CallError, Endpoint, Usage
 from llmrouterbench.calling.client import CHAT, Body, Streaming, read_reply
@@ -24,12 +24,13 @@ from llmrouterbench.serve.state import State
 
 @dataclass(frozen=True)
 class Whole:
-    """A reply that is there."""
+    """A reply that is there; `told` are headers that name the call at its provider, or its limits."""
 
     body: bytes
     content_type: str
     usage: Usage
     counted_tokens: int = 0
+    told: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Streamed:
 
     begun: bytes
     streaming: Streaming
+    told: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def usage(self) -> Usage:
@@ -102,9 +104,9 @@ class Upstream:
         async with self._connections.post(path, body, stream=stream, sent=sent) as response:
             reply = await read_reply(response, keep_text=False, drop_usage=not wants_usage)
             if isinstance(reply, Body):
-                yield self._judged(path, reply, stream, wants_usage)
+                yield replace(self._judged(path, reply, stream, wants_usage), told=response.told)
             elif stream:
-                yield Streamed(await reply.begin(), reply)
+                yield Streamed(await reply.begin(), reply, response.told)
             else:
                 raise bad_reply(self._connections.endpoint, "an event stream where JSON was asked for")
 

@@ -16,21 +16,14 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
 from llmrouterbench.serve.config import WORKERS, ServeConfig
 from llmrouterbench.serve.log_lines import LogLines
-from llmrouterbench.serve.running import Serving, address_of, serve
-
-if TYPE_CHECKING:
-    from llmrouterbench.production.fitted import FittedRouter
+from llmrouterbench.serve.running import Load, Serving, address_of, serve
 
 _PAUSE = 1.0
 """Seconds before another worker is started in the place of one that could not start."""
 _EVERY = 0.2
-
-Load = Callable[[], "tuple[FittedRouter, ServeConfig]"]
-"""Reads the router and the config from their files, in the worker."""
 
 
 @dataclass

@@ -27,7 +27,8 @@ SCHEMA = 1
 """Raised when the meaning of a key or a record changes; older records are then not found."""
 
 Record = dict[str, Any]
-"""JSON with the keys schema, model, at (UTC, ISO 8601), cost (USD or null) and answer (the fields of Answer)."""
+"""JSON with the keys schema, model, at (UTC, ISO 8601), cost (USD or null), price (as text, absent in older ones) and
+answer (the fields of Answer)."""
 
 PATIENCE = 300.0
 """Seconds that a cache waits for a server which was there and is away: it may be starting again."""
@@ -63,10 +64,10 @@ def _plain(url: str) -> str:
     return f"{parts.scheme.lower()}://{host}{parts.path.rstrip('/')}" if host else ""
 
 
-def record_of(answer: Answer, model: str, cost: float | None) -> Record:
-    """What is kept of an answer; `model` is the id that was asked for, `cost` USD with the attempts before."""
+def record_of(answer: Answer, model: str, cost: float | None, price: str = "") -> Record:
+    """What is kept of an answer; `model` is the id that was asked for, `cost` and `price` are those of a `Paid`."""
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    return {"schema": SCHEMA, "model": model, "at": at, "cost": cost, "answer": dict(vars(answer))}
+    return {"schema": SCHEMA, "model": model, "at": at, "cost": cost, "price": price, "answer": dict(vars(answer))}
 
 
 def answer_of(record: Record) -> Answer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llmrouterbench.serve.dialects import chat, messages, responses
+from llmrouterbench.serve.dialects import chat, completions, messages, responses
 from llmrouterbench.serve.dialects.dialect import Dialect
 
-DIALECTS: dict[str, Dialect] = {one.PATH: one for one in (chat, messages, responses)}
+DIALECTS: dict[str, Dialect] = {one.PATH: one for one in (chat, completions, messages, responses)}

@@ -100,7 +100,7 @@ class State:
         self._down_until = float("-inf")
         self._down: OSError | None = None
         self._owed: deque[tuple[str, Change[Any]]] = deque()
-        self._mirrors: list[Mirror] = []
+        self._mirrors: dict[str, Mirror] = {}
         self._keeping_up: asyncio.Task[None] | None = None
 
     @property
@@ -168,9 +168,7 @@ class State:
 
     def mirror(self, name: str) -> Mirror:
         """A value that is known here without asking, at most a second late."""
-        made = Mirror(self, name)
-        self._mirrors.append(made)
-        return made
+        return self._mirrors.setdefault(name, Mirror(self, name))
 
     def tell(self, mirror: Mirror, change: Change[Any]) -> None:
         """Make a change that a mirror made in the store too, unless that is away."""
@@ -280,7 +278,7 @@ class State:
             await asyncio.sleep(_EVERY)
 
     def _look(self) -> None:
-        mirrors = list(self._mirrors)
+        mirrors = list(self._mirrors.values())
         if self._store is None or not mirrors:
             return
         values, now = self._store.read([one.name for one in mirrors])
