@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -19,6 +19,7 @@ from llmrouterbench.embedders.vectors import embed_queries
 from llmrouterbench.estimating.tables import embedded_log
 from llmrouterbench.metrics import dataset_means, dataset_oracle_choice
 from llmrouterbench.routers import make_router, parse_router
+from llmrouterbench.routers.agreement import lowest_bill
 from llmrouterbench.shown import Shown
 from llmrouterbench.splits import Split, make_split, near_duplicate_groups
 from llmrouterbench.stats import Interval, Paired, pair
@@ -100,6 +101,7 @@ class Advice(Shown):
     swap      a cheaper model to serve everybody; None where there is none
     lacking   models whose missing scores are not missing at random
     seeds     splits that were studied; with one the intervals are widened for the fit that they do not show
+    bills     by dataset, what reading cheap replies first costs at least, as a share of the best single model's bill
     """
 
     words: ClassVar[str] = "reporting.advice:advice_lines"
@@ -116,6 +118,7 @@ class Advice(Shown):
     swap: Swap | None = None
     lacking: tuple[Lacking, ...] = ()
     seeds: int = len(SEEDS)
+    bills: Mapping[str, float] = field(default_factory=dict)
 
 
 def recommend(outcomes: Outcomes, *, quick: bool = False) -> Advice | LogAdvice:
@@ -157,6 +160,7 @@ def advise(outcomes: Outcomes, *, quick: bool = False, replicates: int = 1000, j
         swap,
         lacking_models(pool),
         len(seeds),
+        lowest_bill(pool),
     )
 
 
