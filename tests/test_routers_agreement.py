@@ -18,12 +18,14 @@ from llmrouterbench.checks.router import planted_table
 from llmrouterbench.datasets.signatures import alike, kind_of, options_in, signature
 from llmrouterbench.importers import import_outcomes
 from llmrouterbench.persist import load_router, save_router
+from llmrouterbench.reporting.leaderboard import leaderboard
 from llmrouterbench.routers import make_router
 from llmrouterbench.routers._said import Said
 from llmrouterbench.routers.agreement import Agreement, lowest_bill
 from llmrouterbench.store import write_outcomes
 from llmrouterbench.table import Outcomes, Replies
 
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "routerbench" / "routerbench_zs"
 MODELS = ("ant", "bee", "cat", "dog", "elk")
 """Four cheap models, and one that is dear and always right."""
 ASKED = "Which one?\nA) red\nB) green\nC) blue\nAnswer:"
@@ -308,3 +310,17 @@ def test_bad_settings_are_refused_in_one_sentence(bad: dict[str, Any], sentence:
 def test_planted_topics_are_routed_as_task_soft_routes_them() -> None:
     train, test = planted_table(200), planted_table(50, 1)
     assert (Agreement().fit(train).decide(test.queries, ask_nothing) >= 0).all()
+
+
+@pytest.mark.prove
+@pytest.mark.skipif(not DATA.is_dir(), reason="the real data sets of ../shared/data are not here")
+def test_on_routerbench_half_the_bill_buys_more_than_routing_by_the_text(tmp_path: Path) -> None:
+    import_outcomes(DATA, tmp_path / "data", replies=True)
+    runs = bench(tmp_path / "data", tmp_path / "r", routers=["agreement", "task_soft"], seeds=[42], jobs=1)
+    found = {row.name: row for row in leaderboard(runs, samples=100).rows}
+    looked, routed = found["agreement"], found["task_soft"]
+    assert looked.half_difference is not None
+    assert routed.half_difference is not None
+    assert looked.half_difference.value > routed.half_difference.value + 0.01
+    assert looked.half_save is not None
+    assert looked.half_save.value > 0.4
