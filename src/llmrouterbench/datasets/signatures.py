@@ -74,7 +74,7 @@ _READERS: dict[str, Callable[[str, str], str]] = {"letter": _letter, "code": _co
 """Kind of task -> signature of (reply, prompt), "" for a reply without one; of several that fit the first is taken."""
 
 
-@lru_cache(1 << 15)
+@lru_cache(1 << 16)
 def signature(kind: str, reply: str, prompt: str) -> str:
     """What a reply to a task of this kind is compared by; "" where it says nothing of the kind."""
     return _READERS[kind](reply, prompt)

@@ -68,7 +68,7 @@ class Agreement:
     and cascade routing's choice among several models (Dekoninck et al. 2024, arXiv 2410.10347); what a cascade can save
     at most: arXiv 2605.06350. The recipe and the choice of sets out of fold are this project's.
     Differs: agreement is one feature of a judge that knows the task, where 2407.02348 serves whatever a vote above a
-    threshold says; replies of other models than the asked ones are judged too.
+    threshold says; models that were not asked are judged too.
     """
 
     def __init__(
