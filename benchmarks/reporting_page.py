@@ -14,8 +14,8 @@ from llmrouterbench.store import write_outcomes
 
 RUNS = Path(__file__).resolve().parents[1] / "runs" / "reporting"
 """Kept, so that a bench that was stopped goes on; git ignores it."""
-ROUTERS = [name for name, entry in REGISTRY.items() if not entry.needs and name != "cascade_routing"]
-"""Twenty quick ones; cascade_routing without replies is its inner router."""
+ROUTERS = [name for name, entry in REGISTRY.items() if not entry.needs and name not in ("cascade_routing", "agreement")]
+"""The quick ones; without replies these two are another router."""
 
 _WRITE = """
 for setting in {settings!r}:

@@ -47,11 +47,13 @@ class Job:
     more: Sequence[str] = ()
 
 
-ROUTERS = [name for name, entry in REGISTRY.items() if "finetune" not in entry.needs and name != "cascade_routing"]
-"""Every router that needs no encoder to train; cascade_routing without replies is its inner router."""
+READERS = ("cascade_routing", "agreement")
+"""Routers that are another one without replies."""
+ROUTERS = [name for name, entry in REGISTRY.items() if "finetune" not in entry.needs and name not in READERS]
+"""Every router that needs no encoder to train."""
 TRAINED = [f"{name}:preset=quick" for name, entry in REGISTRY.items() if "finetune" in entry.needs]
 """The routers that train an encoder, as a CPU can."""
-CASCADE = ("cascade_routing:mode=reply",)
+CASCADE = ("cascade_routing:mode=reply", "agreement")
 """For data that hold every reply."""
 JOBS = (
     Job(

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,24 @@ def test_without_costs_or_scores_there_is_no_saving_and_no_crash() -> None:
     assert all(one.saving is None for one in advice.candidates)
     with pytest.raises(ValueError, match="needs a measured score"):
         advise(Outcomes.of(["q", "r"], ["a"], [[np.nan], [np.nan]]), quick=True, jobs=1)
+
+
+def test_it_says_when_reading_cheap_replies_first_can_pay() -> None:
+    table = Outcomes.of(
+        [f"q {i}" for i in range(80)],
+        ["cheap", "dear"],
+        [[i % 2, 1] if i < 40 else [0, 1] for i in range(80)],
+        dataset=["some"] * 40 + ["none"] * 40,
+        cost=np.tile([1.0, 10.0], (80, 1)),
+    )
+    said = advice_lines(advise(table, quick=True, replicates=50))
+    assert (
+        "Reading cheap replies first (agreement): costs at least, of the bill of dear: some 60.0 %;"
+        " the cheap calls cost more than they can save on none" in said
+    )
+    priceless = replace(table, cost=np.full_like(table.cost, np.nan))
+    said = advice_lines(advise(priceless, quick=True, replicates=50))
+    assert "Reading cheap replies first (agreement) cannot pay: no model costs below 15 % of dear." in said
 
 
 def test_the_command_prints_one_object(tmp_path: Path) -> None:

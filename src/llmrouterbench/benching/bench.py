@@ -18,7 +18,14 @@ from typing import Any
 import numpy as np
 import orjson
 
-from llmrouterbench.benching.deciding import FOLDS, decide, decide_reading, describe_router, reads_replies
+from llmrouterbench.benching.deciding import (
+    FOLDS,
+    decide,
+    decide_reading,
+    describe_router,
+    needs_replies,
+    reads_replies,
+)
 from llmrouterbench.benching.executors import Workers
 from llmrouterbench.benching.folder import RECORD, Decisions, Made, Part, Runs, Served, noted_place, read_record
 from llmrouterbench.benching.following import PolicyRouter, seeded
@@ -260,7 +267,7 @@ def _tasks(
             router = seeded(label, unseeded, seed) if rules.router_seed == "split" else unseeded
             said = [outcomes.content_hash, agreed, describe_router(router), seed, split.hash]
             if reads_replies(router):
-                said.append(_stored_replies(label, said_before))
+                said.append(_stored_replies(label, said_before) if needs_replies(router) else said_before)
             key = hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
             yield Task(label, router, seed, split, key, read)
 
@@ -326,17 +333,23 @@ def _decided(outcomes: Outcomes, task: Task, vectors: FloatArray, rules: Rules, 
     try:
         with threadpool_limits(limits=1):
             embedded = outcomes.pool.with_embedding(np.asarray(vectors))
-            if reads_replies(task.router) and replies is not None:
+            folds = FOLDS if rules.points == "out-of-fold" else 0
+            if replies is not None and _reads(task.router, replies):
                 said = read_replies(replies, embedded)
-                decided = decide_reading(embedded, said, task.split, task.router, rules.validation, task.seed)
+                decided = decide_reading(
+                    embedded, said, task.split, task.router, rules.validation, task.seed, folds=folds
+                )
             else:
                 logged = not coverage_of(outcomes).matrix
                 more = {"tune": rules.tune, "watched": rules.protocol == "paper", "logged": logged}
-                folds = FOLDS if rules.points == "out-of-fold" else 0
                 decided = decide(embedded, task.split, task.router, rules.validation, task.seed, folds=folds, **more)
     except Exception as error:
         raise _named(error, task) from error
     return replace(decided, router=task.label, facts={**decided.facts, "key": task.key, "read": task.read})
+
+
+def _reads(router: Router, replies: Path) -> bool:
+    return reads_replies(router) and (needs_replies(router) or bool(replies_hash(replies)))
 
 
 def _named(error: Exception, task: Task) -> Exception:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from llmrouterbench.benching.folder import Decisions, Part, Served
 from llmrouterbench.benching.policies import decide_sweep, run, weights_of
 from llmrouterbench.benching.tuning import best_variant, variants
-from llmrouterbench.contracts import ReplyReader, Router, TradeOffRouter
+from llmrouterbench.contracts import ReplyReader, Router, Run, TradeOffRouter
 from llmrouterbench.estimating.pseudo import Evidence, teaching
 from llmrouterbench.files import source_of
 from llmrouterbench.splits import Split, validation_folds, validation_split
@@ -54,6 +54,11 @@ def describe_router(router: Router | None) -> dict[str, Any]:
 def reads_replies(router: Router) -> bool:
     """Whether a router is a cascade, which pays for replies and reads them before one serves."""
     return isinstance(router, ReplyReader) and router.reads_replies
+
+
+def needs_replies(router: Router) -> bool:
+    """Whether it can do nothing without them; one with a `needs_replies` of False then decides before any reply."""
+    return reads_replies(router) and bool(getattr(router, "needs_replies", True))
 
 
 def decide(
@@ -131,33 +136,49 @@ def _fit(router: Router, train: Outcomes, watched: Queries | None) -> tuple[Rout
 
 
 def decide_reading(
-    outcomes: Outcomes, replies: Replies, split: Split, router: Router, validation: float, seed: int
+    outcomes: Outcomes, replies: Replies, split: Split, router: Router, validation: float, seed: int, *, folds: int = 0
 ) -> Decisions:
     """What a cascade, given unfitted, decides and pays for on validation and test at every setting of its dial.
 
     `replies` by (row, model) of `outcomes`. As in `decide`, no part is decided by a cascade that saw it.
     """
     weights = weights_of(router, outcomes.take(split.train))
-    fit_rows, validation_rows = validation_split(outcomes, split.train, seed, validation, split.group)
-    checked, _, _ = _serve_reading(router, outcomes, replies, (fit_rows, validation_rows), weights)
-    tested, fit_seconds, seconds = _serve_reading(router, outcomes, replies, (split.train, split.test), weights)
+    if folds:
+        pairs = list(validation_folds(outcomes, split.train, seed, folds, split.group))
+    else:
+        pairs = [validation_split(outcomes, split.train, seed, validation, split.group)]
+    checked, *_ = _serve_reading(router, outcomes, replies, pairs, weights)
+    tested, fit_seconds, seconds = _serve_reading(router, outcomes, replies, [(split.train, split.test)], weights)
     facts = {"fit_seconds": fit_seconds, "decide_seconds": seconds, **describe_router(router)}
-    return Decisions("", seed, weights, {"validation": checked, "test": tested}, facts)
+    parts: dict[Part, Served] = {"validation": checked, "test": tested}
+    return Decisions("", seed, weights, parts, {**facts, "quality_point": quality_point(router, weights)})
 
 
 def _serve_reading(
-    router: Router, outcomes: Outcomes, replies: Replies, rows: tuple[IntArray, IntArray], weights: FloatArray
+    router: Router,
+    outcomes: Outcomes,
+    replies: Replies,
+    pairs: Sequence[tuple[IntArray, IntArray]],
+    weights: FloatArray,
 ) -> tuple[Served, float, float]:
-    """Fit on some rows and serve others at every weight; seconds of both."""
-    fit, test = rows
-    cascade: Any = copy.deepcopy(router)
-    started = time.perf_counter()
-    cascade.fit(outcomes.take(fit), _replies_to(replies, fit))
-    fitted = time.perf_counter()
-    part, said = outcomes.take(test), _replies_to(replies, test)
-    runs = [run(cascade.at(float(weight)), part, said) for weight in weights]
-    served = Served.joined([Served.dense(test, one.served, one.called) for one in runs])
-    return served, fitted - started, time.perf_counter() - fitted
+    """Fit on the first rows of each pair and serve the second at every weight; seconds of both."""
+    fit_seconds = seconds = 0.0
+    runs: list[list[Run]] = []
+    for fit, test in pairs:
+        cascade: Any = copy.deepcopy(router)
+        started = time.perf_counter()
+        cascade.fit(outcomes.take(fit), _replies_to(replies, fit))
+        fitted = time.perf_counter()
+        part, said = outcomes.take(test), _replies_to(replies, test)
+        runs.append([run(cascade.at(float(weight)), part, said) for weight in weights])
+        fit_seconds, seconds = fit_seconds + fitted - started, seconds + time.perf_counter() - fitted
+    rows = np.concatenate([test for _, test in pairs])
+    order = np.argsort(rows) if len(pairs) > 1 else np.arange(len(rows))
+    points = [
+        [np.concatenate([getattr(one, plane) for one in at])[order] for plane in ("served", "called")]
+        for at in zip(*runs, strict=True)
+    ]
+    return Served.joined([Served.dense(rows[order], *point) for point in points]), fit_seconds, seconds
 
 
 def _replies_to(replies: Replies, rows: IntArray) -> dict[tuple[int, int], str]:

@@ -126,6 +126,7 @@ def advice_lines(advice: Advice | LogAdvice) -> list[str]:
         "",
         *(prices(advice.offers) if advice.offers else []),
         *_headroom(advice),
+        _cheap_replies(advice),
         "",
         *_needless(advice.needless),
         "",
@@ -148,6 +149,19 @@ def _headroom(advice: Advice) -> list[str]:
         f"Share of it that task type explains: {task}",
         f"Share of it that is label noise: {luck}",
     ]
+
+
+def _cheap_replies(advice: Advice) -> str:
+    """When `agreement` can pay, by what perfect judges of cheap replies would save."""
+    first = "Reading cheap replies first (agreement)"
+    known = {name: bill for name, bill in advice.bills.items() if math.isfinite(bill)}
+    if not known:
+        return f"{first} cannot pay: no model costs below 15 % of {advice.headroom.best}."
+    saving = [f"{name} {percent(bill, unit=' %')}" for name, bill in known.items() if bill < 1.0]
+    never = [name for name, bill in known.items() if bill >= 1.0]
+    lines = [f"costs at least, of the bill of {advice.headroom.best}: {', '.join(saving)}"] if saving else []
+    lines += [f"the cheap calls cost more than they can save on {', '.join(never)}"] if never else []
+    return f"{first}: {'; '.join(lines)}"
 
 
 def _needless(found: tuple[Needless, ...]) -> list[str]:

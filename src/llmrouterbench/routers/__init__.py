@@ -48,6 +48,10 @@ REGISTRY: dict[str, Entry] = {
     "cascade_routing": Entry(
         "cascade_routing:CascadeRouting", "Dekoninck et al. 2024 (arXiv 2410.10347)", "USD weight"
     ),
+    "agreement": Entry("agreement:Agreement", "this project; Kolawole et al. 2024 (arXiv 2407.02348)", "USD weight"),
+    "eagle": Entry("eagle:Eagle", "Zhao et al. 2024 (arXiv 2409.15518)", "USD weight"),
+    "sw_ranking": Entry("sw_ranking:SimilarityWeightedRanking", "Ong et al. 2024 (arXiv 2406.18665)", "USD weight"),
+    "proxrouter": Entry("proxrouter:ProxRouter", "Patel et al. 2025 (arXiv 2510.09852)", "USD weight"),
     "linucb": Entry("linucb:LinUCB", "Li et al. 2010 (arXiv 1003.0146)", "USD weight"),
     "routerdc": Entry("routerdc:RouterDC", "Chen et al. 2024 (arXiv 2409.19886)", "USD weight", "finetune"),
     "model_sat": Entry("model_sat:ModelSAT", "Zhang et al. 2025 (arXiv 2502.17282)", "USD weight", "finetune"),

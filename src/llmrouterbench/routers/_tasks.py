@@ -12,7 +12,7 @@ import numpy as np
 
 from llmrouterbench.metrics import known_mean
 from llmrouterbench.routers._linear_models import Affine, fit_affine, softmax, softmax_loss
-from llmrouterbench.table import FloatArray, IntArray, Outcomes, Queries
+from llmrouterbench.table import FloatArray, IntArray, Outcomes, Queries, StrArray
 
 _STARTS = 3
 
@@ -59,13 +59,22 @@ class TaskSettings:
 
 def fit_tasks(train: Outcomes, settings: TaskSettings, who: str) -> Tasks:
     """Fit the classifier on the embeddings and average the outcomes of each task."""
-    embedding = train.queries.embedded(who)
+    return fit_labelled(train, *label_tasks(train, settings, who), settings, who)
+
+
+def label_tasks(train: Outcomes, settings: TaskSettings, who: str) -> tuple[StrArray, IntArray]:
+    """Names (t,) of the tasks, and the one of each query (n,)."""
     names, label = np.unique(train.dataset, return_inverse=True)
     if len(names) < 2 or not settings.labels:
-        label = _clusters(embedding, settings.clusters, settings.seed)
+        label = _clusters(train.queries.embedded(who), settings.clusters, settings.seed)
         names = np.array([f"cluster {i}" for i in range(label.max() + 1)])
+    return names, label
+
+
+def fit_labelled(train: Outcomes, names: StrArray, label: IntArray, settings: TaskSettings, who: str) -> Tasks:
+    """`fit_tasks` of queries whose tasks are known."""
     members = np.eye(len(names))[label]
-    logit = fit_affine(embedding, members, softmax_loss, settings.penalty)
+    logit = fit_affine(train.queries.embedded(who), members, softmax_loss, settings.penalty)
     score = _shrunk_means(train.score, members, settings.pseudo, _additive(train.score, members))
     cost = _shrunk_means(train.cost, members, settings.pseudo, known_mean(train.cost, axis=0))
     return Tasks(train.models, tuple(names.tolist()), logit, np.nan_to_num(score, nan=0.0), cost)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -19,6 +19,7 @@ from llmrouterbench.embedders.vectors import embed_queries
 from llmrouterbench.estimating.tables import embedded_log
 from llmrouterbench.metrics import dataset_means, dataset_oracle_choice
 from llmrouterbench.routers import make_router, parse_router
+from llmrouterbench.routers.agreement import lowest_bill
 from llmrouterbench.shown import Shown
 from llmrouterbench.splits import Split, make_split, near_duplicate_groups
 from llmrouterbench.stats import Interval, Paired, pair
@@ -102,6 +103,7 @@ class Advice(Shown):
     lacking   models whose missing scores are not missing at random
     offers    what losing some accuracy would save, with these routers; None of a log
     seeds     splits that were studied; with one the intervals are widened for the fit that they do not show
+    bills     by dataset, what reading cheap replies first costs at least, as a share of the best single model's bill
     """
 
     words: ClassVar[str] = "reporting.advice:advice_lines"
@@ -119,6 +121,7 @@ class Advice(Shown):
     lacking: tuple[Lacking, ...] = ()
     seeds: int = len(SEEDS)
     offers: Verdict | None = None
+    bills: Mapping[str, float] = field(default_factory=dict)
 
 
 def recommend(outcomes: Outcomes, *, quick: bool = False) -> Advice | LogAdvice:
@@ -161,6 +164,7 @@ def advise(outcomes: Outcomes, *, quick: bool = False, replicates: int = 1000, j
         lacking_models(pool),
         len(seeds),
         verdict(evidence.runs, grouped, samples=replicates),
+        lowest_bill(pool),
     )
 
 
