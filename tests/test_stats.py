@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from llmrouterbench.metrics import gap
+from llmrouterbench.metrics import gain, gap
 from llmrouterbench.stats import (
     Interval,
     Paired,
@@ -347,6 +347,14 @@ def test_bills_of_few_queries_have_no_interval_and_ratios_may() -> None:
     ratio, saving = enough.cost_ratio(0, 1), enough.saving(0, 1)
     assert (ratio.value, ratio.low, ratio.high) == (-saving.value, -saving.high, -saving.low)
     assert enough.saving(0, 0) == Interval(0.0, 0.0, 0.0)
+
+
+def test_a_gain_over_nothing_has_no_interval() -> None:
+    score = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]] * 5)
+    for datasets, told in ((["a", "a", "b", "b"] * 5, False), (["a"] * 20, True)):
+        paired = pair([Sample(np.array(datasets), np.arange(20), score, score)], replicates=50)
+        assert np.isfinite(paired.number(gain, 0, 1).value)
+        assert np.isfinite(paired.number(gain, 0, 1).low) == told
 
 
 def test_a_column_that_is_the_oracle_on_these_queries_is_not_the_oracle() -> None:

@@ -29,7 +29,7 @@ from typing import Literal
 
 import numpy as np
 
-from llmrouterbench.metrics import avg_acc, dataset_means, difference, gap, known_mean
+from llmrouterbench.metrics import avg_acc, dataset_means, difference, gain, gap, known_mean
 from llmrouterbench.table import BoolArray, FloatArray, IntArray, Outcomes, StrArray
 
 IntervalRule = Literal["t", "percentile"]
@@ -468,8 +468,11 @@ class Paired:
         value, draws = float(metric(*acc)), np.asarray(metric(*(self.draws.acc[:, i] for i in columns)))
         if len(columns) == 2 and metric is not gap and value == 0.0 and not draws.any() and self._one_twice(*columns):
             return interval(value, draws)
+        measured = self._measured(*columns)
+        if metric is gain and self.draws.rule == "t" and (acc[1][measured] <= 0.0).any():
+            return Interval(value, math.nan, math.nan)  # such a dataset is left out, in other draws it is not
         slope = abs(float(metric(acc[0] + _STEP, *acc[1:])) - value) / _STEP
-        return self._drawn(*columns).interval(value, draws, self._measured(*columns), slope)
+        return self._drawn(*columns).interval(value, draws, measured, slope)
 
     def _drawn(self, *columns: int) -> Replicates:
         """The draws, in which the queries of a log count for no more than the fewest trials of these columns."""

@@ -37,11 +37,11 @@ class Row:
     avg_acc              AvgAcc, mean over seeds
     avg_acc_std          standard deviation of AvgAcc over seeds
     difference           AvgAcc minus that of `Leaderboard.baseline`, on the datasets both have
-    together             the same with an interval that holds for all rows at once
-    verdict              `together` in words (before version 0.2 `difference`); "" for the baseline itself
-    detectable           smallest true difference that would have been seen in 80 of 100 samples; NaN for the baseline
     rank, worst_rank     of a router: 1 and the number of routers that are surely better, and the worst that it can be;
                          None for others
+    together             the difference with an interval that holds for all rows at once
+    verdict              that in words, or of folders of version 0.1 the difference; "" for the baseline itself
+    detectable           smallest true difference that would have been seen in 80 of 100 samples; NaN for the baseline
     gain_r, gain_b       Gain@R and Gain@B; gap_o is Gap@O against the oracle
     recovered            share of the way from Best Single to the oracle
     cost                 all test queries, mean over seeds
@@ -69,11 +69,11 @@ class Row:
     avg_acc: Interval
     avg_acc_std: float
     difference: Interval
+    rank: int | None
+    worst_rank: int | None
     together: Interval
     verdict: str
     detectable: float
-    rank: int | None
-    worst_rank: int | None
     gain_r: Interval
     gain_b: Interval
     gap_o: Interval

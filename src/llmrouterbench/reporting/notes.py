@@ -168,7 +168,8 @@ def _missing(board: Leaderboard) -> Iterator[str]:
     for metric, name in (("Gain@R", RANDOM), ("Gain@B", "Best Single"), ("Gap@O", ORACLE)):
         zero = [d for d, acc in zip(board.datasets, board[name].accuracy, strict=True) if acc == 0.0]
         if zero:
-            yield f"{metric} leaves out {listed(zero)}, where {name} scores 0 and no ratio exists."
+            surely = "" if metric == "Gap@O" or board.facts["intervals"] == "percentile" else ", and has no interval"
+            yield f"{metric} leaves out {listed(zero)}, where {name} scores 0 and no ratio exists{surely}."
     absent = board.facts["source"].get("absent", [])
     if absent:
         yield f"The setting names what these data lack: {listed(absent)}."
