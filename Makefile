@@ -41,7 +41,7 @@ seconds: $(VENV)/dev.stamp  ## measure every test, which decides the loop that r
 house: $(VENV)/dev.stamp  ## count the house again, into docs/architecture.md; `HELPERS=--helpers` lists short helpers called once
 	$(BIN)/python -m benchmarks.house $(HELPERS)
 
-coverage: $(VENV)/dev.stamp  ## how often intervals, verdicts and promises are right, into docs/protocol.md, 15 minutes; `WORLDS=2000` for more
+coverage: $(VENV)/dev.stamp  ## how often intervals, verdicts and promises are right, into docs/protocol.md, about an hour; `WORLDS=40` for a sketch in minutes
 	$(BIN)/python -m benchmarks.coverage $(WORLDS)
 
 bench: $(VENV)/dev.stamp  ## timings as ratios, into docs/benchmarks.md

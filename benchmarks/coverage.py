@@ -1,123 +1,213 @@
 """`make coverage`: how often what the product states is right, in worlds whose truth is known, into docs/protocol.md.
 
 Every world goes through the functions that `bench` and `fit` call: `stats.pair` and `judged` for intervals and
-verdicts, `Policy.solved` and `ranked` for promises.
+verdicts, `Policy.solved` and `ranked` for promises. What a cell gave is kept, so that a run that was stopped goes on;
+it is made again where the sources that it rests on have changed.
 """
 
 from __future__ import annotations
 
+import hashlib
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 import numpy as np
 from scipy.stats import binom
 
 from benchmarks.house import ROOT
 from llmrouterbench.benching.policies.policy import Belief, Policy, Slice
-from llmrouterbench.metrics import avg_acc
-from llmrouterbench.stats import Interval, Sample, bounds, holm, judged, pair
+from llmrouterbench.files import read_json, write_json
+from llmrouterbench.metrics import avg_acc, difference, excess, gain, gap, oracle_gap_recovered
+from llmrouterbench.stats import Interval, Paired, Sample, bounds, holm, judged, pair
 from llmrouterbench.table import FloatArray, IntArray
 
 PAGE = ROOT / "docs" / "protocol.md"
+KEPT = ROOT / "benchmarks" / "kept" / "coverage.json"
+RESTS_ON = "benchmarks/coverage.py", "src/llmrouterbench/stats.py", "src/llmrouterbench/benching/policies"
 MARKS = "<!-- made by `make coverage` -->", "<!-- end -->"
-WORLDS = 150
+WORLDS = 2000
 """Worlds of a cell."""
+BATCH = 40
+"""Worlds that share the draws of the bootstrap and the places of their test queries."""
 MODELS = 4
-SIZES = ((3, 2), (3, 12), (3, 60), (3, 200), (12, 2), (12, 12), (12, 60))
-"""Datasets, and test queries of each."""
+SIZES = 1, 2, 3, 6, 12, 60, 200, 1000
+"""Test queries of a dataset."""
 ROUTER, SINGLE, FIXED, OTHER = range(4)
-"""Columns: the best model of each dataset on train, the best model on train, and two that nobody chose."""
+"""Columns: the best model of each dataset on train, the best model on train, and models that nobody chose; the last one
+is the oracle."""
 
 
 @dataclass(frozen=True)
 class Cell:
     """How often one statement was right.
 
-    nominal  how often it should be
+    worlds   in which it was made; in `silent` others nothing was stated
+    least    how often it must be right
+    width    of its interval over that of the values about the truth; None where it has none
     """
 
     statement: str
     world: str
     right: int
     worlds: int
-    nominal: float = 0.95
+    least: float = 0.95
+    silent: int = 0
+    width: float | None = None
 
     @property
     def p(self) -> float:
-        """The chance of as few or fewer right ones, were the nominal true."""
-        return float(binom.cdf(self.right, self.worlds, self.nominal)) if self.worlds else 1.0
+        """The chance of as few or fewer right ones, were it right as often as it must be."""
+        return float(binom.cdf(self.right, self.worlds, self.least)) if self.worlds else 1.0
 
 
-def covers(one: Interval, truth: float) -> bool:
-    """Whether an interval holds the truth; where there is none, nothing is stated."""
-    return not np.isfinite(one.low) or one.low - 1e-12 <= truth <= one.high + 1e-12
+@dataclass(frozen=True)
+class Bench:
+    """Worlds of one size, side by side in the columns of one sample a seed.
+
+    paired   what `pair` makes of them
+    columns  of one world
+    picks    (seeds, 2, worlds, datasets) models that the router and best_single took
+    """
+
+    paired: Paired
+    columns: int
+    picks: IntArray
+
+    def worlds(self) -> Iterator[Paired]:
+        """Each by itself."""
+        all_of, draws = self.paired, self.paired.draws
+        acc, cost = (np.ascontiguousarray(plane.swapaxes(0, 1)) for plane in (draws.acc, draws.cost))
+        for start in range(0, len(all_of.acc), self.columns):
+            at = slice(start, start + self.columns)
+            apart = tuple(part[:, at] for part in draws.apart)
+            mine = replace(draws, acc=acc[at].swapaxes(0, 1), cost=cost[at].swapaxes(0, 1), apart=apart)
+            by_seed = all_of.acc_by_seed[:, at]
+            yield replace(all_of, acc_by_seed=by_seed, acc=all_of.acc[at], usd=all_of.usd[at], draws=mine)
 
 
-def interval_cells(datasets: int, queries: int, seeds: int, worlds: int, *, equal: bool = False) -> list[Cell]:
-    """Intervals and verdicts of one size of bench."""
-    skill = np.random.default_rng([datasets, queries]).uniform(0.3, 0.85, (datasets, MODELS))
-    if equal:
-        skill[:] = 0.6
-    hard = np.random.default_rng(0).normal(size=4001)
-    truth = np.clip(skill[..., None] + 0.2 * hard, 0.0, 1.0).mean(axis=-1)
-    usd = np.array([4.0, 1.0, 2.0, 0.5]) / 1000.0
-    made = [
-        _bench(np.random.default_rng([seed, datasets, queries]), skill, usd, queries, seeds) for seed in range(worlds)
-    ]
-    picked = np.array([[truth[np.arange(datasets), choice].mean() for choice in picks] for _, picks in made])
-    if seeds > 1:  # with one seed the statement is about these choices, else about the method
-        picked[:] = np.tile(picked.reshape(-1, 2).mean(axis=0), seeds)
-    fixed = avg_acc(truth[:, [0, 1]].T)
-    about = "on new data" if seeds > 1 else "these choices on new queries"
-    right = dict.fromkeys(_stated(equal, about), 0)
-    for (samples, _), (routed, single) in zip(made, picked[:, :2].tolist(), strict=True):
-        got = pair(samples)
-        if equal:
-            right["a router is not better than an equal one"] += judged(got.difference(ROUTER, SINGLE)) != "better"
-            right["a model is not better than an equal one"] += judged(got.difference(FIXED, OTHER)) != "better"
-            continue
-        right["AvgAcc of a model"] += covers(got.accuracy(FIXED), fixed[0])
-        right["difference of two models"] += covers(got.difference(FIXED, OTHER), fixed[0] - fixed[1])
-        right["CostSave of a model"] += covers(got.saving(FIXED, OTHER), 1.0 - usd[0] / usd[1])
-        right[f"AvgAcc of a router, {about}"] += covers(got.accuracy(ROUTER), routed)
-        right[f"router minus best_single, {about}"] += covers(got.difference(ROUTER, SINGLE), routed - single)
-    world = f"{datasets} datasets of {queries}, {seeds} seed{'s' * (seeds > 1)}"
-    return [Cell(statement, world, count, worlds, 0.975 if equal else 0.95) for statement, count in right.items()]
-
-
-def _stated(equal: bool, about: str) -> tuple[str, ...]:
-    if equal:
-        return "a router is not better than an equal one", "a model is not better than an equal one"
-    return (
-        "AvgAcc of a model",
-        "difference of two models",
-        "CostSave of a model",
-        f"AvgAcc of a router, {about}",
-        f"router minus best_single, {about}",
-    )
+def benches(
+    skill: FloatArray, usd: FloatArray, queries: int, seeds: int, worlds: int, shown: int = 2
+) -> Iterator[Bench]:
+    """Worlds in batches; `shown` models have columns of their own."""
+    for start in range(0, worlds, BATCH):
+        rng = np.random.default_rng([start, len(skill), queries, seeds])
+        yield _bench(rng, skill, usd, queries, seeds, min(BATCH, worlds - start), shown)
 
 
 def _bench(
-    rng: np.random.Generator, skill: FloatArray, usd: FloatArray, queries: int, seeds: int
-) -> tuple[list[Sample], list[IntArray]]:
-    """Test samples of every seed, and the models (datasets,) that each of both methods took in each."""
+    rng: np.random.Generator, skill: FloatArray, usd: FloatArray, queries: int, seeds: int, worlds: int, shown: int
+) -> Bench:
     datasets, size = len(skill), round(queries / 0.3)
-    dataset = np.repeat(np.arange(datasets), size)
-    chance = np.clip(skill[dataset] + 0.2 * rng.normal(size=(len(dataset), 1)), 0.0, 1.0)
+    dataset, n = np.repeat(np.arange(datasets), size), datasets * size
+    chance = np.clip(skill[dataset][:, None] + 0.2 * rng.normal(size=(n, worlds, 1)), 0.0, 1.0)
     score = (rng.random(chance.shape) < chance).astype(np.float64)
-    cost = usd * rng.lognormal(0.0, 1.0, (len(dataset), 1)) * rng.lognormal(0.0, 0.3, chance.shape)
-    names, samples, picks = np.array([f"d{i:02}" for i in range(datasets)]), [], list[IntArray]()
+    cost = usd * rng.lognormal(0.0, 1.0, (n, worlds, 1)) * rng.lognormal(0.0, 0.3, chance.shape)
+    names, samples, picks = np.array([f"d{i:02}" for i in range(datasets)]), [], list[list[IntArray]]()
     for _ in range(seeds):
         test = np.concatenate([i * size + rng.permutation(size)[:queries] for i in range(datasets)])
-        train = np.setdiff1d(np.arange(len(dataset)), test)
-        mean = np.array([score[train][dataset[train] == i].mean(axis=0) for i in range(datasets)])
-        chosen = mean.argmax(axis=1), np.full(datasets, int(mean.mean(axis=0).argmax()))
-        columns = np.stack([*(one[dataset[test]] for one in chosen), np.zeros(len(test)), np.ones(len(test))], axis=1)
-        rows = test[:, None], columns.astype(np.int64)
-        samples.append(Sample(names[dataset[test]], test, score[rows], cost[rows]))
-        picks += chosen
-    return samples, picks
+        in_train = np.bincount(test, minlength=n) == 0
+        mean = np.array([score[in_train & (dataset == i)].mean(axis=0) for i in range(datasets)])
+        best, single = mean.argmax(axis=2).T, mean.mean(axis=0).argmax(axis=1)
+        chosen = [best, np.tile(single[:, None], datasets)]
+        planes = [_columns(plane[test], [one[:, dataset[test]].T for one in chosen], shown) for plane in (score, cost)]
+        samples.append(Sample(names[dataset[test]], test, *planes))
+        picks.append(chosen)
+    return Bench(pair(samples, seed=int(rng.integers(2**31))), shown + 3, np.array(picks))
+
+
+def _columns(plane: FloatArray, chosen: list[IntArray], shown: int) -> FloatArray:
+    """A plane (n, worlds, m) as columns (n, worlds * columns): what was chosen, models, and the best of all."""
+    taken = [np.take_along_axis(plane, one[:, :, None], axis=2) for one in chosen]
+    found = np.concatenate([*taken, plane[:, :, :shown], plane.max(axis=2, keepdims=True)], axis=2)
+    return found.reshape(len(plane), -1)
+
+
+def _size(datasets: int, queries: int, seeds: int) -> str:
+    return f"{datasets} datasets of {queries:,}, {seeds} seed{'s' * (seeds > 1)}"
+
+
+def interval_cells(datasets: int, queries: int, seeds: int, worlds: int) -> list[Cell]:
+    """Intervals of one size of bench."""
+    skill = np.random.default_rng([datasets, queries]).uniform(0.3, 0.85, (datasets, MODELS))
+    usd = np.array([4.0, 1.0, 2.0, 0.5]) / 1000.0
+    about = "on new data" if seeds > 1 else "these choices on new queries"
+    stated, picks = list[dict[str, Interval]](), list[IntArray]()
+    for bench in benches(skill, usd, queries, seeds, worlds):
+        stated += [_headlines(world, about) for world in bench.worlds()]
+        picks.append(bench.picks)
+    truth = _truth(skill, usd, queries, np.concatenate(picks, axis=2), about)
+    world = _size(datasets, queries, seeds)
+    return [_covered(name, world, [one[name] for one in stated], truth[name]) for name in truth]
+
+
+def _headlines(paired: Paired, about: str) -> dict[str, Interval]:
+    oracle = len(paired.acc) - 1
+    return {
+        "AvgAcc of a model": paired.accuracy(FIXED),
+        "accuracy of a model on a dataset": paired.dataset_accuracy(FIXED, 0),
+        "difference of two models": paired.difference(FIXED, OTHER),
+        "cost of a model": paired.cost(FIXED),
+        "CostSave of a model": paired.saving(FIXED, OTHER),
+        "PerfGain of a model": paired.number(excess, FIXED, OTHER),
+        "Gain@B of a model": paired.number(gain, FIXED, OTHER),
+        "Gap@O of a model": paired.number(gap, FIXED, oracle),
+        "recovered by a model": paired.number(oracle_gap_recovered, FIXED, OTHER, oracle),
+        f"AvgAcc of a router, {about}": paired.accuracy(ROUTER),
+        "CostSave of a router, these choices on new queries": paired.saving(ROUTER, FIXED),
+        f"router minus best_single, {about}": paired.difference(ROUTER, SINGLE),
+    }
+
+
+def _truth(skill: FloatArray, usd: FloatArray, queries: int, picks: IntArray, about: str) -> dict[str, FloatArray]:
+    """What every headline should be, in every world."""
+    hard = np.random.default_rng(0).normal(size=20_001)
+    chance = np.clip(skill[..., None] + 0.2 * hard, 0.0, 1.0)
+    truth, oracle = chance.mean(axis=-1), 1.0 - np.prod(1.0 - chance, axis=1).mean(axis=-1)
+    routed, single = truth[np.arange(len(truth)), picks].mean(axis=(0, 3))
+    paid = usd[picks[:, 0]].mean(axis=(0, 2))
+    if len(picks) > 1:  # with one seed the statement is about these choices, else about the method
+        routed, single = (np.full(len(one), one.mean()) for one in (routed, single))
+    fixed, other = truth[:, 0], truth[:, 1]
+    same = {
+        "AvgAcc of a model": avg_acc(fixed),
+        "accuracy of a model on a dataset": fixed[0],
+        "difference of two models": difference(fixed, other),
+        "cost of a model": usd[0] * np.exp(0.5 + 0.3**2 / 2.0) * queries * len(skill),
+        "CostSave of a model": 1.0 - usd[0] / usd[1],
+        "PerfGain of a model": excess(fixed, other),
+        "Gain@B of a model": gain(fixed, other),
+        "Gap@O of a model": gap(fixed, oracle),
+        "recovered by a model": oracle_gap_recovered(fixed, other, oracle),
+    }
+    return {name: np.full(len(routed), float(one)) for name, one in same.items()} | {
+        f"AvgAcc of a router, {about}": routed,
+        "CostSave of a router, these choices on new queries": 1.0 - paid / usd[0],
+        f"router minus best_single, {about}": routed - single,
+    }
+
+
+def _covered(name: str, world: str, stated: list[Interval], truth: FloatArray) -> Cell:
+    value, low, high = np.array([(one.value, one.low, one.high) for one in stated]).T
+    said = np.isfinite(low)
+    right = int(((low - 1e-12 <= truth) & (truth <= high + 1e-12))[said].sum())
+    right_width = float(np.ptp(np.nanpercentile(value - truth, [2.5, 97.5])))
+    width = float((high - low)[said].mean()) / right_width if said.any() and right_width else None
+    return Cell(name, world, right, int(said.sum()), 0.93, int((~said).sum()), width)
+
+
+def board_cells(datasets: int, queries: int, seeds: int, worlds: int, models: int = 8) -> list[Cell]:
+    """Verdicts over a board of equal models and a router."""
+    better = silent = 0
+    for bench in benches(np.full((datasets, models), 0.6), np.ones(models), queries, seeds, worlds, models):
+        for one in bench.worlds():
+            rows = ROUTER, *range(FIXED, FIXED + models)
+            found = {judged(lead) for lead in one.differences([(row, SINGLE) for row in rows])}
+            better += "better" in found
+            silent += found <= {"too few", "the same"}
+    made, world = worlds - silent, _size(datasets, queries, seeds)
+    return [Cell("of nine equal rows none is called better", world, made - better, made, silent=silent)]
 
 
 @dataclass(frozen=True)
@@ -190,7 +280,9 @@ def promise_cells(slice_size: int, tasks: int, worlds: int, later: int = 10_000)
                 "strong-share": (choice == single).mean() <= number,
             }[words]
     world = f"slice of {slice_size}, {f'{tasks} tasks' if tasks else 'every query its own'}"
-    return [Cell(f"`{words}` is kept", world, kept[words], counts[words]) for words in kept]
+    return [
+        Cell(f"`{words}` is kept", world, kept[words], counts[words], silent=worlds - counts[words]) for words in kept
+    ]
 
 
 def bound_cells(queries: int, worlds: int) -> list[Cell]:
@@ -204,45 +296,57 @@ def bound_cells(queries: int, worlds: int) -> list[Cell]:
     return [Cell(statement, f"{queries} queries", count, worlds) for statement, count in right.items()]
 
 
-def cells(worlds: int = WORLDS) -> Iterator[list[Cell]]:
-    """Every statement in every world."""
-    for datasets, queries in SIZES:
-        for seeds in (1, 5):
-            yield interval_cells(datasets, queries, seeds, worlds)
-            if queries in (12, 60):
-                yield interval_cells(datasets, queries, seeds, worlds, equal=True)
-    for slice_size in (100, 400):
-        for tasks in (0, 5):
-            yield promise_cells(slice_size, tasks, worlds)
-    for queries in (30, 100, 400):
-        yield bound_cells(queries, 10 * worlds)
+def jobs() -> dict[str, Callable[[int], list[Cell]]]:
+    """What makes the cells of every world."""
+    sizes = [(d, q, s) for q in SIZES for d in (3, 12) for s in (1, 5)]
+    return {
+        **{f"bounds of {q} queries": partial(bound_cells, q) for q in (6, 12, 30, 100, 400)},
+        **{f"intervals, {_size(*one)}": partial(interval_cells, *one) for one in sizes},
+        **{f"board, {_size(*one)}": partial(board_cells, *one) for one in sizes if one[1] <= 200},
+        **{f"promises, {n}, {tasks}": partial(promise_cells, n, tasks) for n in (100, 400) for tasks in (0, 5)},
+    }
+
+
+def kept_cells(worlds: int = WORLDS) -> list[Cell]:
+    """Every statement in every world; what is kept of as many worlds and the same sources is not made again."""
+    paths = [path for name in RESTS_ON for path in sorted({ROOT / name, *(ROOT / name).glob("*.py")}) if path.is_file()]
+    sources = hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:16]
+    kept = read_json(KEPT) if KEPT.is_file() else {}
+    if kept.get("sources") != sources:
+        kept = {"sources": sources, "cells": {}}
+    for name, make in jobs().items():
+        done = kept["cells"].get(name)
+        if not done or done["asked"] < worlds:
+            kept["cells"][name] = {"asked": worlds, "found": [asdict(cell) for cell in make(worlds)]}
+            write_json(KEPT, kept)
+        print(name, flush=True)
+    return [Cell(**cell) for name in jobs() for cell in kept["cells"][name]["found"]]
 
 
 def table(made: list[Cell]) -> str:
     """Markdown: what was stated, where, how often it was right, and whether that is too seldom."""
     adjusted = holm(np.array([cell.p for cell in made]))
-    lines = ["| what is stated | world | right, % | should be | worlds | too seldom |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| what is stated | world | right, % | at least | worlds | nothing stated | width | too seldom |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for cell, p in sorted(zip(made, adjusted.tolist(), strict=True), key=lambda one: one[0].statement):
         share = f"{100.0 * cell.right / cell.worlds:.1f}" if cell.worlds else "-"
         verdict = f"**yes** (p {p:.2g})" if p < 0.05 else "no"
-        nominal = f"{100.0 * cell.nominal:g}"
-        lines.append(f"| {cell.statement} | {cell.world} | {share} | {nominal} | {cell.worlds:,} | {verdict} |")
+        width = "-" if cell.width is None else f"{cell.width:.2f}"
+        counts = f"{cell.worlds:,} | {cell.silent:,}"
+        lines.append(
+            f"| {cell.statement} | {cell.world} | {share} | {100.0 * cell.least:g} | {counts} | {width} | {verdict} |"
+        )
     return "\n".join(lines)
 
 
 def main() -> None:
     """Write the table between the marks of the page."""
-    found: list[Cell] = []
-    for some in cells(int(sys.argv[1]) if len(sys.argv) > 1 else WORLDS):
-        found += some
-        print(
-            *(f"{cell.statement}; {cell.world}: {cell.right} of {cell.worlds}" for cell in some), sep="\n", flush=True
-        )
-    text = PAGE.read_text(encoding="utf-8")
-    before, _, rest = text.partition(MARKS[0])
-    PAGE.write_text(
-        f"{before}{MARKS[0]}\n\n{table(found)}\n\n{MARKS[1]}{rest.partition(MARKS[1])[2]}", encoding="utf-8"
-    )
+    found = table(kept_cells(int(sys.argv[1]) if len(sys.argv) > 1 else WORLDS))
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(MARKS[0])
+    text = f"{before}{MARKS[0]}\n\n{found}\n\n{MARKS[1]}{rest.partition(MARKS[1])[2]}"
+    PAGE.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

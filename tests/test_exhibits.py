@@ -18,6 +18,8 @@ pytest.importorskip("matplotlib", reason="figures need matplotlib")
 
 from llmrouterbench.benching.bench import bench
 from llmrouterbench.benching.folder import Decisions, Made, Runs, Served, load_runs
+from llmrouterbench.benching.replay import replay
+from llmrouterbench.metrics import avg_acc
 from llmrouterbench.reporting import exhibits as package
 from llmrouterbench.reporting.catalogue import markdown, write_exhibits
 from llmrouterbench.reporting.exhibits import Exhibit, Exhibits, all_exhibits, exhibits
@@ -109,6 +111,25 @@ def test_numbers_of_the_tables_are_those_of_the_leaderboard(made: tuple[Exhibits
         assert row["Total"] == pytest.approx(of_board[row["name"]]["cost"]["value"])
     shares = found.pictures["figure10_distribution"].data.drop("router", "simulated")
     assert shares.sum_horizontal().to_list() == pytest.approx([100.0] * len(ROUTERS))
+
+
+def test_the_curves_of_other_benchmarks_follow_from_the_points(made: tuple[Exhibits, Path], runs_folder: Path) -> None:
+    table = {row["router"]: row for row in made[0].tables["curves"].iter_rows(named=True)}
+    played = replay(runs := load_runs(runs_folder), runs.outcomes)
+    assert set(table) == set(ROUTERS)
+    for router, row in table.items():
+        acc = 100 * avg_acc(played.points[router].acc)
+        assert row["aiq_percent"] is None if len(acc) == 1 else 0.0 < row["aiq_percent"] <= acc.max() + 1e-9
+        assert 0.0 < row["arena_score_percent"] < 100.0
+        assert "apgr_percent" not in row, "a gap is one between two models"
+    two = simulate("performance-cost", scale=0.05)
+    pair_of = two.select(list(two.models[:2]))
+    bench(pair_of, runs_folder.parent / "two", routers=["knn:k=5"], seeds=(1,), jobs=1)
+    (line,) = exhibits(load_runs(runs_folder.parent / "two"), samples=SAMPLES).tables["curves"].iter_rows(named=True)
+    assert {"apgr_percent", "cpt_20_percent", "cpt_50_percent", "cpt_80_percent"} <= set(line)
+    known = [one for one in (line[f"cpt_{part}_percent"] for part in (20, 50, 80)) if one is not None]
+    assert all(0.0 <= one <= 100.0 for one in known)
+    assert known == sorted(known)
 
 
 def test_table_10_has_a_line_an_embedder(made: tuple[Exhibits, Path]) -> None:

@@ -1,6 +1,7 @@
 """Metrics against the paper's printed tables, against hand-computed cases, and as properties."""
 
 import csv
+import math
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from llmrouterbench import metrics
+from llmrouterbench.metrics import aiq, apgr, arena_score, calls_for, quality_hull
 from llmrouterbench.table import FloatArray
 
 PAPER = Path(__file__).resolve().parents[2] / "shared" / "paper"
@@ -295,3 +297,47 @@ def test_recovered_share_is_zero_at_the_base_and_one_at_the_oracle(base: list[fl
     for acc, expected in ((base, 0.0), (oracle, 1.0)):
         share = float(metrics.oracle_gap_recovered(acc, base, oracle))
         assert np.isnan(share) or share == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "usd", "published"),
+    [(66.88, 0.15, 66.89), (68.09, 0.54, 66.66), (66.34, 0.21, 66.12), (73.96, 10.02, 64.32)],
+)
+def test_routerarenas_score_is_that_of_its_leaderboard(accuracy: float, usd: float, published: float) -> None:
+    """Rows of the leaderboard in RouterArena's README of 2025; its costs are rounded to a cent."""
+    assert 100 * arena_score(accuracy / 100, usd) == pytest.approx(published, abs=0.02)
+
+
+def test_a_free_or_unpriced_or_dearest_router_has_the_score_that_its_scale_says() -> None:
+    assert math.isnan(arena_score(0.7, 0.0))
+    assert math.isnan(arena_score(0.7, math.nan))
+    assert arena_score(0.7, 1000.0) == arena_score(0.0, 1.0) == 0.0
+    assert arena_score(0.7, 0.001) == arena_score(0.7, 0.0044) == pytest.approx(1.1 * 0.7 / (0.07 + 1.0))
+
+
+points_of = arrays(np.float64, st.tuples(st.integers(1, 12), st.just(2)), elements=st.floats(0.0, 1.0, width=32))
+
+
+@given(points_of)
+def test_no_point_is_above_the_hull_and_the_hull_rises_ever_less(points: FloatArray) -> None:
+    acc, cost = points.T
+    height, place = quality_hull(acc, cost)
+    assert (np.diff(height) > 0).all()
+    assert (np.diff(place) > 0).all()
+    over = cost >= place[0]
+    assert (acc[over] <= np.interp(cost[over], place, height) + 1e-9).all()
+    slope = np.diff(height) / np.diff(place)
+    assert (slope[1:] <= slope[:-1] * (1 + 1e-9)).all()
+    assert aiq(acc, cost, 1.0) <= height[-1] * (1 + 1e-9)
+
+
+def test_a_random_mix_of_two_models_recovers_half_of_the_gap_and_a_part_with_as_many_calls() -> None:
+    share = np.linspace(0.0, 1.0, 11)
+    acc = 0.4 + 0.3 * share
+    assert apgr(acc, share, 0.4, 0.7) == pytest.approx(0.5)
+    for part in (0.0, 0.2, 0.5, 0.8, 1.0):
+        assert calls_for(part, acc[::-1], share[::-1], 0.4, 0.7) == pytest.approx(part)
+    assert math.isnan(calls_for(0.5, acc[:3], share[:3], 0.4, 0.7))
+    assert math.isnan(apgr(acc, np.zeros(11), 0.4, 0.7))
+    assert math.isnan(apgr(acc, share, 0.4, 0.4))
+    assert math.isnan(aiq([np.nan], [1.0], 2.0))

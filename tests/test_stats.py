@@ -5,8 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from llmrouterbench.metrics import gain, gap
 from llmrouterbench.stats import (
     Interval,
+    Paired,
     Sample,
     bootstrap,
     bounds,
@@ -283,9 +285,11 @@ def test_equal_scores_by_luck_are_not_one_column_twice() -> None:
 
 
 def test_bounds_hold_apart_what_is_known_of_the_unseen() -> None:
-    low, high = bounds(np.array([0.0] * 9 + [10.0]), np.arange(10))
-    assert low < 0.5
-    assert high > 3.0, "one more as dear as the dearest"
+    bills = np.array([0.0] * 29 + [30.0])
+    low, high = bounds(bills, np.arange(30))
+    assert -1.0 < low < 1.0
+    assert high > 1.0 + 1.5 * 29.0 / 30.0, "one and a half more as dear as the dearest"
+    assert bounds(bills[1:], np.arange(29)) == (-np.inf, np.inf), "a tail may not be there"
     assert bounds(np.zeros(30), np.arange(30), most=1.0) == (-0.1, 0.1), "the rule of three"
     assert bounds(np.array([0.5, 0.7]), np.array([4, 4])) == (-np.inf, np.inf), "copies are one"
     assert bounds(np.array([0.5, np.nan]), np.array([4, 5])) == (-np.inf, np.inf)
@@ -298,3 +302,64 @@ def test_an_interval_among_many_is_wider() -> None:
     among = widened(one, 435)
     assert among.low < -0.09
     assert among.high - 0.1 == pytest.approx(2.0 * (0.1 - among.low))
+
+
+def board(rng: np.random.Generator, chances: list[float], queries: int) -> Paired:
+    """Two datasets of as many queries, models of these chances, bills with a tail."""
+    shape = (2 * queries, len(chances))
+    score, cost = (rng.random(shape) < np.array(chances)).astype(float), rng.lognormal(size=shape)
+    return pair([Sample(np.repeat(["a", "b"], queries), np.arange(2 * queries), score, cost)], replicates=400)
+
+
+def test_all_at_once_is_wider_than_one_by_itself_and_no_wider_than_bonferroni() -> None:
+    paired = board(np.random.default_rng(0), [0.5] * 8, 50)
+    pairs = [(i, 0) for i in range(1, 8)]
+    freedom = paired.draws.freedom()
+    for one, both in zip(paired.differences(pairs), pairs, strict=True):
+        alone = paired.difference(*both)
+        assert alone.value == one.value
+        assert widened(alone, 1.2, freedom).high < one.high <= widened(alone, 7, freedom).high
+    assert paired.differences(pairs[:1])[0].high == pytest.approx(paired.difference(1, 0).high, rel=0.15)
+
+
+def test_copies_of_a_column_cost_no_width() -> None:
+    paired = board(np.random.default_rng(1), [0.5, 0.6], 50)
+    many, alone = paired.differences([(1, 0)] * 20)[0], paired.difference(1, 0)
+    assert many.high - many.value == pytest.approx(alone.high - alone.value, rel=0.15), "not that of 20"
+    assert paired.differences([(0, 0)]) == [Interval(0.0, 0.0, 0.0)]
+
+
+def test_columns_that_cannot_be_told_apart_share_a_rank() -> None:
+    paired = board(np.random.default_rng(2), [0.9, 0.3, 0.88, 0.32], 300)
+    assert paired.ranks([0, 1, 2, 3]) == [(1, 2), (3, 4), (1, 2), (3, 4)]
+    assert paired.ranks([3, 0]) == [(2, 2), (1, 1)]
+    assert paired.ranks([1]) == [(1, 1)]
+    assert board(np.random.default_rng(3), [0.9, 0.3], 1).ranks([0, 1]) == [(1, 2), (1, 2)], "too few queries"
+
+
+def test_bills_of_few_queries_have_no_interval_and_ratios_may() -> None:
+    few, enough = (board(np.random.default_rng(4), [0.5, 0.5], queries) for queries in (14, 15))
+    assert np.isnan(few.cost(0).low)
+    assert np.isfinite(few.saving(0, 1).low)
+    one = enough.cost(0)
+    assert 0.0 < one.low < one.value < one.high
+    assert one.high - one.value > one.value - one.low, "a long tail has not been seen"
+    ratio, saving = enough.cost_ratio(0, 1), enough.saving(0, 1)
+    assert (ratio.value, ratio.low, ratio.high) == (-saving.value, -saving.high, -saving.low)
+    assert enough.saving(0, 0) == Interval(0.0, 0.0, 0.0)
+
+
+def test_a_gain_over_nothing_has_no_interval() -> None:
+    score = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]] * 5)
+    for datasets, told in ((["a", "a", "b", "b"] * 5, False), (["a"] * 20, True)):
+        paired = pair([Sample(np.array(datasets), np.arange(20), score, score)], replicates=50)
+        assert np.isfinite(paired.number(gain, 0, 1).value)
+        assert np.isfinite(paired.number(gain, 0, 1).low) == told
+
+
+def test_a_column_that_is_the_oracle_on_these_queries_is_not_the_oracle() -> None:
+    right = np.ones((40, 2))
+    paired = pair([Sample(np.array(["a"] * 40), np.arange(40), right, right)], replicates=50)
+    found = paired.number(gap, 0, 1)
+    assert found.value == 0.0
+    assert found.high > 0.02

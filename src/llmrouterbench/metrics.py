@@ -19,6 +19,9 @@ from llmrouterbench.table import BoolArray, FloatArray, IntArray, StrArray
 _SAME = 1e-9
 """Means of the same numbers, summed in another order, may differ by less than this; no decision hangs on it."""
 
+_OF_COST, _CHEAPEST, _DEAREST = 0.1, 0.0044, 200.0
+"""RouterArena's weight of cost against accuracy, and the ends of its scale in USD per 1,000 queries."""
+
 
 def known_mean(values: FloatArray, axis: int = -1) -> FloatArray:
     """Mean over the finite values along an axis; NaN where there is none, without a warning.
@@ -201,6 +204,115 @@ def pareto_dist(acc: ArrayLike, cost: ArrayLike, all_acc: ArrayLike, all_cost: A
         np.abs(a[mine, None] - s_acc[frontier]) / scale_acc + np.abs(c[mine, None] - s_cost[frontier]) / scale_cost
     )
     return float(distance.min(axis=1).mean())
+
+
+def quality_hull(acc: ArrayLike, cost: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Accuracy and cost (h,) of the corners of the non-decreasing convex hull of points (points,), the cheapest first.
+
+    A share of the queries at one point and the rest at another has any point between the two, so the curve of a method
+    is the hull of its points; dearer points that are no better are left out. Points with an unknown coordinate too.
+    Source: RouterBench (arXiv 2403.12031), section 3.2.
+
+    >>> [part.tolist() for part in quality_hull([0.5, 0.5, 0.7, 0.6], [1.0, 2.0, 3.0, 4.0])]
+    [[0.5, 0.7], [1.0, 3.0]]
+    """
+    a, c = np.asarray(acc, dtype=np.float64), np.asarray(cost, dtype=np.float64)
+    found: list[tuple[float, float]] = []
+    for i in np.flatnonzero(pareto_frontier(a, c))[np.argsort(c[pareto_frontier(a, c)], kind="stable")].tolist():
+        point = (float(a[i]), float(c[i]))
+        while len(found) > 1 and _below(found[-2], found[-1], point):
+            found.pop()
+        if not found or point != found[-1]:
+            found.append(point)
+    corners = np.array(found).reshape(-1, 2)
+    return corners[:, 0], corners[:, 1]
+
+
+def _below(left: tuple[float, float], middle: tuple[float, float], right: tuple[float, float]) -> bool:
+    """Whether the middle one of three points (accuracy, cost) is on or below the line of the others."""
+    return (middle[0] - left[0]) * (right[1] - left[1]) <= (right[0] - left[0]) * (middle[1] - left[1])
+
+
+def aiq(acc: ArrayLike, cost: ArrayLike, most: float) -> float:
+    """AIQ, average improvement in quality: area below the hull of points (points,), over the cost `most`.
+
+    From the cheapest point on; behind its best one the hull goes on level to `most`, which is the largest cost on the
+    hull of any of the methods that are compared. NaN without a point. Source: RouterBench (arXiv 2403.12031), section
+    3.2, and its code (`evaluation/AIQ.py`).
+
+    >>> aiq([0.5, 0.7], [0.0, 2.0], 4.0)
+    0.65
+    """
+    height, place = quality_hull(acc, cost)
+    if not len(place) or not most > 0:
+        return float("nan")
+    return _area(np.append(height, height[-1]), np.append(place, max(most, place[-1]))) / most
+
+
+def apgr(acc: ArrayLike, strong: ArrayLike, weak_acc: float, strong_acc: float) -> float:
+    """APGR, average performance gap recovered, between a weak and a strong model.
+
+    acc     (points,) accuracy of each setting of the dial
+    strong  (points,) share of the queries that the strong model serves there
+
+    Area below the accuracy, from the smallest share to the largest one, less that of the weak model, over the same of
+    the strong model. NaN where the two are equally accurate or the share never changes. Source: RouteLLM (arXiv
+    2406.18665), section 3, and its code (`routellm/evals/evaluate.py`).
+
+    >>> round(apgr([0.5, 0.8, 0.9], [0.0, 0.5, 1.0], 0.5, 0.9), 4)
+    0.625
+    """
+    a, share = _by_share(acc, strong)
+    if len(a) < 2 or share[0] == share[-1] or weak_acc == strong_acc:
+        return float("nan")
+    return (_area(a, share) / float(share[-1] - share[0]) - weak_acc) / (strong_acc - weak_acc)
+
+
+def calls_for(part: float, acc: ArrayLike, strong: ArrayLike, weak_acc: float, strong_acc: float) -> float:
+    """CPT, call-performance threshold: share of strong calls at which a part of the performance gap is recovered.
+
+    The smallest share on the line through the points of the dial; NaN where none recovers as much. Source: RouteLLM
+    (arXiv 2406.18665), section 3; its code takes accuracies to rise with the share.
+
+    >>> calls_for(0.5, [0.5, 0.8, 0.9], [0.0, 0.5, 1.0], 0.5, 0.9).__round__(3)
+    0.333
+    """
+    a, share = _by_share(acc, strong)
+    wanted = weak_acc + part * (strong_acc - weak_acc)
+    reached = np.flatnonzero(reaches(a, wanted))
+    if not len(reached):
+        return float("nan")
+    at = int(reached[0])
+    if at == 0 or a[at] == a[at - 1]:
+        return float(share[at])
+    return float(share[at] - (share[at] - share[at - 1]) * max(a[at] - wanted, 0.0) / (a[at] - a[at - 1]))
+
+
+def _area(height: FloatArray, place: FloatArray) -> float:
+    """Area below the line through points, from the first to the last."""
+    return float((np.diff(place) * (height[1:] + height[:-1]) / 2.0).sum())
+
+
+def _by_share(acc: ArrayLike, strong: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    a, share = np.asarray(acc, dtype=np.float64), np.asarray(strong, dtype=np.float64)
+    known = np.isfinite(a) & np.isfinite(share)
+    order = np.argsort(share[known], kind="stable")
+    return a[known][order], share[known][order]
+
+
+def arena_score(acc: float, usd: float) -> float:
+    """RouterArena's score of an accuracy in [0, 1] at a cost in USD per 1,000 queries: a weighted harmonic mean.
+
+    Cost counts on a logarithmic scale from 0.0044 (1) to 200 USD (0), and a tenth as much as accuracy. NaN where the
+    cost is unknown. Source: RouterArena (arXiv 2510.00202), section 4; the values of its leaderboard come out.
+
+    >>> round(100 * arena_score(0.7396, 10.02), 2), round(100 * arena_score(0.6809, 0.54), 2)
+    (64.32, 66.67)
+    """
+    if not usd > 0:
+        return float("nan")
+    cheap = float(np.clip(np.log(_DEAREST / usd) / np.log(_DEAREST / _CHEAPEST), 0.0, 1.0))
+    return (1.0 + _OF_COST) * acc * cheap / (_OF_COST * acc + cheap) if acc > 0 and cheap > 0 else 0.0
 
 
 def total_cost(cost: ArrayLike, dataset: StrArray, datasets: list[str]) -> float:

@@ -37,7 +37,11 @@ class Row:
     avg_acc              AvgAcc, mean over seeds
     avg_acc_std          standard deviation of AvgAcc over seeds
     difference           AvgAcc minus that of `Leaderboard.baseline`, on the datasets both have
-    verdict              the difference in words; "" for the baseline itself
+    rank, worst_rank     of a router: 1 and the number of routers that are surely better, and the worst that it can be;
+                         None for others
+    together             the difference with an interval that holds for all rows at once
+    verdict              that in words, or of folders of version 0.1 the difference; "" for the baseline itself
+    detectable           smallest true difference that would have been seen in 80 of 100 samples; NaN for the baseline
     gain_r, gain_b       Gain@R and Gain@B; gap_o is Gap@O against the oracle
     recovered            share of the way from Best Single to the oracle
     cost                 all test queries, mean over seeds
@@ -65,7 +69,11 @@ class Row:
     avg_acc: Interval
     avg_acc_std: float
     difference: Interval
+    rank: int | None
+    worst_rank: int | None
+    together: Interval
     verdict: str
+    detectable: float
     gain_r: Interval
     gain_b: Interval
     gap_o: Interval
@@ -186,6 +194,16 @@ def _verdict(row: Row) -> Cell:
     return Cell(row.verdict or "the baseline", sort=row.verdict, classes=mark if mark in ("better", "worse") else "")
 
 
+def _rank(row: Row) -> Cell:
+    if row.rank is None or row.worst_rank is None:
+        return Cell(NONE)
+    return Cell(str(row.rank), "" if row.rank == row.worst_rank else f"to {row.worst_rank}", sort=row.rank)
+
+
+def _worst_rank(row: Row) -> Cell:
+    return Cell.of(row.worst_rank, count, NONE)
+
+
 def _hindsight_saving(row: Row) -> Cell:
     """None where no point reaches the base; one that reaches it may still have unknown costs."""
     none = math.isnan(row.hindsight_cost_save) and row.hindsight_perf_gain < 0.0
@@ -206,9 +224,24 @@ COLUMNS: tuple[Column, ...] = (
         _difference, unit="points", interval=True,
     ),
     Column(
-        "verdict", "in words",
-        "what the 95 % interval of this one difference says, not corrected for looking at many",
+        "rank", "rank", "1 and the routers that are surely better, all pairs at once; then the worst rank it can have",
+        _rank, unit="", shown=WIDE,
+    ),
+    Column("worst_rank", "worst rank", "with 95 % certainty of all at once", _worst_rank, unit="", shown=NOWHERE),
+    Column(
+        "together", "vs {baseline}, all rows at once",
+        "the same difference; the intervals of all rows hold together in 95 of 100 samples",
+        lambda row: Cell.of(row.together, points) if row.verdict else Cell("baseline"),
+        unit="points", shown=PAGE, interval=True,
+    ),
+    Column(
+        "verdict", "in words", "what the difference says, over all rows at once",
         _verdict, unit="", shown=PAGE, words=True,
+    ),
+    Column(
+        "detectable", "detectable", "smallest true difference that these queries show in 80 of 100 samples",
+        lambda row: Cell.of(None if math.isnan(row.detectable) else row.detectable, percent, NONE),
+        unit="points", shown=PAGE,
     ),
     Column(
         "gain_r", "Gain@R", "gain over a random choice",

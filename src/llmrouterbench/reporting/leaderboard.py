@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,17 @@ from llmrouterbench.naming import did_you_mean
 from llmrouterbench.reporting.board import Leaderboard, Point
 from llmrouterbench.reporting.columns import Row, RowKind
 from llmrouterbench.reporting.notes import notes
-from llmrouterbench.stats import UNKNOWN_NUMBER, Interval, Judgement, Paired, judged, pair, sample_means, seed_summary
+from llmrouterbench.stats import (
+    UNKNOWN_NUMBER,
+    Interval,
+    Judgement,
+    Paired,
+    detectable,
+    judged,
+    pair,
+    sample_means,
+    seed_summary,
+)
 from llmrouterbench.studies.peaks import peaks_on_test
 from llmrouterbench.studies.verdict import verdict
 from llmrouterbench.table import BoolArray, FloatArray
@@ -72,9 +83,15 @@ def leaderboard(
     evidence = _Evidence(played, base, _baseline(runs, baseline) or base, paired)
     points = _points(evidence, outcomes.pool.models)
     peaks = peaks_on_test(runs, outcomes) if runs.rules.protocol == "paper" else {}
+    spans = paired.ranks([evidence.at(("router", name)) for name in played.points])
     routers = [
-        replace(_row(evidence, points, "router", name, ("router", name)), peak_on_test=peaks.get(name))
-        for name in played.points
+        replace(
+            _row(evidence, points, "router", name, ("router", name)),
+            peak_on_test=peaks.get(name),
+            rank=span[0],
+            worst_rank=span[1],
+        )
+        for name, span in zip(played.points, spans, strict=True)
     ]
     references = [_row(evidence, points, "reference", name, key) for name, key in _references(evidence)]
     models = [_row(evidence, points, "model", name, ("model", name)) for name in outcomes.pool.models]
@@ -149,6 +166,13 @@ class _Evidence:
         )
         return self.of(metric, *keys) if known else UNKNOWN_NUMBER
 
+    @cached_property
+    def together(self) -> dict[Key, Interval]:
+        """AvgAcc minus the baseline's of every row, with intervals that hold for all of them at once."""
+        rows = [key for key in self.played.keys if key[0] in ("router", "model", "reference")]
+        found = self.paired.differences([(self.at(key), self.at(self.baseline)) for key in rows])
+        return dict(zip(rows, found, strict=True))
+
     @property
     def baseline_name(self) -> str:
         """The name of the row that differences are against."""
@@ -177,13 +201,19 @@ def _row(evidence: _Evidence, points: tuple[Point, ...], kind: RowKind, name: st
     random, oracle = ("reference", RANDOM), ("reference", ORACLE)
     paired, column = evidence.paired, evidence.at(key)
     against_baseline = evidence.of(difference, key, evidence.baseline)
+    together = evidence.together[key]
+    sure = against_baseline if paired.draws.rule == "percentile" else together
     return Row(
         name=name,
         kind=kind,
+        rank=None,
+        worst_rank=None,
+        together=together,
+        detectable=math.nan if key == evidence.baseline else detectable(sure),
         avg_acc=paired.accuracy(column),
         avg_acc_std=seed_summary(avg_acc(paired.acc_by_seed[:, column]))[1],
         difference=against_baseline,
-        verdict="" if key == evidence.baseline else against(against_baseline, evidence.baseline_name),
+        verdict="" if key == evidence.baseline else against(sure, evidence.baseline_name),
         gain_r=evidence.of_datasets(gain, key, random),
         gain_b=evidence.of_datasets(gain, key, evidence.base),
         gap_o=evidence.of(gap, key, oracle),

@@ -96,9 +96,18 @@ def _baselines(board: Leaderboard) -> Iterator[str]:
     else:
         chosen = ", the model with the highest AvgAcc on train, chosen seed by seed"
         yield f"Differences are against {board.baseline}{chosen if board.baseline == 'best_single' else ''}."
-    same = [row.name for row in board.of_kind("router") if row.verdict.startswith("not distinguishable")]
+    same = [row for row in board.of_kind("router") if row.verdict.startswith("not distinguishable")]
     if same:
-        yield f"Not distinguishable from {board.baseline} (the 95 % interval includes 0): {listed(same)}."
+        once = "its 95 % interval" if board.facts["intervals"] == "percentile" else "an interval for all rows at once"
+        yield f"Not distinguishable from {board.baseline} ({once} includes 0): {listed([row.name for row in same])}."
+        least, most = (percent(end(row.detectable for row in same)) for end in (min, max))
+        yield (
+            f"A true difference to {board.baseline} would have been seen in 80 of 100 samples from"
+            f" {least if least == most else f'{least} to {most}'} points on, by router (`detectable`)."
+        )
+    sharing = [row for row in board.of_kind("router") if row.rank == 1]
+    if len(sharing) > 1 and board.facts["intervals"] == "t":
+        yield f"No router is surely better than these, which share the first rank: {listed([r.name for r in sharing])}."
 
 
 def _choices(board: Leaderboard) -> Iterator[str]:
@@ -159,7 +168,8 @@ def _missing(board: Leaderboard) -> Iterator[str]:
     for metric, name in (("Gain@R", RANDOM), ("Gain@B", "Best Single"), ("Gap@O", ORACLE)):
         zero = [d for d, acc in zip(board.datasets, board[name].accuracy, strict=True) if acc == 0.0]
         if zero:
-            yield f"{metric} leaves out {listed(zero)}, where {name} scores 0 and no ratio exists."
+            surely = "" if metric == "Gap@O" or board.facts["intervals"] == "percentile" else ", and has no interval"
+            yield f"{metric} leaves out {listed(zero)}, where {name} scores 0 and no ratio exists{surely}."
     absent = board.facts["source"].get("absent", [])
     if absent:
         yield f"The setting names what these data lack: {listed(absent)}."
@@ -231,8 +241,9 @@ def _protocol(board: Leaderboard, runs: Runs) -> Iterator[str]:
         )
     elif not runs.rules.split_file and board.facts["intervals"] == "t":
         yield (
-            "The intervals say what the methods would give on new data: test queries are drawn, and seeds with their"
-            " split, fit and random start."
+            "The intervals of accuracies say what the methods would give on new data: test queries are drawn, and seeds"
+            " with their split, fit and random start. Those of costs and CostSave say what these choices would cost on"
+            " new queries: another fit may choose other models."
         )
     if runs.rules.split_file:
         split = runs.splits[runs.seeds[0]]
