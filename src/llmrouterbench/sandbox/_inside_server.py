@@ -26,6 +26,8 @@ _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_C
 _CAPABILITIES = 0x20080522
 """Version of the structures that capset takes."""
 
+_LIBRARY = ctypes.CDLL(None, use_errno=True)
+
 
 class _Filter(ctypes.Structure):
     """struct sock_fprog: how many lines, and where they lie."""
@@ -176,7 +178,6 @@ def _write(path: str, text: str) -> None:
 
 def _ask(name: str, *given: Any) -> None:
     """Call a function of the C library that says 0."""
-    libc = ctypes.CDLL(None, use_errno=True)
     longs = [ctypes.c_ulong(each) if isinstance(each, int) else each for each in given]
-    if libc[name](*longs) != 0:
+    if getattr(_LIBRARY, name)(*longs) != 0:
         raise OSError(ctypes.get_errno(), f"{name}: {os.strerror(ctypes.get_errno())}")
