@@ -176,9 +176,7 @@ def test_scores_do_not_depend_on_what_ran_before(single: Sandbox) -> None:
 
 
 def test_what_is_random_is_another_in_every_run(sandbox: Sandbox) -> None:
-    program = (
-        "import os, random, tempfile\nprint(random.random(), os.urandom(8), next(tempfile._get_candidate_names()))"
-    )
+    program = "import os, random, uuid\nprint(random.random(), os.urandom(8).hex(), uuid.uuid4())"
     said = [sandbox.run(program, "", 20.0).stdout.split() for _ in range(8)]
     assert all(len(set(column)) == 8 for column in zip(*said, strict=True))
 
