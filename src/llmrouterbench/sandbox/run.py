@@ -160,9 +160,8 @@ class Sandbox:
             text, cpu = _holding(stack, start.text()), self.limits.rlimits(seconds)["cpu"]
             process = Forked(stack, server, text, _input(stack, stdin), cpu)
             session = Session(process, process.info.fileno(), self.limits)
-            session.stand()
-            self._serves = True
             said = self._execution(session, stdin, seconds)
+            self._serves = True
             if self._entered:
                 keeping.pop_all()
                 self._servers[place] = server
