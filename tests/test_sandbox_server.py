@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from llmrouterbench.sandbox._bubblewrap import bubblewrap
 from llmrouterbench.sandbox._usage import usage
 from llmrouterbench.sandbox.code_runs import answered, scored
 from llmrouterbench.sandbox.run import Sandbox, open_sandbox
+from llmrouterbench.sandbox.session import Session
 from solving import WAYS, Way, assert_nothing_left, opened, processes, serving
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="bubblewrap is Linux")
@@ -129,9 +129,12 @@ def single() -> Iterator[Sandbox]:
 
 
 def server_of(sandbox: Sandbox) -> list[int]:
-    """The processes of the one server: bubblewrap's, its own, a keeper's, those of the run."""
+    """The processes of the one server, bubblewrap's and its own, when the last keeper has gone."""
     (server,) = sandbox._servers.values()
-    return list(usage(server.session.process.pid))
+    end = time.monotonic() + 20
+    while len(tree := list(usage(server.session.process.pid))) > 2 and time.monotonic() < end:
+        time.sleep(0.01)
+    return tree
 
 
 def seen(sandbox: Sandbox) -> dict[str, object]:
@@ -204,19 +207,39 @@ def test_abstract_classes_are_found_where_collections_is_imported(way: Way) -> N
         assert answered(own.run, program, "", [("3\n", "True")], 20.0, livecodebench.same_output).value == 1.0
 
 
-SLOW = "import time\ntime.sleep(1)\nprint('done')"
+SPEAKS = """
+import sys
+sys.stdout.buffer.write((2).to_bytes(8, "big") + b"ok")
+sys.stdout.flush()
+sys.stdin.read(1)
+print("done")
+"""
+TREE = ("bubblewrap", "server", "keeper", "run")
+
+
+class Killing:
+    """Speaks with a program; kills one of the processes it hangs on, the first time."""
+
+    def __init__(self, sandbox: Sandbox, victim: str) -> None:
+        (server,) = sandbox._servers.values()
+        self.root, self.victim, self.times = server.session.process.pid, victim, 0
+
+    def __call__(self, session: Session) -> None:
+        assert session.hear() == b"ok"
+        self.times += 1
+        if self.times == 1:
+            os.kill(list(usage(self.root))[TREE.index(self.victim)], signal.SIGKILL)
+            if self.victim != "bubblewrap":  # only who started the server
+                session.hear()
+        session.say(b"")
+        session.follow()
 
 
 @pytest.mark.parametrize("victim", ["bubblewrap", "server", "keeper"])
 def test_killed_server_is_replaced_and_its_run_made_again(victim: str, single: Sandbox) -> None:
-    at = ["bubblewrap", "server", "keeper"].index(victim)
-    with ThreadPoolExecutor(1) as pool:
-        (server,) = single._servers.values()
-        run = pool.submit(single.run, SLOW, "", 20.0, modules=False)
-        while len(tree := list(usage(server.session.process.pid))) < 4:
-            assert not run.done()
-        os.kill(tree[at], signal.SIGKILL)
-        assert run.result().stdout == "done\n"
+    talk = Killing(single, victim)
+    assert single.run(SPEAKS, talk, 20.0, modules=False).stdout == "done\n"
+    assert talk.times == (1 if victim == "bubblewrap" else 2)
     for _ in range(2):
         assert single.run("print(1)", "", 20.0, modules=False).stdout == "1\n"
     assert single._serves
@@ -232,24 +255,11 @@ def test_server_killed_between_two_runs_is_replaced(single: Sandbox) -> None:
 
 
 def test_killed_run_has_failed_and_the_next_one_has_not(single: Sandbox) -> None:
-    (server,) = single._servers.values()
-    with ThreadPoolExecutor(1) as pool:
-        run = pool.submit(single.run, SLOW, "", 20.0, modules=False)
-        while len(tree := list(usage(server.session.process.pid))) < 4:
-            assert not run.done()
-        while not asleep(tree[3]):
-            assert not run.done()
-        os.kill(tree[3], signal.SIGKILL)
-        assert (run.result().status, run.result().stdout) == (128 + signal.SIGKILL, "")
-    before = server_of(single)
+    before, talk = server_of(single), Killing(single, "run")
+    said = single.run(SPEAKS, talk, 20.0, modules=False)
+    assert (said.status, said.stdout, talk.times) == (128 + signal.SIGKILL, "", 1)
     assert single.run("print(1)", "", 20.0, modules=False).stdout == "1\n"
     assert server_of(single) == before
-
-
-def asleep(pid: int) -> bool:
-    """Whether a program sleeps that has been restricted: it is its own time."""
-    said = Path(f"/proc/{pid}/status").read_text()
-    return "Seccomp:\t2" in said and "State:\tS" in said
 
 
 KILLED = """
