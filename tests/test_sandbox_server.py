@@ -178,6 +178,36 @@ def test_scores_do_not_depend_on_what_ran_before(single: Sandbox) -> None:
         assert scored(single.run, wrong, CHECKS, ["f"], 20.0).value == 0.0, cheat
 
 
+def test_run_shares_no_namespace_with_its_server_or_another_run(single: Sandbox) -> None:
+    names = ("user", "pid", "mnt", "net", "ipc", "uts", "cgroup")
+    program = f"import os\nprint([os.readlink('/proc/self/ns/' + name) for name in {names}])"
+    of_run: list[str] = eval(single.run(program, "", 20.0, modules=False).stdout)
+    of_others = {os.readlink(f"/proc/{pid}/ns/{name}") for pid in ("self", server_of(single)[1]) for name in names}
+    assert len(set(of_run)) == len(names)
+    assert not of_others & set(of_run)
+    with open_sandbox(workers=1, only="bubblewrap") as other, open_sandbox(workers=1, only="bubblewrap") as third:
+        both = list[list[str]]()
+        text = program.replace("print(", "said = repr(").replace("import os", "import os, sys")
+        text += "\nsys.stdout.buffer.write(len(said).to_bytes(8, 'big') + said.encode())"
+        text += "\nsys.stdout.flush()\nsys.stdin.read(1)"
+
+        def within(session: Session) -> None:
+            third.run(text, lambda inner: both.append(eval(inner.hear())), 20.0, modules=False)
+            both.append(eval(session.hear()))
+
+        other.run(text, within, 20.0, modules=False)
+    assert not set(both[0]) & set(both[1])
+
+
+@pytest.mark.parametrize("name", attacks.ON_SERVERS)
+def test_run_reaches_no_server(name: str, sandbox: Sandbox) -> None:
+    for _ in range(2):  # both workers' servers
+        sandbox.run("held = 'left by another' * 1000", "", 20.0, modules=False)
+    said = sandbox.run(attacks.program(attacks.ON_SERVERS[name]), "", 20.0, modules=False)
+    assert "HELD" in said.stdout, said
+    assert "OUT" not in said.stdout, said
+
+
 def test_what_is_random_is_another_in_every_run(sandbox: Sandbox) -> None:
     program = "import os, random, uuid\nprint(random.random(), os.urandom(8).hex(), uuid.uuid4())"
     said = [sandbox.run(program, "", 20.0).stdout.split() for _ in range(8)]
