@@ -360,6 +360,14 @@ def test_outside_a_with_no_server_is_kept() -> None:
     assert_nothing_left()
 
 
+def test_closed_server_leaves_not_even_a_dead_process() -> None:
+    for _ in range(3):
+        with open_sandbox(workers=1, only="bubblewrap") as sandbox:
+            serving(sandbox)
+            tree = server_of(sandbox)
+        assert not any(Path(f"/proc/{pid}").exists() for pid in tree)
+
+
 def test_many_runs_leave_no_descriptor_and_no_process(single: Sandbox) -> None:
     before = len(os.listdir("/proc/self/fd")), server_of(single)
     for number in range(30):

@@ -215,9 +215,9 @@ class Session:
     # --- talk ---
 
     def stand(self) -> None:
-        """Wait until it stands. Raises OSError where it does not."""
-        while not self.standing:
-            if self.stopped or not self._open:
+        """Wait until its first process is known. Raises OSError where there is none."""
+        while self._pidfd is None:
+            if self.stopped or "info" not in self._open.values():
                 raise OSError(self.stopped or self.complaints.decode(errors="replace").strip() or "it ended at once")
             _pump(self)
 
