@@ -147,6 +147,33 @@ SYSTEM_CALLS: dict[str, str] = {
     "a call that is newer": "attempt(call, 463, 463, -1, None, 0, None, None, 0)",
     "the other call table": "import sys\nprint('HELD', flush=True)\nattempt(call, 0x40000000 + 39, 999)",
 }
+ON_SERVERS: dict[str, str] = {
+    "a child of one's parent": "attempt(call, 56, 220, 0x8000 | 17, None, None, None, None)",
+    "a signal to the group it was in": "import os\n"
+    "print('HELD' if os.getpgrp() == os.getpid() == os.getsid(0) else 'OUT')",
+    "the group of a parent": "import os\nattempt(os.setpgid, 0, 0)\nattempt(os.killpg, os.getppid() or 1 << 20, 0)",
+    "the socket in memory": "import gc, socket\n"
+    "found = [one for one in gc.get_objects() if isinstance(one, socket.socket) and one.fileno() >= 0]\n"
+    "print('OUT' if found else 'HELD')",
+    "what is left in frames": "import os, sys\nframe, found = sys._getframe(), []\n"
+    "while frame:\n    found += [v for v in frame.f_locals.values() if isinstance(v, int) and 3 <= v < 1024]\n"
+    "    frame = frame.f_back\n"
+    "for number in (*found, *range(3, 1024)):\n    attempt(os.fstat, number)",
+    "programs of others in memory": "maps = [line.split() for line in open('/proc/self/maps') if ' rw-p ' in line]\n"
+    "first, then = (bytes(reversed(text)) for text in (b' yb tfel', b'rehtona'))\n"
+    "memory, found = open('/proc/self/mem', 'rb'), 0\n"
+    "for span, *_ in maps:\n"
+    "    low, high = (int(end, 16) for end in span.split('-'))\n"
+    "    memory.seek(low)\n"
+    "    parts = memory.read(high - low).split(first)\n"
+    "    found += sum(part.startswith(then) for part in parts[1:])\n"
+    "print('OUT' if found else 'HELD')",
+    "the process list below": "import os\nattempt(call, 166, 39, b'/proc', 2)\n"
+    "print('HELD' if [n for n in os.listdir('/proc') if n.isdigit()] == ['1'] else 'OUT')",
+    "more user namespaces": "attempt(lambda: open('/proc/sys/user/max_user_namespaces', 'w').write('9'))\n"
+    "attempt(call, 272, 97, 0x10000000)",
+}
+"""On the process that forked a run."""
 UNKNOWN = ("clone, the new way", "a call that is newer")
 """Those that the kernel says it has not got."""
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any, Literal
 
 import orjson
 import pytest
@@ -12,7 +16,14 @@ import pytest
 from llmrouterbench.datasets import load
 from llmrouterbench.replies import Item
 from llmrouterbench.sandbox._uids import UIDS_A_PROCESS, free_uid
-from llmrouterbench.sandbox.run import Kind, Sandbox, open_sandbox
+from llmrouterbench.sandbox._usage import usage
+from llmrouterbench.sandbox.run import Limits, Sandbox, open_sandbox
+from llmrouterbench.sandbox.session import Session
+
+Way = Literal["forked", "bubblewrap", "landlock"]
+WAYS: tuple[Way, ...] = ("forked", "bubblewrap", "landlock")
+"""Forked by a server in bubblewrap; in a bubblewrap of its own; under Landlock."""
+_OPEN = list[Sandbox]()
 
 
 def processes(uid: int | None = None) -> set[int]:
@@ -30,14 +41,60 @@ def processes(uid: int | None = None) -> set[int]:
     return found
 
 
-def opened(kind: Kind) -> Iterator[Sandbox]:
-    """A sandbox of a kind, kept open; the test is skipped where this machine has none."""
+@contextmanager
+def opened(way: Way, limits: Limits | None = None) -> Iterator[Sandbox]:
+    """A sandbox in which programs run in that way; the test is skipped where this machine has none."""
     try:
-        sandbox = open_sandbox(workers=2, only=kind)
+        sandbox = open_sandbox(workers=2, limits=limits, only="landlock" if way == "landlock" else "bubblewrap")
     except OSError as error:
         pytest.skip(str(error))
+    if way == "bubblewrap":
+        sandbox._serves = False
     with sandbox:
-        yield sandbox
+        if way == "forked":
+            serving(sandbox)
+        if way == "forked":
+            sandbox._open = _only_servers(sandbox._open)  # type: ignore[method-assign]
+        _OPEN.append(sandbox)
+        try:
+            yield sandbox
+        finally:
+            _OPEN.remove(sandbox)
+
+
+def serving(sandbox: Sandbox) -> None:
+    """Start a server; the test is skipped where this machine makes no namespaces in namespaces."""
+    sandbox.run("", "", 20.0, modules=False)
+    if not sandbox._serves:
+        inside = ["bwrap", "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--"]
+        said = subprocess.run([*inside, *inside, "true"], capture_output=True, text=True)
+        assert said.returncode != 0, "bubblewrap works in bubblewrap here, and no server does"
+        pytest.skip(f"this machine makes no namespaces in namespaces: {said.stderr.strip()}")
+
+
+def _only_servers(opening: Callable[..., Session]) -> Callable[..., Session]:
+    def watched(stack: ExitStack, start: Any, stdin: int | None) -> Session:
+        assert start.seconds is None, "the server has failed, and this run was to be made without it"
+        return opening(stack, start, stdin)
+
+    return watched
+
+
+def left() -> set[int]:
+    """Living processes of sandboxes, but for open sandboxes' judges, and servers, which rest."""
+    judges = {pid for own in _OPEN for judge in own._judges for pid in usage(judge.session.process.pid)}
+    servers = {
+        pid for own in _OPEN for one in own._servers.values() for pid in list(usage(one.session.process.pid))[:2]
+    }
+    return processes() - judges - servers
+
+
+def assert_nothing_left() -> None:
+    """Bubblewrap's namespaces may take the kernel a moment to take down."""
+    end = time.monotonic() + 20
+    while left() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert not left()
 
 
 def fenced(code: str) -> str:

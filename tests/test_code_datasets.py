@@ -24,7 +24,7 @@ from llmrouterbench.sandbox import run as sandbox_run
 from llmrouterbench.sandbox._usage import waited
 from llmrouterbench.sandbox.code_runs import answered, scored
 from llmrouterbench.sandbox.run import Sandbox, offered, open_sandbox
-from solving import fenced, humaneval_rows, opened
+from solving import WAYS, fenced, humaneval_rows, opened
 
 
 @pytest.fixture(scope="module")
@@ -312,9 +312,10 @@ def test_bad_reply_has_a_score_and_a_reason(
 # --- modules, time, and tests that cannot be judged ---
 
 
-@pytest.fixture(scope="module", params=["bubblewrap", "landlock"])
+@pytest.fixture(scope="module", params=WAYS)
 def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
-    yield from opened(request.param)
+    with opened(request.param) as sandbox:
+        yield sandbox
 
 
 USES = {

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,27 +19,20 @@ import pytest
 import attacks
 from llmrouterbench.sandbox import run as _sandbox
 from llmrouterbench.sandbox._uids import UIDS_A_PROCESS, free_uid
-from llmrouterbench.sandbox.run import Execution, Kind, Limits, Sandbox, open_sandbox
-from solving import processes
+from llmrouterbench.sandbox.run import Execution, Limits, Sandbox, open_sandbox
+from solving import WAYS, Way, assert_nothing_left, opened, processes
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="bubblewrap and Landlock are Linux")
 
-KINDS: tuple[Kind, ...] = ("bubblewrap", "landlock")
 SECRET = "the-secret-of-this-test"
 HONEST = "print(sum(int(word) for word in input().split()))"
 GUEST = 54_321
 
 
-def opened(kind: Kind, limits: Limits | None = None) -> Sandbox:
-    try:
-        return open_sandbox(workers=2, limits=limits, only=kind)
-    except OSError as error:
-        pytest.skip(str(error))
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def sandbox(request: pytest.FixtureRequest) -> Sandbox:
-    return opened(request.param)
+@pytest.fixture(scope="module", params=WAYS)
+def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    with opened(request.param) as sandbox:
+        yield sandbox
 
 
 @dataclass(frozen=True)
@@ -81,14 +73,6 @@ def untouched(outside: Outside) -> bool:
     names = {"secret", "deleted", "moved", "door"}
     found = {path.name for path in outside.folder.iterdir()}
     return found == names and (outside.folder / "secret").read_text() == SECRET
-
-
-def assert_nothing_left() -> None:
-    """Bubblewrap's namespaces may take the kernel a moment to take down."""
-    end = time.monotonic() + 20
-    while processes() and time.monotonic() < end:
-        time.sleep(0.02)
-    assert not processes()
 
 
 @pytest.mark.parametrize("name", attacks.UNPROTECTED_OUT)
@@ -190,18 +174,20 @@ def test_memory_of_one_process_is_limited(sandbox: Sandbox) -> None:
     assert "MemoryError" in said.stderr
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_memory_of_all_processes_is_limited(kind: Kind) -> None:
-    said = opened(kind, Limits(total=200 << 20)).run(attacks.TREE_OF_MEMORY, "", 20.0)
-    assert said.stopped == "memory limit"
-    assert said.seconds < 20
+@pytest.mark.parametrize("way", WAYS)
+def test_memory_of_all_processes_is_limited(way: Way) -> None:
+    with opened(way, Limits(total=200 << 20)) as own:
+        said = own.run(attacks.TREE_OF_MEMORY, "", 20.0)
+        assert said.stopped == "memory limit"
+        assert said.seconds < 20
     assert_nothing_left()
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_what_the_kernel_holds_for_open_files_is_memory_too(kind: Kind) -> None:
-    said = opened(kind, Limits(total=400 << 20)).run(attacks.SOCKETS, "", 20.0)
-    assert said.stopped == "memory limit"
+@pytest.mark.parametrize("way", WAYS)
+def test_what_the_kernel_holds_for_open_files_is_memory_too(way: Way) -> None:
+    with opened(way, Limits(total=400 << 20)) as own:
+        said = own.run(attacks.SOCKETS, "", 20.0)
+        assert said.stopped == "memory limit"
     assert_nothing_left()
 
 
@@ -227,11 +213,12 @@ def test_many_files_fill_no_more_than_the_disk_allowed(sandbox: Sandbox) -> None
     assert int(said.stdout.split()[-1]) <= Limits().disk
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_endless_output_is_cut(kind: Kind) -> None:
-    said = opened(kind, Limits(output=1 << 20)).run("while True: print('x' * 1000)", "", 20.0)
-    assert said.stopped == "output limit"
-    assert len(said.stdout) == 1 << 20
+@pytest.mark.parametrize("way", WAYS)
+def test_endless_output_is_cut(way: Way) -> None:
+    with opened(way, Limits(output=1 << 20)) as own:
+        said = own.run("while True: print('x' * 1000)", "", 20.0)
+        assert said.stopped == "output limit"
+        assert len(said.stdout) == 1 << 20
     assert_nothing_left()
 
 
@@ -291,34 +278,37 @@ def test_runs_leave_no_open_file(sandbox: Sandbox) -> None:
 ORDINARY = """
 import json, os, subprocess, sys
 from llmrouterbench.sandbox.run import open_sandbox
-kind, uid, programs = json.loads(sys.stdin.read())
+way, uid, programs = json.loads(sys.stdin.read())
 os.setgroups([])
 os.setresgid(uid, uid, uid)
 os.setresuid(uid, uid, uid)
-sandbox = open_sandbox(only=kind)
-with subprocess.Popen(["sleep", "600"]) as victim:
+sandbox = open_sandbox(only="landlock" if way == "landlock" else "bubblewrap")
+if way == "bubblewrap":
+    sandbox._serves = False
+with sandbox, subprocess.Popen(["sleep", "600"]) as victim:
     said = [sandbox.run(program.replace("VICTIM", str(victim.pid)), "", 20.0) for program in programs]
     alive = victim.poll() is None
     victim.kill()
-print(json.dumps([alive, [[run.stdout, run.stderr] for run in said]]))
+print(json.dumps([alive, sandbox._serves, [[run.stdout, run.stderr] for run in said]]))
 """
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="an ordinary user's sandbox is what all other tests here open")
-@pytest.mark.parametrize("kind", KINDS)
-def test_sandbox_of_an_ordinary_user_holds_too(kind: Kind, outside: Outside) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_sandbox_of_an_ordinary_user_holds_too(way: Way, outside: Outside) -> None:
     for path in (outside.folder, *outside.folder.iterdir()):
         os.chown(path, GUEST, GUEST)  # so that nothing but the sandbox protects it
     programs = [*attacks.UNPROTECTED_OUT.values(), *attacks.HELD.values(), attacks.KILLER, attacks.DAEMON, HONEST]
     texts = [attacks.program(text, FOLDER=outside.folder, PORT=outside.port) for text in programs]
     run = subprocess.run(
-        [sys.executable, "-c", ORDINARY], input=json.dumps([kind, GUEST, texts]), capture_output=True, text=True
+        [sys.executable, "-c", ORDINARY], input=json.dumps([way, GUEST, texts]), capture_output=True, text=True
     )
     if "no sandbox works" in run.stderr:
         pytest.skip(run.stderr.splitlines()[-1])
     assert run.returncode == 0, run.stderr
-    alive, said = json.loads(run.stdout)
+    alive, serves, said = json.loads(run.stdout)
     assert alive
+    assert bool(serves) == (way == "forked")
     for text, (printed, _) in zip(texts[:-3], said[:-3], strict=True):
         assert "HELD" in printed, (text, printed)
         assert "OUT" not in printed, (text, printed)
@@ -352,11 +342,11 @@ def test_unprotected_only_where_unsafe_is_said(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_bubblewrap_first_landlock_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    opened("bubblewrap")
-    assert open_sandbox().name == "bubblewrap"
-    opened("landlock")
-    monkeypatch.setattr(_sandbox, "bubblewrap", lambda *given: ["/usr/bin/false"])
-    assert open_sandbox().name == "landlock"
+    with opened("bubblewrap"):
+        assert open_sandbox().name == "bubblewrap"
+    with opened("landlock"):
+        monkeypatch.setattr(_sandbox, "bubblewrap", lambda *given: ["/usr/bin/false"])
+        assert open_sandbox().name == "landlock"
 
 
 def test_start_that_fails_for_a_moment_is_tried_again(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -377,9 +367,9 @@ def test_every_run_has_a_user_id_of_its_own() -> None:
     assert len({free_uid(slot) for slot in range(UIDS_A_PROCESS)}) == UIDS_A_PROCESS
 
 
-def test_runs_of_two_sandboxes_do_not_end_each_other(sandbox: Sandbox) -> None:
-    other = opened(sandbox.name)
-    with ThreadPoolExecutor(2) as pool:
+@pytest.mark.parametrize("way", WAYS)
+def test_runs_of_two_sandboxes_do_not_end_each_other(way: Way) -> None:
+    with opened(way) as sandbox, opened(way) as other, ThreadPoolExecutor(2) as pool:
         slow = pool.submit(other.run, "import time\ntime.sleep(1)\nprint('done')", "", 20.0)
         for _ in range(5):
             sandbox.run("print(1)", "", 20.0)

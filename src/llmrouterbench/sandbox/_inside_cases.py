@@ -11,7 +11,7 @@ import select
 import sys
 
 from llmrouterbench.sandbox._inside_values import Codec
-from llmrouterbench.sandbox._inside_wire import from_json, wire_of_standard_files
+from llmrouterbench.sandbox._inside_wire import as_elsewhere, from_json, wire_of_standard_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -165,10 +165,10 @@ def prepared(told: dict[str, Any]) -> Callable[[str, int], tuple[bytes, bytes]]:
 def main() -> None:
     """Read what there is to do, and do it."""
     wire = wire_of_standard_files()
-    sys.set_int_max_str_digits(0)
-    vars(builtins).update(exit=sys.exit, quit=sys.exit)  # else of the module site, which is not imported
     try:
-        answer = prepared(from_json(wire.hear()))
+        told = from_json(wire.hear())
+        as_elsewhere(told["code"])
+        answer = prepared(told)
         why = ""
     except BaseException as error:
         why = brief(error)

@@ -7,6 +7,7 @@ Between the two sandboxes the harness carries messages to and fro.
 from __future__ import annotations
 
 import builtins
+import gc
 import os
 import select
 import sys
@@ -254,6 +255,7 @@ def main() -> None:
     vars(builtins).update(exit=sys.exit, quit=sys.exit)  # else of the module site, which is not imported
     for name in _LOADED.split():
         __import__(name)
+    gc.freeze()  # no fork has a need to look through all this
     while True:
         try:
             job = from_json(wire.hear())

@@ -11,7 +11,7 @@ import sys
 
 from llmrouterbench.sandbox._inside_peer import Peer
 from llmrouterbench.sandbox._inside_values import container, is_standard, manner
-from llmrouterbench.sandbox._inside_wire import LONGEST, Broken, wire_of_standard_files
+from llmrouterbench.sandbox._inside_wire import LONGEST, Broken, as_elsewhere, wire_of_standard_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -114,8 +114,7 @@ class Solution(Peer):
 def main(code: str, entries: list[str]) -> None:
     """Run the solution, say what it defines, then do what is asked."""
     solution = Solution(1, wire_of_standard_files())
-    sys.set_int_max_str_digits(0)
-    vars(builtins).update(exit=sys.exit, quit=sys.exit)  # else of the module site, which is not imported
+    as_elsewhere(code)
     module = sys.modules["solution"] = type(sys)("solution")
     at, failed = solution.show(module), ""
     try:

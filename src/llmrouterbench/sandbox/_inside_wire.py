@@ -5,7 +5,9 @@ Few imports, here and in the files that follow it: json, enum and re take as lon
 
 from __future__ import annotations
 
+import builtins
 import posix  # what `os` is made of: to import that too takes time in every run
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -96,3 +98,11 @@ def wire_of_standard_files() -> Wire:
         posix.dup2(null, number)
     posix.close(null)
     return wire
+
+
+def as_elsewhere(program: str) -> None:
+    """Give a program what it finds in any Python that has loaded a few modules."""
+    sys.set_int_max_str_digits(0)
+    vars(builtins).update(exit=sys.exit, quit=sys.exit)  # else of the module site, which is not imported
+    if ".abc" in program:
+        __import__("collections.abc")  # then it is found where `collections` alone is imported

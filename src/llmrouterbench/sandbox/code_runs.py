@@ -20,7 +20,7 @@ from llmrouterbench.replies import Score
 from llmrouterbench.sandbox._inside_values import Codec
 from llmrouterbench.sandbox.modules import OFFERED, imported
 from llmrouterbench.sandbox.programs import missing, parsed, unfit
-from llmrouterbench.sandbox.run import RunProgram, inside, offered
+from llmrouterbench.sandbox.run import CASES, SOLUTION, RunProgram, inside, offered
 from llmrouterbench.sandbox.session import BUSY, Session, Stopped
 
 _PRINTED, _CALLED = 1 << 24, 1 << 20
@@ -41,7 +41,7 @@ def scored(
     modules = sorted((missing(tree) if tree else set()) & sys.stdlib_module_names - set(entries))
     job = {"tests": tests, "before": before, "modules": modules, "entries": list(entries)}
     examination = _Examination(json.dumps(job).encode(), seconds)
-    program = f"{inside('wire', 'values', 'peer', 'solution')}main({code!r}, {list(entries)!r})\n"
+    program = f"{inside(*SOLUTION)}main({code!r}, {list(entries)!r})\n"
     run = run_program(program, examination, seconds, modules=_may_import(code, tests, before))
     verdict = examination.verdict
     if run.stopped == BUSY or "unjudged" in verdict:
@@ -68,7 +68,7 @@ def answered(
     tree = parsed(code)
     names = sorted(missing(tree)) if tree else []
     questions = _Questions({"code": code, "entry": entry, "names": names}, cases, seconds, same)
-    program = inside("wire", "values", "cases") + "main()\n"
+    program = inside(*CASES) + "main()\n"
     run = run_program(program, questions, (seconds + 1) * len(cases) + 5, modules=_may_import(code))
     if run.stopped == BUSY:
         return Score(math.nan, code, BUSY)

@@ -12,13 +12,14 @@ import os
 import platform
 import queue
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -28,6 +29,7 @@ from typing import Literal, Protocol, Self
 from llmrouterbench.sandbox import _landlock
 from llmrouterbench.sandbox._bubblewrap import bubblewrap
 from llmrouterbench.sandbox._seccomp import refusing
+from llmrouterbench.sandbox._server import Forked, Server
 from llmrouterbench.sandbox._uids import UIDS_A_PROCESS, free_uid
 from llmrouterbench.sandbox.modules import installed, readable
 from llmrouterbench.sandbox.programs import PARSING
@@ -50,6 +52,10 @@ _ENVIRONMENT = {
 _INSIDE, _LAUNCHER = Path(__file__).parent, Path(_landlock.__file__)
 _SLOTS = count()  # of all sandboxes of this process: no two runs at a time share a user id
 _PAUSES = (0.1, 1.0)
+SOLUTION, CASES = ("wire", "values", "peer", "solution"), ("wire", "values", "cases")
+"""What programs begin with: see `inside`."""
+_LOADED = "bisect collections copy datetime functools heapq itertools math operator random re string typing"
+"""What a server imports beforehand."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,8 @@ class Sandbox:
         self._interpreter, self._roots = interpreter()
         self._filter = refusing(platform.machine(), attributes=name == "landlock")
         self._entered, self._judges = 0, list[_Judge]()
+        self._servers = dict[tuple[int, bool], Server]()
+        self._serves: bool | None = None if name == "bubblewrap" and self._filter else False
 
     def __enter__(self) -> Self:
         self._entered += 1
@@ -103,6 +111,8 @@ class Sandbox:
         self._entered -= 1
         while not self._entered and self._judges:
             self._judges.pop().close()
+        while not self._entered and self._servers:
+            self._servers.popitem()[1].close()
 
     @property
     def python(self) -> str:
@@ -130,15 +140,55 @@ class Sandbox:
     def _once(self, program: str, stdin: str | Talk, seconds: float, modules: bool = True) -> Execution:
         slot = self._slots.get()
         shown = offered() if modules else {}
+        start = _Start(_user(slot), program, seconds, shown)
         try:
+            if self._entered and self._serves is not False:
+                try:
+                    return self._forked((slot, bool(shown)), start, stdin, seconds)
+                except OSError:
+                    self._serves = self._serves or False
             with ExitStack() as stack:
-                return self._execution(stack, _Start(_user(slot), program, seconds, shown), stdin, seconds)
+                return self._execution(self._open(stack, start, _input(stack, stdin)), stdin, seconds)
         finally:
             self._slots.put(slot)
 
-    def _execution(self, stack: ExitStack, start: _Start, stdin: str | Talk, seconds: float) -> Execution:
-        started = time.monotonic()
-        session = self._open(stack, start, None if callable(stdin) else _holding(stack, stdin.encode(errors="replace")))
+    def _forked(self, place: tuple[int, bool], start: _Start, stdin: str | Talk, seconds: float) -> Execution:
+        """A run in a process that the server of its place forks. Raises OSError where that cannot be done."""
+        with ExitStack() as keeping, ExitStack() as stack:
+            server = self._kept_server(place) or self._new_server(start)
+            keeping.callback(server.close)
+            text, cpu = _holding(stack, start.text()), self.limits.rlimits(seconds)["cpu"]
+            process = Forked(stack, server, text, _input(stack, stdin), cpu)
+            session = Session(process, process.info.fileno(), self.limits)
+            said = self._execution(session, stdin, seconds)
+            self._serves = True
+            if self._entered:
+                keeping.pop_all()
+                self._servers[place] = server
+            return said
+
+    def _kept_server(self, place: tuple[int, bool]) -> Server | None:
+        server = self._servers.pop(place, None)
+        if server is None or server.alive():
+            return server
+        server.close()
+        return None
+
+    def _new_server(self, start: _Start) -> Server:
+        limits = self.limits.rlimits(None)
+        heads = [inside(*names) for names in (SOLUTION, CASES)]
+        settings = {"modules": _LOADED.split(), "heads": heads, "limits": limits, "filter": self._filter}
+        with ExitStack() as stack:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            stack.enter_context(ours)
+            with theirs:
+                program = f"{inside('server')}settings = {settings!r}\nexec(*main(settings))\n"
+                session = self._open(stack, replace(start, program=program, seconds=None, serves=True), theirs.fileno())
+            stack.callback(session.end)
+            session.stand()
+            return Server(session, stack.pop_all(), ours)
+
+    def _execution(self, session: Session, stdin: str | Talk, seconds: float) -> Execution:
         session.judge = self._judge
         session.begin(seconds)
         try:
@@ -149,11 +199,11 @@ class Sandbox:
         finally:
             session.end()
         texts = [bytes(said).decode(errors="replace") for said in (session.unread, session.complaints)]
-        if not session.standing:
-            said = texts[1].strip() or session.stopped or f"exit status {session.process.returncode}"
+        status = session.process.returncode
+        if not session.standing or status is None:
+            said = texts[1].strip() or session.stopped or f"exit status {status}"
             raise OSError(f"{self.name} did not start: {said}")
-        seconds = time.monotonic() - started
-        return Execution(session.process.returncode, texts[0], texts[1], seconds, session.stopped)
+        return Execution(status, texts[0], texts[1], time.monotonic() - session.started, session.stopped)
 
     @contextmanager
     def _judge(self) -> Iterator[Session]:
@@ -187,8 +237,8 @@ class Sandbox:
 
     def _open(self, stack: ExitStack, start: _Start, stdin: int | None) -> Session:
         """A started sandbox."""
-        fds = {"program": _holding(stack, start.program.encode(errors="replace"))}
-        if self.name == "bubblewrap" and self._filter:
+        fds = {"program": _holding(stack, start.text())}
+        if self.name == "bubblewrap" and self._filter and not start.serves:
             fds["seccomp"] = _holding(stack, self._filter)
         read, fds["info"] = os.pipe()
         stack.callback(os.close, read)
@@ -211,7 +261,7 @@ class Sandbox:
     def _bubblewrap(self, start: _Start, fds: dict[str, int]) -> list[str]:
         uid = start.uid
         drop = [] if uid is None else [_program("setpriv"), f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--"]
-        limits = self.limits.rlimits(start.seconds)
+        limits = None if start.serves else self.limits.rlimits(start.seconds)
         return [*drop, *bubblewrap(_program("bwrap"), self._interpreter, self._roots, start.modules, limits, fds)]
 
     def _launcher(self, start: _Start, fds: dict[str, int]) -> list[str]:
@@ -234,13 +284,18 @@ class Sandbox:
 class _Start:
     """What a sandbox is opened for: as which user, what it runs, for how long, and the modules it may import.
 
-    Without `seconds` it may outlive the thread that starts it.
+    Without `seconds` it may outlive the thread that starts it. One that `serves` may make namespaces.
     """
 
     uid: int | None
     program: str
     seconds: float | None
     modules: Mapping[str, Path]
+    serves: bool = False
+
+    def text(self) -> bytes:
+        """The program as it is handed over."""
+        return self.program.encode(errors="replace")
 
 
 @dataclass(frozen=True)
@@ -296,6 +351,11 @@ def _program(name: str) -> str:
 def _user(slot: int, judge: bool = False) -> int | None:
     """The user id for a run, where we may choose one."""
     return free_uid(slot, judge) if os.geteuid() == 0 else None
+
+
+def _input(stack: ExitStack, stdin: str | Talk) -> int | None:
+    """The descriptor of an input that is known beforehand."""
+    return None if callable(stdin) else _holding(stack, stdin.encode(errors="replace"))
 
 
 def _talk(stdin: Talk, session: Session) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from math import ceil
-from typing import ClassVar
+from typing import IO, ClassVar, Protocol
 
 from llmrouterbench.sandbox._usage import Usage, usage, waited
 
@@ -99,13 +99,44 @@ class _Clock:
         return sum(u.processor - self.base.get(pid, none).processor for pid, u in seen.items())
 
 
+class Process(Protocol):
+    """What a session asks of a process, be it started (`subprocess.Popen`) or forked by a server."""
+
+    pid: int
+    returncode: int | None
+
+    @property
+    def stdin(self) -> IO[bytes] | None:
+        """Its input, where we write it."""
+
+    @property
+    def stdout(self) -> IO[bytes] | None:
+        """Its output."""
+
+    @property
+    def stderr(self) -> IO[bytes] | None:
+        """Its complaints."""
+
+    def poll(self) -> int | None:
+        """Its exit status, None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit status. Raises subprocess.TimeoutExpired."""
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+
+    def kill(self) -> None:
+        """End it."""
+
+
 class Session:
     """One running sandbox. `info` is the descriptor on which it says that it stands.
 
     judge   opens the sandbox of the tests, beside this one
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], info: int, limits: Limits) -> None:
+    def __init__(self, process: Process, info: int, limits: Limits) -> None:
         assert process.stdout is not None
         assert process.stderr is not None
         self.process, self.limits = process, limits
@@ -119,8 +150,8 @@ class Session:
         self._feed = None if process.stdin is None else process.stdin.fileno()
         if self._feed is not None:
             os.set_blocking(self._feed, False)
-        self._started = time.monotonic()
-        self._watch = self._started + _WATCH_SECONDS
+        self.started = time.monotonic()
+        self._watch = self.started + _WATCH_SECONDS
         self._clock: _Clock | None = None
         self._seen: dict[int, Usage] = {}
 
@@ -149,7 +180,7 @@ class Session:
         """Stop the program at its limits."""
         if self.stopped:
             return
-        if not self.standing and now >= self._started + _START_SECONDS:
+        if not self.standing and now >= self.started + _START_SECONDS:
             self.stop("did not start in time")
         elif now >= self._watch:
             self._look(now)
@@ -182,6 +213,13 @@ class Session:
                 self.process.terminate()
 
     # --- talk ---
+
+    def stand(self) -> None:
+        """Wait until its first process is known. Raises OSError where there is none."""
+        while self._pidfd is None:
+            if self.stopped or "info" not in self._open.values():
+                raise OSError(self.stopped or self.complaints.decode(errors="replace").strip() or "it ended at once")
+            _pump(self)
 
     def say(self, message: bytes) -> None:
         """Send a message; the program's turn begins."""
@@ -302,9 +340,10 @@ def _pump(heard: Session, beside: Sequence[Session] = ()) -> None:
         owners[fd]._ready(fd)
 
 
-def _ended(process: subprocess.Popen[bytes]) -> bool:
+def _ended(process: Process) -> bool:
     """Whether it ends within the grace."""
-    if sys.platform == "linux" and process.poll() is None:  # to wait with a limit would be to look again and again
+    looks = sys.platform == "linux" and isinstance(process, subprocess.Popen)  # again and again, if it is to wait
+    if looks and process.poll() is None:
         fd = os.pidfd_open(process.pid)
         with suppress(OSError):
             waiting = select.poll()
@@ -312,7 +351,7 @@ def _ended(process: subprocess.Popen[bytes]) -> bool:
             waiting.poll(1000 * _GRACE_SECONDS)
         os.close(fd)
     with suppress(subprocess.TimeoutExpired):
-        process.wait(0 if sys.platform == "linux" else _GRACE_SECONDS)
+        process.wait(0 if looks else _GRACE_SECONDS)
     return process.poll() is not None
 
 
