@@ -9,6 +9,7 @@ import hashlib
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -50,11 +51,12 @@ def environment(version: str, python: str) -> Path:
 
 
 def run(version: str, python: Path) -> tuple[str, int]:
-    """What pytest said, and its exit code."""
-    done = subprocess.run(
-        [str(python), "-m", "pytest", *TESTS], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        check=False,
-    )  # fmt: skip
+    """What pytest said, and its exit code; in a folder of its own: pytest clears those of others that it finds."""
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            [str(python), "-m", "pytest", *TESTS, f"--basetemp={folder}/tests"], cwd=ROOT, check=False, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
     return done.stdout, done.returncode
 
 

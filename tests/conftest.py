@@ -52,6 +52,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--keep-seconds", action="store_true", help="write what each test took into tests/seconds.csv")
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """The quick loop does not import a file that says at its top that all of it is slow, nor the clients it needs."""
+    if not config.getoption("markexpr").startswith("not slow") or not collection_path.name.startswith("test_"):
+        return None
+    marked = ("\npytestmark = pytest.mark.slow\n", "\npytestmark = pytest.mark.prove\n")
+    return any(line in collection_path.read_text(encoding="utf-8") for line in marked) or None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     took = measured()

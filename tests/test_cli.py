@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,6 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from llmrouterbench.commands.app import GROUPS
 
 COMMAND = [sys.executable, "-m", "llmrouterbench.cli"]
 
@@ -44,6 +47,12 @@ def test_help_lists_the_commands() -> None:
     assert said.returncode == 0
     for command in ("import", "info", "bench", "report", "simulate", "fetch", "demo", "routers", "split"):
         assert command in said.stdout
+
+
+def test_every_command_is_in_a_group_and_in_the_order_of_the_work() -> None:
+    listed = [name for names in GROUPS.values() for name in names]
+    shown = re.findall(r"^\u2502 ([a-z][a-z-]+) ", cli("--help").stdout, flags=re.MULTILINE)
+    assert shown == listed
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import pytest
 from llmrouterbench.benching.bench import bench
 from llmrouterbench.benching.folder import Runs, load_runs
 from llmrouterbench.benching.replay import replay
+from llmrouterbench.naming import isolated
 from llmrouterbench.numerals import UNKNOWN, Show, count, number, usd
 from llmrouterbench.reporting.board import Leaderboard
 from llmrouterbench.reporting.page import write_page
@@ -72,13 +73,13 @@ def chromium() -> Iterator[Any]:
 def visit(chromium: Any) -> Iterator[Open]:
     contexts = []
 
-    def opened(path: Path, *, wait: bool = True, width: int = 1280, **settings: Any) -> Visit:
+    def opened(path: Path, *, wait: bool = True, width: int = 1280, part: str = "", **settings: Any) -> Visit:
         contexts.append(chromium.new_context(viewport={"width": width, "height": 850}, **settings))
         seen = Visit(contexts[-1].new_page())
         seen.page.on("request", lambda request: seen.requests.append(request.url))
         seen.page.on("pageerror", lambda error: seen.complaints.append(str(error)))
         seen.page.on("console", lambda said: seen.complaints.append(said.text))
-        seen.page.goto(path.as_uri())
+        seen.page.goto(path.as_uri() + part)
         if wait:
             seen.page.wait_for_selector("#list article")
         return seen
@@ -393,7 +394,7 @@ def test_the_first_key_skips_to_the_result_and_heads_sort_by_key(made: Made, vis
     one.page.keyboard.press("Tab")
     assert one.page.evaluate("document.activeElement.className") == "skip"
     one.page.keyboard.press("Enter")
-    one.page.wait_for_url("**#short")
+    one.page.wait_for_url("**#verdict")
     one.page.focus("#board th:nth-child(3) button")
     one.page.keyboard.press("Enter")
     down = [float(cell) for cell in one.column(3)]
@@ -401,6 +402,23 @@ def test_the_first_key_skips_to_the_result_and_heads_sort_by_key(made: Made, vis
     lacking = """() => [...document.querySelectorAll("input, select, button")].filter(
         (one) => !one.labels?.length && !one.textContent.trim() && !one.ariaLabel).length"""
     assert one.page.evaluate(lacking) == 0, "every control has a name"
+
+
+def test_the_slider_moves_the_offer_the_mark_and_the_address(made: Made, visit: Open) -> None:
+    one = visit(made.path)
+    assert made.board.verdict is not None
+    stops = made.board.verdict.offers
+    seen = []
+    one.page.focus("#lose")
+    one.page.keyboard.press("Home")
+    for stop in stops:
+        seen.append(one.page.get_attribute("#plot .offered", "cx"))
+        assert one.text("#offer-run") == isolated(stop.name) + (" alone" if stop.kind == "model" else "")
+        assert one.text("#offer-usd").startswith(usd(stop.usd.value))
+        one.page.keyboard.press("ArrowRight")
+    assert len(set(seen)) == len({(stop.bill.value, stop.avg_acc.value) for stop in stops})
+    assert one.page.evaluate("location.hash") == "#lose=10"
+    assert visit(made.path, part="#lose=10").text("#lose-said") == "up to 10 points of AvgAcc"
 
 
 def test_without_javascript_the_tables_are_there(made: Made, visit: Open) -> None:

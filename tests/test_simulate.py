@@ -37,6 +37,10 @@ UNPRICED = {
 }
 
 
+at_full_size = pytest.mark.slow
+"""Whichever of them comes first simulates a setting as large as the paper's."""
+
+
 @cache
 def full(setting: str, seed: int = 0) -> Outcomes:
     return simulate(setting, seed)
@@ -46,6 +50,7 @@ def rows_of(outcomes: Outcomes, dataset: str) -> Outcomes:
     return outcomes.take(np.flatnonzero(outcomes.dataset == dataset))
 
 
+@at_full_size
 @pytest.mark.parametrize("setting", BUILT_IN)
 @pytest.mark.parametrize("seed", [0, 7])
 def test_means_equal_tables_4_and_5_to_the_printed_digit(setting: str, seed: int) -> None:
@@ -58,6 +63,7 @@ def test_means_equal_tables_4_and_5_to_the_printed_digit(setting: str, seed: int
         np.testing.assert_allclose(means, printed, atol=0.00501, err_msg=dataset)
 
 
+@at_full_size
 @pytest.mark.parametrize("seed", [0, 7])
 def test_costs_equal_table_6_to_the_cent(seed: int) -> None:
     outcomes = full("performance-cost", seed)
@@ -71,6 +77,7 @@ def test_costs_equal_table_6_to_the_cent(seed: int) -> None:
                 assert np.isnan(total)
 
 
+@at_full_size
 @pytest.mark.parametrize("setting", BUILT_IN)
 @pytest.mark.parametrize("seed", [0, 7])
 def test_oracle_lies_near_the_paper(setting: str, seed: int) -> None:
@@ -82,6 +89,7 @@ def test_oracle_lies_near_the_paper(setting: str, seed: int) -> None:
         assert abs(100 * np.mean(best > 0) - wanted) < max(0.75, 100 / len(best)), dataset
 
 
+@at_full_size
 def test_shape_is_the_papers() -> None:
     light, flagship = full("performance"), full("performance-cost")
     # One MMLU-Pro record more than the paper's 11,480 queries: Table 4 needs it, see `mmlupro_rows`.
@@ -95,6 +103,7 @@ def test_shape_is_the_papers() -> None:
     assert np.unique(light.score).tolist() == [0.0, 1.0]
 
 
+@at_full_size
 @pytest.mark.parametrize("setting", BUILT_IN)
 def test_everything_is_labelled_and_selectable(setting: str) -> None:
     outcomes = full(setting)
@@ -110,6 +119,7 @@ def test_everything_is_labelled_and_selectable(setting: str) -> None:
     assert selected.source["absent"] == []
 
 
+@at_full_size
 def test_tokens_and_prices_agree() -> None:
     light, flagship = full("performance"), full("performance-cost")
     assert np.nansum(light.tokens_in + light.tokens_out) / 1e6 == pytest.approx(745.0, rel=0.001)
@@ -125,6 +135,7 @@ def test_tokens_and_prices_agree() -> None:
     assert np.isfinite(light.tokens_out).all()
 
 
+@at_full_size
 def test_hard_queries_and_wrong_replies_cost_more() -> None:
     outcomes = full("performance-cost")
     for dataset in ("aime", "hle", "mmlupro"):
@@ -143,6 +154,7 @@ def test_same_seed_same_data_other_seed_other_data() -> None:
     assert list(first.queries.text) != list(other.queries.text)
 
 
+@at_full_size
 def test_settings_share_the_queries_of_common_datasets() -> None:
     light, flagship = full("performance"), full("performance-cost")
     for dataset in ("aime", "gpqa", "livecodebench"):
@@ -152,6 +164,7 @@ def test_settings_share_the_queries_of_common_datasets() -> None:
     assert small < large
 
 
+@at_full_size
 def test_some_datasets_repeat_prompts_under_unique_ids() -> None:
     repeats = {}
     for setting in BUILT_IN:
@@ -242,6 +255,7 @@ def test_text_tells_part_of_the_topic() -> None:
     assert 0.75 < np.mean(found == queries.topic[900:]) <= 1.0
 
 
+@at_full_size
 def test_routing_pays_as_in_the_paper() -> None:
     """Best single < clusters of training queries < oracle, and knowing the topic beats knowing the dataset."""
     outcomes = full("performance")
@@ -262,6 +276,7 @@ def test_routing_pays_as_in_the_paper() -> None:
     assert single + 3 < by_dataset < oracle - 10
 
 
+@at_full_size
 @pytest.mark.parametrize("setting", BUILT_IN)
 def test_topics_carry_a_little_more_than_datasets(setting: str) -> None:
     """The best model of each topic on even rows beats the best model of the dataset, both judged on odd rows."""

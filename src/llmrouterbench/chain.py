@@ -47,9 +47,9 @@ class Stage:
 
 def check_chain(config: CollectConfig) -> None:
     """Raise ValueError for what a later stage would refuse, before anything is paid for."""
-    from llmrouterbench.benching.bench import DEFAULT_ROUTERS, router_entries
+    from llmrouterbench.benching.bench import router_entries
     from llmrouterbench.embedders import make_embedder
-    from llmrouterbench.settings import load_setting
+    from llmrouterbench.settings import DEFAULT_ROUTERS, load_setting
 
     if not config.outcomes or config.bench is None:
         lacking = "bench: {out: FOLDER}" if config.outcomes else "outcomes: FOLDER"
@@ -189,11 +189,11 @@ def _unscored(outcomes: Path) -> int:
 
 
 def _bench(config: BenchConfig, outcomes: Path, stamps: _Stamps, jobs: int, tell: Progress) -> Stage:
-    from llmrouterbench.benching.bench import DEFAULT_ROUTERS, bench
+    from llmrouterbench.benching.bench import bench
     from llmrouterbench.benching.folder import select_runs
     from llmrouterbench.benching.rules import LATER
     from llmrouterbench.embedders.vectors import content_of, make_embedder
-    from llmrouterbench.settings import BUILT_IN, PAPER_SEEDS, load_setting
+    from llmrouterbench.settings import BUILT_IN, DEFAULT_ROUTERS, PAPER_SEEDS, load_setting
     from llmrouterbench.store import read_manifest, replies_hash
 
     manifest = read_manifest(outcomes)
@@ -225,8 +225,9 @@ def _bench(config: BenchConfig, outcomes: Path, stamps: _Stamps, jobs: int, tell
 
 def _sources(routers: Sequence[str] | None) -> dict[str, Any]:
     """What says how each router is made, with its source where it is not ours."""
-    from llmrouterbench.benching.bench import DEFAULT_ROUTERS, router_entries
+    from llmrouterbench.benching.bench import router_entries
     from llmrouterbench.benching.deciding import describe_router
+    from llmrouterbench.settings import DEFAULT_ROUTERS
 
     return {name: describe_router(router) for name, router in router_entries(routers or DEFAULT_ROUTERS).items()}
 

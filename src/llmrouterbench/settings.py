@@ -19,6 +19,10 @@ from llmrouterbench.table import BoolArray, Outcomes
 BUILT_IN = ("performance", "performance-cost")
 PAPER_SEEDS = (42, 999, 2024, 2025, 3407)
 """The paper's five seeds (arXiv 2601.07206, section B.2)."""
+DEFAULT_ROUTERS = (
+    "best_single", "task_soft", "gated:router=knn", "linear", "knn_tuned", "knn", "avengers", "avengers_pro",
+)  # fmt: skip
+"""What `bench` runs when it is not told: what `advise` and `fit` choose among, and the paper's strongest quick ones."""
 
 
 def _check_named(key: str, name: str) -> None:

@@ -33,12 +33,11 @@ from llmrouterbench.files import cache_folder, sha256_of
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.persist import constructor_settings
 from llmrouterbench.routers import OUTSIDE, REFERENCES, make_router, parse_router
-from llmrouterbench.settings import PAPER_SEEDS, Setting, apply_setting, load_setting
+from llmrouterbench.settings import DEFAULT_ROUTERS, PAPER_SEEDS, Setting, apply_setting, load_setting
 from llmrouterbench.splits import Split, load_split, make_split
 from llmrouterbench.store import read_replies, replies_hash
 from llmrouterbench.table import FloatArray, IntArray, Outcomes
 
-DEFAULT_ROUTERS = ("best_single", "knn", "avengers", "avengers_pro")
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many are done, and how many there are."""
 

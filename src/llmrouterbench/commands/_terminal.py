@@ -57,17 +57,27 @@ def show_pairs(title: str, pairs: Mapping[str, str | int]) -> None:
     tables.print(table)
 
 
-def show_matrix(title: str, rows: dict[str, dict[str, float]], show: Show, width: int = 8) -> None:
-    """A wide table in slices that fit a terminal, the last column in every slice's end."""
-    columns = list(next(iter(rows.values()))) if rows else []
-    for start in range(0, len(columns), width):
-        part = columns[start : start + width]
-        table = Table(title=escape(title if start == 0 else f"{title} (continued)"), title_justify="left")
-        table.add_column("model")
+_LONG_NAME = 36
+"""Characters of a model in a wide table before it is folded."""
+
+
+def show_matrix(title: str, rows: dict[str, dict[str, float]], show: Show) -> None:
+    """A wide table in slices that fit the terminal; a name that is long goes on below itself."""
+    cells = {row: {column: show(value) for column, value in values.items()} for row, values in rows.items()}
+    name = min(max(map(len, ("model", *cells))), _LONG_NAME) + 4
+    slices: list[list[str]] = [[]]
+    for column in next(iter(cells.values()), {}):
+        wide = [max(map(len, (one, *(values[one] for values in cells.values())))) + 3 for one in (*slices[-1], column)]
+        if slices[-1] and name + sum(wide) > tables.width:
+            slices.append([])
+        slices[-1].append(column)
+    for i, part in enumerate(slices if cells else []):
+        table = Table(title=escape(f"{title} (continued)" if i else title), title_justify="left")
+        table.add_column("model", overflow="fold", max_width=_LONG_NAME)
         for column in part:
-            table.add_column(escape(column), justify="right")
-        for row, values in rows.items():
-            table.add_row(escape(row), *(show(values[column]) for column in part))
+            table.add_column(escape(column), justify="right", overflow="fold")
+        for row, values in cells.items():
+            table.add_row(escape(row), *(values[column] for column in part))
         tables.print(table)
 
 

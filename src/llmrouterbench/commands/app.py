@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from llmrouterbench.commands._terminal import say as say
 from llmrouterbench.settings import BUILT_IN, PAPER_SEEDS, Setting, load_setting
@@ -15,10 +16,36 @@ from llmrouterbench.version import __version__
 if TYPE_CHECKING:
     from llmrouterbench.table import Outcomes
 
+GROUPS: dict[str, tuple[str, ...]] = {
+    "Start": ("demo", "advise"),
+    "Data": ("import", "fetch", "simulate", "info", "curate", "split", "export", "settings"),
+    "Collect and score": ("datasets", "collect", "score", "run", "cache"),
+    "Bench and report": ("routers", "bench", "report", "judge-choices", "robustness"),
+    "Production": (
+        "fit", "policies", "route", "serve", "new-key", "add-model", "drop-model", "export-policy", "plugins",
+    ),
+    "Logs": ("evaluate-logs", "drift"),
+}  # fmt: skip
+"""The commands in the order of the work, as `--help` shows them."""
+_IN_ORDER = {name: group for group, names in GROUPS.items() for name in names}
+
+
+class Grouped(TyperGroup):
+    """Lists its commands by group, in the order of the work."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names of all commands; one that is in no group comes last, with production."""
+        order = list(_IN_ORDER)
+        names = sorted(super().list_commands(ctx), key=lambda one: order.index(one) if one in order else len(order))
+        for name in names:
+            self.commands[name].rich_help_panel = _IN_ORDER.get(name, "Production")  # type: ignore[attr-defined]
+        return names
+
+
 app = typer.Typer(
+    cls=Grouped,
     help="Benchmark, compare and serve LLM routers. Start with `llmrouterbench demo`.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -39,7 +66,7 @@ def _version(show: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     pass

@@ -25,6 +25,7 @@ from llmrouterbench.commands.app import (
     words,
 )
 from llmrouterbench.commands.report import show_report
+from llmrouterbench.settings import DEFAULT_ROUTERS
 
 
 @app.command()
@@ -58,7 +59,7 @@ def bench(
     out: Annotated[Path, typer.Option("--out", help="Folder of runs to make or to go on with.")],
     routers: Annotated[
         str, typer.Option("--routers", help="Comma-separated, with settings as name:key=value.")
-    ] = "best_single,knn,avengers,avengers_pro",
+    ] = ",".join(DEFAULT_ROUTERS),
     policies: Annotated[
         list[str] | None,
         typer.Option(

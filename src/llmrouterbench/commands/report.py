@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from llmrouterbench.commands._terminal import print_json, say, show_lines, tables
 from llmrouterbench.commands.app import Json, PageText, SettingName, app, load, usage
 
 if TYPE_CHECKING:
+    from llmrouterbench.reporting.board import Leaderboard
     from llmrouterbench.reporting.exhibits import Exhibits
 
 
@@ -44,6 +48,7 @@ def report(
         bool, typer.Option("--ties-win", help="Count every positive score as 1, as parts of the paper do on ArenaHard.")
     ] = False,
     text: PageText = True,
+    show: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     json: Json = False,
 ) -> None:
     """Compute every number, table and figure from stored decisions, or from outcomes those that need no router."""
@@ -72,11 +77,10 @@ def report(
     if json:
         print_json({**board.to_dict(), "exhibits": _listed(made)})
         return
-    from llmrouterbench.reporting.render import render
-
-    for table in render(board):
-        tables.print(table)
+    print_board(board, out, source)
     _say(made, out)
+    if show:
+        typer.launch(str(out / "index.html"))
 
 
 def show_report(runs: Path, *, text: bool = True, json: bool = False) -> None:
@@ -87,11 +91,25 @@ def show_report(runs: Path, *, text: bool = True, json: bool = False) -> None:
     if json:
         print_json(board.to_dict())
         return
+    print_board(board, runs / "report", runs)
+    say(f"every table and figure: llmrouterbench report {shlex.quote(str(runs))}")
+
+
+def print_board(board: Leaderboard, report: Path, runs: Path) -> None:
+    """Print a leaderboard: its tables, and last the verdict with the commands that run it and the page."""
+    from llmrouterbench.reporting import verdict
+    from llmrouterbench.reporting.page import NAME
     from llmrouterbench.reporting.render import render
 
-    for table in render(board):
+    for table in render(board, tables.width):
         tables.print(table)
-    say(f"report in {runs / 'report'}; every table and figure: llmrouterbench report {runs}")
+    if board.verdict is not None:
+        noted = board.facts["data"]
+        data = os.path.normpath(runs / noted) if noted else "DATA"
+        tables.print("", *map(escape, verdict.lines(board.verdict)), sep="\n", highlight=False)
+        show_lines(["", *verdict.commands(board.verdict, data)])
+    page = report / NAME
+    show_lines([f"page: {page}" if page.is_file() else f"report: {report}"])
 
 
 def _of_outcomes(

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from llmrouterbench.commands._terminal import print_json, progress_bar, say, show_rows, tables
+from llmrouterbench.commands._terminal import print_json, progress_bar, say, show_rows
 from llmrouterbench.commands.app import Json, app, usage
 from llmrouterbench.commands.collect import BudgetUsd, RetryFailed, facts_of, live, say_summary
+from llmrouterbench.commands.report import print_board
 
 if TYPE_CHECKING:
     from llmrouterbench.chain import Stage
@@ -49,10 +50,7 @@ def run(
         print_json({"stages": told, "collected": None if collected is None else facts_of(collected)})
         return
     if board is not None:
-        from llmrouterbench.reporting.render import render
-
-        for table in render(board):
-            tables.print(table)
+        print_board(board, stages[-1].folder, stages[-1].folder.parent)
     show_rows("Stages", [_row(one) for one in stages], json=False)
     say(f"report in {stages[-1].folder}")
 

@@ -12,6 +12,7 @@ from llmrouterbench.files import write_bytes, write_json
 from llmrouterbench.naming import markdown_safe
 from llmrouterbench.numerals import count, interval, percent, points
 from llmrouterbench.reporting.log_advice import log_advice_dict, log_advice_lines
+from llmrouterbench.reporting.verdict import prices
 from llmrouterbench.stats import Interval
 from llmrouterbench.studies.advise import WORTH_GAIN, WORTH_SAVING, Advice, Candidate
 from llmrouterbench.studies.headroom import Needless
@@ -123,6 +124,7 @@ def advice_lines(advice: Advice | LogAdvice) -> list[str]:
         f"Studied {count(advice.queries)} queries, {studied}",
         *(f"- {reason}" for reason in reasons(advice)),
         "",
+        *(prices(advice.offers) if advice.offers else []),
         *_headroom(advice),
         "",
         *_needless(advice.needless),

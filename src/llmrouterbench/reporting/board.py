@@ -7,6 +7,7 @@ from typing import Any
 
 from llmrouterbench.reporting.columns import COLUMNS, Column, Group, Medium, Row, RowKind
 from llmrouterbench.shown import shown
+from llmrouterbench.studies.verdict import Verdict
 
 SCHEMA = 1
 
@@ -34,6 +35,7 @@ class Leaderboard:
     simulated  True when no real model produced the numbers
     notes      sentences that a reader of the numbers must know
     facts      settings, versions, seeds, data hash
+    verdict    what to run and what a loss of accuracy would save; None where no router was decided on unseen queries
     """
 
     title: str
@@ -46,6 +48,7 @@ class Leaderboard:
     simulated: bool
     notes: tuple[str, ...]
     facts: dict[str, Any] = field(default_factory=dict)
+    verdict: Verdict | None = None
 
     def __repr__(self) -> str:
         rows = {row.name: {"AvgAcc": row.avg_acc, "cost, USD": row.cost, "verdict": row.verdict} for row in self.rows}

@@ -45,6 +45,7 @@ from llmrouterbench.reporting.columns import Row, RowKind
 from llmrouterbench.reporting.notes import notes
 from llmrouterbench.stats import UNKNOWN_NUMBER, Interval, Judgement, Paired, judged, pair, sample_means, seed_summary
 from llmrouterbench.studies.peaks import peaks_on_test
+from llmrouterbench.studies.verdict import verdict
 from llmrouterbench.table import BoolArray, FloatArray
 
 
@@ -66,7 +67,8 @@ def leaderboard(
     outcomes = replace(runs.outcomes, score=ties_as_wins(runs.outcomes.score)) if ties_win else runs.outcomes
     played = _credible(replay(runs, outcomes))
     base: Key = ("model", outcomes.models[played.base])
-    paired = pair(played.samples, replicates=samples, seed=seed, rule=runs.rules.present.intervals or "t")
+    rule = runs.rules.present.intervals or "t"
+    paired = pair(played.samples, replicates=samples, seed=seed, rule=rule)
     evidence = _Evidence(played, base, _baseline(runs, baseline) or base, paired)
     points = _points(evidence, outcomes.pool.models)
     peaks = peaks_on_test(runs, outcomes) if runs.rules.protocol == "paper" else {}
@@ -78,7 +80,7 @@ def leaderboard(
     models = [_row(evidence, points, "model", name, ("model", name)) for name in outcomes.pool.models]
     rows = (*sorted(routers, key=_rank), *references, *sorted(models, key=_rank))
     board = Leaderboard(
-        title=f"Leaderboard: {runs.rules.setting or 'own data'}",
+        title=f"Leaderboard: {runs.rules.setting or runs.outcomes.source.get('name') or 'own data'}",
         rows=rows,
         points=points,
         datasets=played.datasets,
@@ -88,6 +90,7 @@ def leaderboard(
         simulated=bool(outcomes.simulated or runs.made.simulated),
         notes=(),
         facts=_facts(runs, played, samples, seed, ties_win),
+        verdict=verdict(runs, outcomes, samples=samples, seed=seed, rule=rule),
     )
     return replace(board, notes=tuple(notes(board, runs)))
 
@@ -314,6 +317,7 @@ def _facts(runs: Runs, played: Replay, samples: int, seed: int, ties_win: bool) 
         "seeds": runs.seeds,
         "seeds_left_out": runs.seeds_left_out,
         "source": runs.outcomes.source,
+        "data": runs.made.data,
         "queries": len(runs.outcomes),
         "models": list(runs.outcomes.pool.models),
         "test_queries": [len(sample.dataset) for sample in played.samples],

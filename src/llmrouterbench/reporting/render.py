@@ -18,6 +18,7 @@ from rich.table import Table
 from llmrouterbench.files import write_bytes, write_json
 from llmrouterbench.naming import markdown_safe
 from llmrouterbench.numerals import Show, count, percent, usd
+from llmrouterbench.reporting import verdict
 from llmrouterbench.reporting.columns import GROUPS, Medium, RowKind
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def _legend(board: Leaderboard) -> str:
 
 def markdown(board: Leaderboard, figure: str | None = None) -> str:
     """The whole report as Markdown; `figure` is the file name of the Pareto figure, if there is one."""
-    parts = [f"# {titled(board, board.title)}", summary(board), _legend(board)]
+    parts = [f"# {titled(board, board.title)}", summary(board), *_verdict(board), _legend(board)]
     for title, cells in _tables(board, "markdown", tuple(_BLOCKS)):
         parts += [f"## {title}", _pipe_table(cells)]
     if figure:
@@ -125,6 +126,16 @@ def markdown(board: Leaderboard, figure: str | None = None) -> str:
     parts += ["## Notes", "\n".join(f"- {note}" for note in board.notes)]
     parts += ["## How this was made", "\n".join(f"- {line}" for line in provenance(board))]
     return "\n\n".join(parts) + "\n"
+
+
+def _verdict(board: Leaderboard) -> list[str]:
+    """The verdict, its small table, and the commands that run what is in it, as Markdown."""
+    if board.verdict is None:
+        return []
+    parts = [f"## {titled(board, 'Verdict')}", " ".join(map(markdown_safe, verdict.lines(board.verdict)))]
+    parts += [_pipe_table(verdict.table(board.verdict)), verdict.LEGEND]
+    found = verdict.commands(board.verdict)
+    return [*parts, *(["```sh\n" + "\n".join(found) + "\n```"] if found else [])]
 
 
 def summary(board: Leaderboard) -> str:
@@ -172,18 +183,42 @@ def _pipe_table(cells: Cells) -> str:
     return "\n".join([line(escaped[0]), f"| {' | '.join(rule)} |", *map(line, escaped[1:])])
 
 
-def render(board: Leaderboard) -> list[Table]:
-    """The leaderboard for the terminal, one table a block; more columns and the single models are in the files."""
-    out = [_rich_table(board, title, cells) for title, cells in _tables(board, "terminal", ("router", "reference"))]
+def render(board: Leaderboard, width: int = 80) -> list[Table]:
+    """The leaderboard for a terminal of a width, the verdict last; more columns and the single models are in the files.
+
+    A table that is wider goes on in another one below it.
+    """
+    made = _tables(board, "terminal", ("router", "reference"))
+    out = [_rich_table(board, title, part) for title, cells in made for part in _fitting(cells, width)]
     out[-1].caption = escape("\n".join([_legend(board), *board.notes]))
+    if board.verdict is not None:
+        out.append(_rich_table(board, titled(board, "Verdict"), verdict.table(board.verdict, narrow=True), fold=(1,)))
+        out[-1].caption = verdict.LEGEND
     return out
 
 
-def _rich_table(board: Leaderboard, title: str, cells: Cells) -> Table:
+_LEAST_NAME = 12
+"""Characters of the first column, where names may be folded."""
+
+
+def _fitting(cells: Cells, width: int) -> list[Cells]:
+    """The same table as several with the first column of each, none wider than this where one column can be."""
+    name, *widths = [max(map(len, column)) + 1 for column in zip(*cells, strict=True)]
+    parts: list[list[int]] = [[]]
+    for i, wide in enumerate(widths, 1):
+        if parts[-1] and min(name, _LEAST_NAME) + sum(widths[j - 1] for j in parts[-1]) + wide > width:
+            parts.append([])
+        parts[-1].append(i)
+    return [[[line[0], *(line[i] for i in part)] for line in cells] for part in parts]
+
+
+def _rich_table(board: Leaderboard, title: str, cells: Cells, fold: Sequence[int] = (0,)) -> Table:
+    """A table of the terminal; the columns in `fold` hold names that may be folded."""
     look: dict[str, Any] = {"box": SIMPLE_HEAD, "padding": (0, 1, 0, 0), "pad_edge": False}
     table = Table(title=escape(f"{board.name}: {title}"), title_justify="left", caption_justify="left", **look)
     for i, name in enumerate(cells[0]):
-        table.add_column(escape(name), justify="right" if i else "left", overflow="fold", no_wrap=i > 0)
+        names = i == 0 or i in fold
+        table.add_column(escape(name), justify="left" if names else "right", overflow="fold", no_wrap=i not in fold)
     for line in cells[1:]:
         table.add_row(*map(escape, line))
     return table

@@ -26,6 +26,7 @@ from llmrouterbench.studies.headroom import Headroom, Needless, headroom, needle
 from llmrouterbench.studies.learning import Choices, Learning, learned_choices, learning_curves, sizes
 from llmrouterbench.studies.log_advice import BY_TASK, LogAdvice, advise_log
 from llmrouterbench.studies.swaps import Lacking, Swap, find_swap, lacking_models
+from llmrouterbench.studies.verdict import Verdict, verdict
 from llmrouterbench.table import IntArray, Outcomes
 from llmrouterbench.worth import train_best_single
 
@@ -99,6 +100,7 @@ class Advice(Shown):
     learning  curves over the number of labelled queries; () when quick
     swap      a cheaper model to serve everybody; None where there is none
     lacking   models whose missing scores are not missing at random
+    offers    what losing some accuracy would save, with these routers; None of a log
     seeds     splits that were studied; with one the intervals are widened for the fit that they do not show
     """
 
@@ -116,6 +118,7 @@ class Advice(Shown):
     swap: Swap | None = None
     lacking: tuple[Lacking, ...] = ()
     seeds: int = len(SEEDS)
+    offers: Verdict | None = None
 
 
 def recommend(outcomes: Outcomes, *, quick: bool = False) -> Advice | LogAdvice:
@@ -157,6 +160,7 @@ def advise(outcomes: Outcomes, *, quick: bool = False, replicates: int = 1000, j
         swap,
         lacking_models(pool),
         len(seeds),
+        verdict(evidence.runs, grouped, samples=replicates),
     )
 
 
@@ -210,6 +214,7 @@ def _by_task(pool: Outcomes, split: Split, seed: int) -> Decisions:
 class _Evidence:
     """The leaderboard's numbers of the trials: runs that were never written to disk."""
 
+    runs: Runs
     played: Replay
     paired: Paired
     base: Key
@@ -219,8 +224,9 @@ class _Evidence:
         labels = [SINGLE, BY_TASK, *CANDIDATES]
         splits = {trial.seed: trial.split for trial in trials}
         decisions = {(label, trial.seed): trial.decisions[label] for trial in trials for label in labels}
-        played = replay(Runs(pool, splits, decisions, Made.of(labels, splits), Rules(points="validation")), pool)
-        return cls(played, pair(played.samples, replicates=replicates), ("model", pool.models[played.base]))
+        runs = Runs(pool, splits, decisions, Made.of(labels, splits), Rules(points="validation"))
+        played = replay(runs, pool)
+        return cls(runs, played, pair(played.samples, replicates=replicates), ("model", pool.models[played.base]))
 
     def difference(self, key: Key, base: Key) -> Interval:
         """AvgAcc of one column minus another's."""

@@ -19,6 +19,7 @@ from llmrouterbench.reporting.page.grids import difference_matrix, heat_map
 from llmrouterbench.reporting.page.layout import pictures_of, rendered
 from llmrouterbench.reporting.page.masking import LEFT_OUT, NOT_THERE, Texts, texts_of
 from llmrouterbench.reporting.page.plot import plot_of
+from llmrouterbench.reporting.page.verdict import verdict_view
 from llmrouterbench.reporting.render import provenance, summary, titled
 from llmrouterbench.reporting.words import sentences, standing
 from llmrouterbench.stats import IntervalRule, Sample, pair
@@ -116,6 +117,7 @@ def _view(board: Leaderboard, played: Replay, samples: int) -> dict[str, Any]:
         "title": titled(board, board.title),
         "simulated": board.simulated,
         "summary": summary(board),
+        "verdict": verdict_view(board.verdict),
         "sentences": sentences(board, compared),
         "columns": [(column, column.heading("page", isolated(board.baseline))) for column in columns],
         "groups": [(key, title, sum(column.group == key for column in columns)) for key, title in GROUPS.items()],

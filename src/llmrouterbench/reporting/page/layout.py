@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from llmrouterbench.reporting.figures.picture import Picture
     from llmrouterbench.reporting.page.explorer import Explorer
 
-_SCRIPTS = ("page.js", "tables.js", "plot.js", "explorer.js")
+_SCRIPTS = ("page.js", "tables.js", "plot.js", "verdict.js", "explorer.js")
 _MOST_FIGURES, _MOST_A_FIGURE = 1_500_000, 250_000
 """Bytes of all figures and of one; larger ones stay beside the page."""
 _COLOURS = 128
@@ -41,6 +41,7 @@ def rendered(view: dict[str, Any], held: Explorer | None) -> str:
         script=script,
         policy=policy(style, script),
         plot_json=json_in_html(view["plot"]),
+        stops_json=json_in_html(view["verdict"]["stops"] if view["verdict"] else []),
         held=held,
     )
 

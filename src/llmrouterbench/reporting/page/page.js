@@ -49,6 +49,16 @@ async function unpacked(id) {
   return new Response(stream).arrayBuffer();
 }
 
+// What the reader chose stands in the address, so that a link shows the same.
+const readView = () => new URLSearchParams(location.hash.includes("=") ? location.hash.slice(1) : "");
+
+function keepView(name, value) {
+  const view = readView();
+  if (value === "" || value === null) view.delete(name);
+  else view.set(name, value);
+  history.replaceState(null, "", view.size ? `#${view}` : location.pathname + location.search);
+}
+
 function startTheme() {
   const root = document.documentElement;
   const button = find("#theme");
@@ -73,7 +83,7 @@ function start() {
   startTheme();
   startBoard();
   startGrids();
-  startPlot();
+  startVerdict(startPlot());
   startExplorer();
 }
 

@@ -14,7 +14,7 @@ const FIRST_SHOWN = 7;
 function startPlot() {
   const data = JSON.parse(find("#plot-data").textContent);
   const box = find("#plot");
-  if (!data || !box) return;
+  if (!data || !box) return null;
   const routers = data.main.filter((point) => point.kind === "router").sort((a, b) => b.acc[0] - a.acc[0]);
   routers.forEach((point, i) => {
     point.look = `s${i % 7}`;
@@ -22,9 +22,13 @@ function startPlot() {
     point.swept = i < FIRST_SHOWN;
   });
   const models = data.main.filter((point) => point.kind === "model");
-  const plot = { data, box, routers, models, at: -1, points: [] };
-  drawLegend(plot);
   let width = 0;
+  const plot = { data, box, routers, models, at: -1, points: [], offer: null };
+  plot.mark = (place) => {
+    plot.offer = place;
+    if (width) drawPlot(plot, width);
+  };
+  drawLegend(plot);
   const fit = () => {
     if (box.clientWidth === width || !box.clientWidth) return;
     width = box.clientWidth;
@@ -35,6 +39,7 @@ function startPlot() {
   find("#zoom").parentElement.hidden = !routers.length;
   fit();
   listen(plot);
+  return plot;
 }
 
 function drawLegend(plot) {
@@ -113,6 +118,9 @@ function drawPlot(plot, width) {
   }
   for (const router of swept) inside.append(drawSweep(router, plot.data.sweeps[router.name], x, y, put));
   for (const router of plot.routers) inside.append(drawRouter(router, x, y, put));
+  if (plot.offer?.every(Number.isFinite) && (plot.offer[0] > 0 || !x.log)) {
+    inside.append(draw("circle", { cx: x.place(plot.offer[0]), cy: y.place(plot.offer[1]), r: 11, class: "offered" }));
+  }
   label(svg, plot, width, edge);
   plot.ring = draw("circle", { r: 10, class: "chosen", visibility: "hidden" });
   svg.append(plot.ring);

@@ -1,0 +1,112 @@
+"""The verdict in words: every ending, the small table, the commands."""
+
+import json
+import math
+import shlex
+from collections.abc import Sequence
+
+import pytest
+
+from llmrouterbench.reporting.verdict import (
+    bargain,
+    command,
+    commands,
+    headline,
+    lines,
+    loss_in_words,
+    serving,
+    table,
+)
+from llmrouterbench.shown import shown
+from llmrouterbench.stats import Interval
+from llmrouterbench.studies.verdict import Offer, Verdict
+
+NOTHING = Interval(0.0, 0.0, 0.0)
+
+
+def offer(losing: float | None, name: str = "big", **more: object) -> Offer:
+    """An offer of a router that was measured; of the model when no more is said."""
+    known: dict[str, object] = {
+        "kind": "router" if more else "model", "weight": math.nan, "seeds": 5, "avg_acc": Interval(0.7, 0.6, 0.8),
+        "difference": NOTHING, "saving": NOTHING, "bill": Interval(2.0, 1.9, 2.1), "usd": Interval(20.0, 19.0, 21.0),
+        "served": (("big", 0.7), ("small", 0.2), ("tiny", 0.06), ("least", 0.04)),
+    }  # fmt: skip
+    return Offer(losing=losing, name=name, **{**known, **more})  # type: ignore[arg-type]
+
+
+def found(best: Offer | None = None, losing: Sequence[Offer] = ()) -> Verdict:
+    given = {one.losing: one for one in losing}
+    made = [given.get(loss, offer(loss)) for loss in (0.0, 0.01, 0.02, 0.05)]
+    return Verdict("big", 5, 1_000, (best or offer(None), *made))
+
+
+def test_a_router_that_is_surely_better_is_run_and_its_price_said() -> None:
+    best = offer(None, "knn", difference=Interval(0.03, 0.01, 0.05), saving=Interval(-0.2, -0.3, -0.1))
+    assert headline(found(best)) == (
+        "Route with knn: +3.0 points [+1.0, +5.0] against big, the best single model, for 20.0 % more money."
+    )
+
+
+def test_a_lead_that_may_be_noise_is_not_run() -> None:
+    best = offer(None, "knn", difference=Interval(0.03, -0.01, 0.07))
+    assert headline(found(best)) == (
+        "Serve big to everyone: nothing here is certainly better, or as good and certainly cheaper."
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("router", "Route with x to save 30.0 % [25.0, 35.0] of the cost of big; "),
+        ("model", "Serve x instead of big: it saves 30.0 % [25.0, 35.0]; "),
+    ],
+)
+def test_what_saves_surely_at_no_loss_is_run(kind: str, said: str) -> None:
+    free = offer(0.0, "x", kind=kind, difference=Interval(-0.001, -0.01, 0.008), saving=Interval(0.3, 0.25, 0.35))
+    assert headline(found(losing=[free])) == f"{said}AvgAcc moves by -0.1 points [-1.0, +0.8]."
+    worse = offer(0.0, "x", kind=kind, difference=Interval(-0.03, -0.05, -0.01), saving=Interval(0.3, 0.25, 0.35))
+    assert headline(found(losing=[worse])).startswith("Serve big to everyone"), "test says that it loses"
+
+
+def test_too_few_queries_cannot_tell() -> None:
+    unknown = Interval(0.1, math.nan, math.nan)
+    told = found(offer(None, "knn", difference=unknown))
+    assert headline(told).startswith("Cannot tell: 1,000 test queries are too few")
+    assert lines(told) == [headline(told)]
+
+
+def test_the_bargain_is_the_smallest_loss_that_surely_saves_more() -> None:
+    some = offer(0.02, "knn", difference=Interval(-0.01, -0.02, 0.0), saving=Interval(0.2, 0.1, 0.3))
+    assert bargain(found(losing=[some])) == (
+        "Who accepts losing up to 2 points saves 20.0 % [10.0, 30.0] with knn; measured: -1.0 points [-2.0, +0.0]."
+    )
+    assert bargain(found()) == "Accepting to lose up to 5 points certainly saves no more."
+    free = offer(0.0, "x", difference=NOTHING, saving=Interval(0.3, 0.25, 0.35))
+    assert "knn" not in bargain(found(losing=[free, some])), "no loss saves more than that"
+
+
+def test_offers_that_are_the_same_are_one_line_and_unknown_costs_leave_theirs_out() -> None:
+    some = offer(0.05, "knn", weight=2.5, seeds=3, difference=Interval(-0.01, -0.02, 0.0))
+    assert [row[:2] for row in table(found(losing=[some]))] == [
+        ["may lose", "run"], ["best", "big"], ["0 to 2", "big"], ["5", "knn, weight 2.500 (3 of 5 seeds)"]
+    ]  # fmt: skip
+    unknown = Interval(math.nan, math.nan, math.nan)
+    unpriced = found(offer(None, usd=unknown, saving=unknown), [offer(0.0, usd=unknown, saving=unknown)])
+    assert table(unpriced)[0] == ["may lose", "run", "AvgAcc, points", "who serves"]
+    assert len(table(unpriced)) == 2
+    assert bargain(unpriced) == ""
+
+
+def test_commands_survive_a_shell() -> None:
+    odd = offer(0.02, "knn:k=5;rm -rf x", weight=0.5)
+    (said,) = commands(found(losing=[odd]), "my data")
+    assert shlex.split(said) == [
+        "llmrouterbench", "fit", "my data", "--router", "knn:k=5;rm -rf x", "--policy", "weight 0.5", "--to", "router"
+    ]  # fmt: skip
+    assert command(offer(None)) == "", "a model needs no router"
+
+
+def test_words_and_values() -> None:
+    assert [loss_in_words(offer(loss)) for loss in (0.0, 0.01, 0.005)] == ["0 points", "1 point", "0.5 points"]
+    assert serving(offer(None)) == "big 70 %, small 20 %, tiny 6 %, others 4 %"
+    assert json.dumps(shown({"verdict": headline(found())}))
