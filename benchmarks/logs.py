@@ -2,7 +2,8 @@
 
 Of every query of a log one cell is kept, as a server with an exploration share would have measured it. What `fit` makes
 of that is held against what it makes of the whole matrix of the same queries, on later queries that neither has seen.
-`python -m benchmarks.logs N` goes on to N replays a line; what was found is kept in benchmarks/kept/logs.json.
+As many cells at random are the log in which every request explored. `python -m benchmarks.logs N` goes on to N replays
+a line; what was found is kept in benchmarks/kept/logs.json.
 """
 
 from __future__ import annotations
@@ -53,19 +54,23 @@ def quality(router: FittedRouter, later: Outcomes) -> float:
     return float(later.score[np.arange(len(later)), chosen].mean())
 
 
+def matrix(whole: Outcomes, later: Outcomes) -> dict[str, Any]:
+    """What a router of the whole matrix serves later, and its best single model."""
+    fitted = fit(whole)
+    best = later.score[:, whole.models.index(fitted.learned.best)].mean()
+    return {"matrix": quality(fitted, later), "single": float(best)}
+
+
 def replay(whole: Outcomes, later: Outcomes, explore: float, seed: int) -> dict[str, Any]:
-    """What a router of a log and one of the whole matrix serve later, and what the first promised."""
-    log, matrix = fit(logged(whole, explore, np.random.default_rng(seed))), fit(whole)
-    promised = promises(log, ["best"])[0].quality
-    choice, _ = served_on_slice(log, Best())
-    truth = float(whole.score[np.arange(len(whole)), choice].mean())
-    best = later.score[:, whole.models.index(matrix.learned.best)].mean()
+    """What a router of a log serves later, and what it promised."""
+    fitted = fit(logged(whole, explore, np.random.default_rng(seed)))
+    promised = promises(fitted, ["best"])[0].quality
+    choice, _ = served_on_slice(fitted, Best())
     return {
-        "log": quality(log, later),
-        "matrix": quality(matrix, later),
-        "single": float(best),
+        "log": quality(fitted, later),
+        "router": fitted.facts["router"],
         "promised": [promised.value, promised.low, promised.high],
-        "truth": truth,
+        "truth": float(whole.score[np.arange(len(whole)), choice].mean()),
     }
 
 
@@ -79,25 +84,35 @@ def column(found: list[dict[str, Any]], name: str) -> FloatArray:
     return 100 * np.array([one[name] for one in found], dtype=np.float64)
 
 
-def line(name: str, found: list[dict[str, Any]]) -> str:
-    """The table's line of some replays; each number a mean, the regret with the worst replay."""
-    log, matrix, single, truth = (column(found, one) for one in ("log", "matrix", "single", "truth"))
+def line(name: str, found: list[dict[str, Any]], whole: list[dict[str, Any]], anywhere: list[dict[str, Any]]) -> str:
+    """The table's line of some replays; each number a mean, the regret with the worst replay.
+
+    whole     what the matrices of the same queries gave; anywhere: what as many cells at random did
+    """
+    log, truth = column(found, "log"), column(found, "truth")
+    best, single = (column(whole, one)[: len(log)] for one in ("matrix", "single"))
     low, high = 100 * np.array([one["promised"][1:] for one in found]).T
     known = np.isfinite(low)
     held = f"{int(((low <= truth) & (truth <= high)).sum())} of {int(known.sum())}"
-    regret = matrix - log
-    numbers = f"{log.mean():.1f} | {matrix.mean():.1f} | {single.mean():.1f} | {regret.mean():.1f} ({regret.max():.1f})"
+    regret, both = best - log, min(len(log), len(anywhere))
+    behind = f"{(column(anywhere, 'log')[:both] - log[:both]).mean():.1f}" if both else "unknown"
+    numbers = f"{log.mean():.1f} | {best.mean():.1f} | {single.mean():.1f} | {regret.mean():.1f} ({regret.max():.1f})"
     width = f"{np.nanmean(high - low) / 2:.1f}" if known.any() else "unknown"
-    return f"| {name} | {len(found)} | {numbers} | {width} | {held} |"
+    return f"| {name} | {len(found)} | {numbers} | {behind} | {width} | {held} |"
 
 
 def write_page(kept: dict[str, list[dict[str, Any]]]) -> None:
     """Put the table between the marks of the page."""
     head = (
         "| data | requests | explored | replays | from the log, % | from the matrix, % | best model, %"
-        " | regret, points (worst) | promised, ± points | truth inside |"
+        " | regret, points (worst) | behind random cells, points | promised, ± points | truth inside |"
     )
-    table = [head, "|---|---:|---|---:|---:|---:|---:|---:|---:|---:|", *(line(*one) for one in kept.items())]
+    table = [head, "|---|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|"]
+    for name, requests, said in product(SOURCES, REQUESTS, EXPLORE):
+        whole = f"{name} | {requests:,}"
+        found, anywhere = (kept.get(f"{whole} | {one}", []) for one in (said, tuple(EXPLORE)[-1]))
+        if found:
+            table.append(line(f"{whole} | {said}", found, kept[whole], anywhere))
     before, rest = PAGE.read_text(encoding="utf-8").split(MARKS[0])
     after = rest.split(MARKS[1], 1)[1]
     made = "\n".join(table)
@@ -113,15 +128,19 @@ def main() -> None:
         for name, source in SOURCES.items():
             cli("import", str(source), "--to", f"{folder}/{name}", "--no-replies")
             cuts[name] = cut(complete(Outcomes.load(f"{folder}/{name}")))
-        for seed, name, requests, (said, explore) in product(range(asked), SOURCES, REQUESTS, EXPLORE.items()):
-            found = kept.setdefault(f"{name} | {requests:,} | {said}", [])
-            if len(found) > seed:
-                continue
+        for seed, requests, name in product(range(asked), reversed(REQUESTS), SOURCES):
             asks, later = cuts[name]
             rows = np.random.default_rng(seed).permutation(len(asks))[:requests]
-            found.append(replay(asks.take(np.sort(rows)), later, explore, seed))
-            print(seed, name, requests, said, found[-1], flush=True)
-            write_json(KEPT, kept)
+            asks, key = asks.take(np.sort(rows)), f"{name} | {requests:,}"
+            made = kept.setdefault(key, [])
+            if len(made) <= seed:
+                made.append(matrix(asks, later))
+            for said, explore in EXPLORE.items():
+                found = kept.setdefault(f"{key} | {said}", [])
+                if len(found) <= seed:
+                    found.append(replay(asks, later, explore, seed))
+                    print(seed, key, said, found[-1], made[seed], flush=True)
+                    write_json(KEPT, kept)
     write_page(kept)
 
 

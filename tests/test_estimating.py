@@ -13,6 +13,7 @@ from llmrouterbench.estimating.pseudo import (
     pseudo_outcomes,
     usable,
 )
+from llmrouterbench.estimating.shrinking import believed, shrunk
 from llmrouterbench.estimating.values import Value, difference, overturning_odds, value_of
 from llmrouterbench.stats import effective_trials, holm
 from llmrouterbench.table import FloatArray, Outcomes
@@ -62,6 +63,70 @@ def test_a_value_by_hand() -> None:
     assert value_of("a", made, np.zeros(300, int)).score.value == pytest.approx(again[:, 0].mean())
 
 
+def test_values_are_those_of_the_textbook_formulas() -> None:
+    """IPS, self-normalised IPS and doubly robust value of a policy, request by request (Dudik, Langford, Li 2011)."""
+    table = world(10, 200, known=True)
+    made = pseudo_outcomes(table)
+    choice = (np.asarray(table.queries.embedding)[:, 1] > 0).astype(int)
+    expected = made.score - made.weight * made.residual
+    assert table.propensity is not None
+    ips = weights = doubly = 0.0
+    for i in range(200):
+        served = int(np.isfinite(table.score[i, 1]))
+        doubly += expected[i, choice[i]]
+        if served == choice[i]:
+            weight = 1.0 / table.propensity[i, served]
+            weights += weight
+            ips += weight * table.score[i, served]
+            doubly += weight * (table.score[i, served] - expected[i, served])
+    found = value_of("by x", made, choice)
+    assert found.ips == pytest.approx(ips / 200)
+    assert found.snips == pytest.approx(ips / weights)
+    assert found.score.value == pytest.approx(doubly / 200)
+
+
+def test_few_trials_are_drawn_to_the_others_and_many_are_not() -> None:
+    value = np.array([0.9, 0.5, 0.5, 0.4, 0.6])
+    few, many = (shrunk(value, np.array([one, 1e-4, 1e-4, 1e-4, 1e-4]), 0.01) for one in (0.1, 1e-6))
+    assert 0.5 < few[0] < 0.6
+    assert many[0] == pytest.approx(0.9, abs=0.01)
+    same = shrunk(np.array([0.50, 0.52]), np.full(2, 0.01), 0.01)
+    assert 0.0 < same[1] - same[0] < 0.01, "order stays where nothing differs beyond chance"
+
+
+def test_what_is_believed_is_corrected_by_model_and_by_task() -> None:
+    """Of many trials each is the weighted mean of its own; without any it is the expectation."""
+    rng = np.random.default_rng(0)
+    n, task = 20_000, np.tile(["a", "b"], 10_000)
+    truth = np.where(task[:, None] == "a", [0.9, 0.2], [0.3, 0.6])
+    served = rng.integers(0, 2, n)[:, None] == np.arange(2)
+    expected = np.full((n, 2), 0.5)
+    residual = np.where(served, (rng.random((n, 2)) < truth) - expected, 0.0)
+    found = believed(expected, 2.0 * served, residual, task)
+    for name, chance in (("a", (0.9, 0.2)), ("b", (0.3, 0.6))):
+        assert found[task == name].mean(axis=0) == pytest.approx(chance, abs=0.03)
+    assert np.array_equal(believed(expected, 0.0 * served, 0.0 * residual, task), expected)
+
+
+def test_the_luckiest_of_many_models_does_not_serve() -> None:
+    """Twelve models of which one is better by 10 points, asked at random: chosen by belief costs less than by means."""
+    loss = np.zeros(2)
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        x, task = rng.normal(size=(600, 16)), np.repeat(["a", "b", "c"], 200)
+        chance = np.append(np.full(11, 0.7), 0.8)
+        score = np.where(np.eye(12)[rng.integers(0, 12, 600)] > 0, rng.random((600, 12)) < chance, NAN)
+        known = np.where(np.isfinite(score), 1 / 12, NAN)
+        table = Outcomes.of(
+            [f"q{i}" for i in range(600)], list("abcdefghijkl"), score, dataset=task.tolist(), embedding=x
+        )
+        made = pseudo_outcomes(replace(table, propensity=known))
+        for j, plane in enumerate((made.teaching().score, made.score)):
+            best = [np.nanargmax(np.where(made.supported, plane[task == one].mean(axis=0), NAN)) for one in "abc"]
+            loss[j] += 0.8 - chance[best].mean()
+    assert loss[0] < 0.9 * loss[1], loss / 20
+
+
 def test_what_was_always_measured_is_its_own_pseudo_outcome() -> None:
     table = world(0, 60, known=True)
     score = np.random.default_rng(0).random((60, 2))
@@ -84,7 +149,7 @@ def test_a_model_of_too_few_trials_is_not_learned() -> None:
     score = table.score.copy()
     score[10:, 1] = NAN
     made = pseudo_outcomes(replace(table, score=score))
-    learned = made.table()
+    learned = made.teaching()
     assert isinstance(learned, PseudoOutcomes)
     assert np.isnan(learned.score[:, 1]).all()
     found = value_of("b", made, np.ones(200, int))

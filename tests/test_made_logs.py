@@ -32,9 +32,7 @@ def test_a_log_of_hard_queries_for_the_large_model_serves_the_large_one(tmp_path
         made = said("fit", tmp_path / name, "--to", tmp_path / f"{name}-router")
         words = ("--policy", "best", "--policy", "strong-share 0")
         best, small = said("policies", tmp_path / f"{name}-router", *words)["policies"]
-        assert best["quality"]["value"] == pytest.approx(0.725, abs=0.05), (
-            "how often intervals hold it: test_estimating"
-        )
+        assert best["quality"]["low"] < 0.725 < best["quality"]["high"]
         assert best["share"] == {"large": 1.0}
         assert small["share"]["small"] > 0.99
         assert small["lead"]["low"] < -0.225 < small["lead"]["high"]
@@ -46,7 +44,7 @@ def test_specialists_are_routed_by_kind(name: str, tmp_path: Path) -> None:
     assert imported(name, tmp_path / "data")["overview"]["best_single"] is None
     said("fit", tmp_path / "data", "--to", tmp_path / "router")
     best = said("policies", tmp_path / "router", "--policy", "best")["policies"][0]
-    assert best["quality"]["value"] == pytest.approx(0.95, abs=0.05), "how often intervals hold it: test_estimating"
+    assert best["quality"]["low"] < 0.95 < best["quality"]["high"]
     assert best["lead"]["low"] > 0.0
     for kind, model in {"write a SQL query that selects": "large", "draft a polite email about": "small"}.items():
         query = f"{kind} amber maple otter river 7"

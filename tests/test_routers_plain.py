@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.svm import LinearSVC
 
 from llmrouterbench.checks.router import planted_table
+from llmrouterbench.estimating.pseudo import PseudoOutcomes
 from llmrouterbench.metrics import avg_acc, dataset_means
 from llmrouterbench.routers import make_router
 from llmrouterbench.routers._linear_models import (
@@ -110,6 +111,23 @@ def test_linear_finds_the_direction_in_which_models_differ(kind: str) -> None:
     router = make_router("linear", kind=kind).fit(train)
     assert router.predict(at(0.0)).score.argmax() == 0
     assert router.predict(at(1.57)).score.argmax() == 1
+
+
+def test_models_of_few_queries_learn_from_one_another_where_pooled() -> None:
+    """Eight models that find the same queries hard, one measured on each: what one shows is known of all."""
+    rng = np.random.default_rng(0)
+    angle, level = rng.uniform(0, np.pi, 320), np.linspace(0.2, 0.5, 8)
+    truth = level + 0.4 * np.cos(angle)[:, None]
+    score = np.where(np.eye(8)[rng.integers(0, 8, 320)] > 0, truth + 0.3 * rng.standard_normal((320, 8)), np.nan)
+    train = line(np.zeros((320, 8)), angle=angle)
+    train = PseudoOutcomes.of_planes(train, score, np.full(score.shape, np.nan))
+    errors = [
+        float(((make_router("linear", pooled=pooled).fit(train).predict(train.queries).score - truth) ** 2).mean())
+        for pooled in (True, False)
+    ]
+    assert errors[0] < 0.8 * errors[1]
+    with pytest.raises(ValueError, match="pooled needs kind 'ridge', got 'logistic'"):
+        make_router("linear", kind="logistic", pooled=True)
 
 
 def test_linear_keeps_fractions() -> None:

@@ -83,7 +83,7 @@ def bench(
     replies   folder of outcomes with the models' replies, for routers that read them (None: `outcomes`, where that is
               a folder)
 
-    On logged data (one model a query) routers learn from doubly robust pseudo-outcomes and are judged by them.
+    On logged data (one model a query) routers learn from estimates and are judged by doubly robust pseudo-outcomes.
 
     Raises ValueError for a rule, router or setting that cannot be, or when `out` holds decisions of other data or other
     rules; what a router raises names the router and the seed. ChildProcessError where a worker is lost.

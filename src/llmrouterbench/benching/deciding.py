@@ -79,7 +79,7 @@ def decide(
     of train, or with `folds` all of it, each fold by a router that was fitted on the others.
     `tune` searches the router's declared grid (`tuning.grid_of`) on validation first. `watched` adds the part
     "checkpoints", test choices after each epoch, for a router that trains by epochs. Of a `logged` table routers learn
-    from pseudo-outcomes.
+    from estimates.
     """
     train = outcomes.take(split.train)
     weights = weights_of(router, train)

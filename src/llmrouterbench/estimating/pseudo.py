@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from llmrouterbench.contracts import Router
+from llmrouterbench.estimating.shrinking import believed
 from llmrouterbench.routers import make_router
 from llmrouterbench.stats import FEWEST, effective_trials
 from llmrouterbench.table import BoolArray, FloatArray, IntArray, Outcomes, Queries
@@ -70,11 +71,23 @@ class Pseudo:
         """Effective trials (m,): how many evenly weighted ones the log has of each model."""
         return effective_trials(self.weight)
 
-    def table(self, supported: BoolArray | None = None) -> PseudoOutcomes:
-        """What a router may learn from; nothing of a model without 20 effective trials, or of those not `supported`."""
-        enough = self.effective >= FEWEST if supported is None else supported
+    @property
+    def supported(self) -> BoolArray:
+        """Which models (m,) have 20 effective trials."""
+        return np.asarray(self.effective >= FEWEST)
+
+    def judging(self, supported: BoolArray) -> PseudoOutcomes:
+        """What decisions are judged by; nothing of models that are not `supported` (m,)."""
+        return self._planes(self.score, supported)
+
+    def teaching(self) -> PseudoOutcomes:
+        """What routers learn from: what may be believed of each score; nothing of models that are not `supported`."""
+        expected = self.score - self.weight * self.residual
+        return self._planes(believed(expected, self.weight, self.residual, self.part.dataset), self.supported)
+
+    def _planes(self, score: FloatArray, supported: BoolArray) -> PseudoOutcomes:
         return PseudoOutcomes.of_planes(
-            self.part, np.where(enough, self.score, np.nan), np.where(enough, self.cost, np.nan)
+            self.part, np.where(supported, score, np.nan), np.where(supported, self.cost, np.nan)
         )
 
 
@@ -125,7 +138,7 @@ def nuisance(train: Outcomes) -> Nuisance:
         measured = np.isfinite(train.score).astype(np.float64)
         nothing = np.full(measured.shape, np.nan)
         choice = make_router("linear", kind="logistic").fit(replace(seen, score=measured, cost=nothing))
-    return Nuisance(make_router("linear").fit(seen), choice, names)
+    return Nuisance(make_router("linear", pooled=True).fit(seen), choice, names)
 
 
 def _seen(part: Outcomes, datasets: tuple[str, ...]) -> Queries:
@@ -168,8 +181,8 @@ def joined(outcomes: Outcomes, parts: Sequence[tuple[IntArray, Pseudo]]) -> Pseu
 class Evidence:
     """What routers learn from some queries, and what they are judged by on others; nothing learned knows what judges.
 
-    learn, judge  of a matrix the outcomes themselves; of a log pseudo-outcomes, all that is estimated being learned
-                  from the first
+    learn, judge  of a matrix the outcomes themselves; of a log what is believed, and pseudo-outcomes, all that is
+                  estimated being learned from the first
     weight        (n, m) of what judges, see `Pseudo`; None of a matrix
     """
 
@@ -182,27 +195,22 @@ class Evidence:
         """From embedded outcomes. Raises ValueError for a log without 20 effective trials of any model."""
         if not logged:
             return cls(train, part)
-        made, judge = pseudo_outcomes(train), nuisance(train)(part)
-        supported = _supported(made)
-        return cls(made.table(supported), judge.table(supported), judge.weight)
+        made, judge = _enough(pseudo_outcomes(train)), nuisance(train)(part)
+        return cls(made.teaching(), judge.judging(made.supported), judge.weight)
 
 
 def teaching(train: Outcomes, *, logged: bool) -> Outcomes:
-    """What routers learn from: of a matrix the outcomes, of a log pseudo-outcomes. Errors as of `Evidence.of`."""
-    if not logged:
-        return train
-    made = pseudo_outcomes(train)
-    return made.table(_supported(made))
+    """What routers learn from: of a matrix the outcomes, of a log what is believed. Errors as of `Evidence.of`."""
+    return _enough(pseudo_outcomes(train)).teaching() if logged else train
 
 
-def _supported(made: Pseudo) -> BoolArray:
-    supported = np.asarray(made.effective >= FEWEST)
-    if not supported.any():
+def _enough(made: Pseudo) -> Pseudo:
+    if not made.supported.any():
         raise ValueError(
             f"a log must hold {FEWEST:.0f} effective trials of a model, got {made.effective.max():.0f} at most in"
             f" {len(made.part):,} queries; collect more requests"
         )
-    return supported
+    return made
 
 
 @dataclass(frozen=True)
@@ -221,11 +229,14 @@ class Judge:
     @classmethod
     def of(cls, outcomes: Outcomes, train: IntArray, test: IntArray) -> Judge:
         """From embedded outcomes of a log. Raises ValueError for one without 20 effective trials of any model."""
-        made = Evidence.of(outcomes.take(train), outcomes.take(test), logged=True)
+        known, asked = outcomes.take(train), outcomes.take(test)
+        made, judge = _enough(pseudo_outcomes(known)), nuisance(known)(asked)
         score, cost = np.full((2, *outcomes.score.shape), np.nan)
         weight = np.zeros(outcomes.score.shape)
-        score[train], cost[train] = made.learn.score, made.learn.cost
-        score[test], cost[test], weight[test] = made.judge.score, made.judge.cost, made.weight
+        for rows, part in ((train, made), (test, judge)):
+            table = part.judging(made.supported)
+            score[rows], cost[rows] = table.score, table.cost
+        weight[test] = judge.weight
         return cls(score, cost, weight)
 
     def table(self, outcomes: Outcomes) -> PseudoOutcomes:

@@ -139,7 +139,7 @@ class _Data:
 
 def _evidence_of_a_log(train: Outcomes, folds: Sequence[Fold]) -> Evidence:
     """What all of it teaches, and by which each fold is judged."""
-    learn = pseudo_outcomes(train).table()
+    learn = pseudo_outcomes(train).teaching()
     score, cost, weight = np.zeros((3, *train.score.shape))
     for one in folds:
         judge = one.evidence.judge

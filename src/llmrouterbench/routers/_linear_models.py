@@ -19,6 +19,8 @@ Loss = Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]
 
 PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 """Ridge penalties to choose from."""
+_LEADS = (300.0, 1000.0, 10_000.0)
+"""Further penalties where what a model adds to what all share may be nothing."""
 _CURVATURE = 0.25
 """Typical second derivative of a loss by its logit; it only speeds the search up."""
 _SLOPE_STOP, _LOSS_STOP = 0.01, 1e7
@@ -139,42 +141,77 @@ def _rounded(x: FloatArray, penalty: float) -> tuple[FloatArray, FloatArray, Flo
     return np.hstack([centred @ base, bias]), np.hstack([base, np.zeros((len(base), 1))]), middle
 
 
-def fit_ridge(x: FloatArray, target: FloatArray, penalties: tuple[float, ...]) -> Affine:
+def fit_ridge(x: FloatArray, target: FloatArray, penalties: tuple[float, ...], *, one_penalty: bool = False) -> Affine:
     """Least squares plus penalty * sum(weight^2), the bias free; leave-one-out error chooses among the penalties.
 
-    x (n, d), target (n, c). Columns that are measured on the same rows are solved together and share the penalty.
-    A column that was never measured predicts 0.
+    x (n, d), target (n, c). Columns that are measured on the same rows are solved together and share the penalty; with
+    `one_penalty` all columns do. A column that was never measured predicts 0.
     """
     known = np.isfinite(target)
     weight, bias = np.zeros((x.shape[1], target.shape[1])), np.zeros(target.shape[1])
     patterns, pattern = np.unique(known, axis=1, return_inverse=True)
+    solved = []
     for i in np.flatnonzero(patterns.any(axis=0)).tolist():
         columns = np.flatnonzero(pattern.ravel() == i)
         rows = patterns[:, i]
-        weight[:, columns], bias[columns] = _ridge(x[rows], target[np.ix_(rows, columns)], penalties)
+        solved.append((columns, _Ridge.of(x[rows], target[np.ix_(rows, columns)])))
+    every = [one for _, one in solved]
+    for columns, one in solved:
+        weight[:, columns], bias[columns] = one.solution(_least_error(every if one_penalty else [one], penalties))
     return Affine(weight, bias)
 
 
-def _ridge(x: FloatArray, target: FloatArray, penalties: tuple[float, ...]) -> tuple[FloatArray, FloatArray]:
-    """Weight (d, c) and bias (c,) for complete targets (n, c)."""
-    middle, mean = x.mean(axis=0), target.mean(axis=0)
-    centred, y = x - middle, target - mean
-    strength, axes = np.linalg.eigh(centred.T @ centred)
-    strength = np.maximum(strength, 0.0)
-    projected = centred @ axes
-    moment = projected.T @ y
+@dataclass(frozen=True)
+class _Ridge:
+    """Ridge regression of complete targets (n, c), in the axes of x in which it is solved for any penalty."""
 
-    def solve(penalty: float) -> FloatArray:
-        return np.asarray(moment / (strength + penalty)[:, None])
+    middle: FloatArray
+    mean: FloatArray
+    y: FloatArray
+    strength: FloatArray
+    axes: FloatArray
+    projected: FloatArray
+    moment: FloatArray
 
-    def left_out_error(penalty: float) -> float:
-        own = 1.0 / len(x) + (projected**2 / (strength + penalty)).sum(axis=1)
-        residual = (y - projected @ solve(penalty)) / np.maximum(1.0 - own, 1e-9)[:, None]
+    @classmethod
+    def of(cls, x: FloatArray, target: FloatArray) -> _Ridge:
+        middle, mean = x.mean(axis=0), target.mean(axis=0)
+        centred, y = x - middle, target - mean
+        strength, axes = np.linalg.eigh(centred.T @ centred)
+        projected = centred @ axes
+        return cls(middle, mean, y, np.maximum(strength, 0.0), axes, projected, projected.T @ y)
+
+    def _solve(self, penalty: float) -> FloatArray:
+        return np.asarray(self.moment / (self.strength + penalty)[:, None])
+
+    def solution(self, penalty: float) -> tuple[FloatArray, FloatArray]:
+        """Weight (d, c) and bias (c,)."""
+        weight = self.axes @ self._solve(penalty)
+        return weight, self.mean - self.middle @ weight
+
+    def left_out_error(self, penalty: float) -> float:
+        own = 1.0 / len(self.y) + (self.projected**2 / (self.strength + penalty)).sum(axis=1)
+        residual = (self.y - self.projected @ self._solve(penalty)) / np.maximum(1.0 - own, 1e-9)[:, None]
         return float((residual**2).sum())
 
-    best = penalties[0] if len(penalties) == 1 else min(sorted(penalties, reverse=True), key=left_out_error)
-    weight = axes @ solve(best)
-    return weight, mean - middle @ weight
+
+def _least_error(problems: list[_Ridge], penalties: tuple[float, ...]) -> float:
+    """The penalty of the least leave-one-out error over all problems, the highest on a tie."""
+    if len(penalties) == 1:
+        return penalties[0]
+    return min(sorted(penalties, reverse=True), key=lambda one: sum(part.left_out_error(one) for part in problems))
+
+
+def fit_pooled(x: FloatArray, target: FloatArray, penalties: tuple[float, ...]) -> Affine:
+    """Ridge in two steps: by how much a query (n, d) lies above the means of columns, then each column's lead there.
+
+    The columns (n, c) share the penalty of their leads; one that was never measured predicts the former alone.
+    """
+    mean = np.nan_to_num(known_mean(target, axis=0))
+    shared = fit_ridge(x, known_mean(target - mean, axis=1)[:, None], penalties)
+    leads = penalties if len(penalties) == 1 else (*penalties, *_LEADS)
+    lead = fit_ridge(x, target - mean - shared(x), leads, one_penalty=True)
+    return Affine(shared.weight + lead.weight, mean + shared.bias + lead.bias)
 
 
 def fit_costs(x: FloatArray, cost: FloatArray) -> CostModel:

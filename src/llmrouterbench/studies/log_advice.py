@@ -108,7 +108,7 @@ def _studied(part: Outcomes, routers: Sequence[str]) -> tuple[Pseudo, dict[str, 
         held, rest = np.flatnonzero(fold == one), part.take(np.flatnonzero(fold != one))
         queries = part.take(held)
         judged.append((held, nuisance(rest)(queries)))
-        learned = pseudo_outcomes(rest).table()
+        learned = pseudo_outcomes(rest).teaching()
         best = train_best_single(learned)
         for name, choice in choices.items():
             if name == "best_single":
