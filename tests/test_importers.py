@@ -151,7 +151,8 @@ def test_a_strict_import_with_findings_writes_nothing(log: Path, tmp_path: Path)
     import_outcomes(log, tmp_path / "clean", strict=True)
     log.write_text(LOG + "2 + 2?,small,,1\n")
     with pytest.raises(
-        ImportFindingsError, match=r"got 2 in log.csv: null score \(1\), missing record \(1\)"
+        ImportFindingsError,
+        match=r"got 2 in log.csv: null score \(1, first record 3 of small\); missing record \(1, first",
     ) as caught:
         import_outcomes(log, tmp_path / "out", strict=True)
     assert isinstance(caught.value, ValueError)

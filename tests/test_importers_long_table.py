@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -109,7 +110,7 @@ def test_a_folder_of_tables_is_one_table(tmp_path: Path) -> None:
     scores = dict(zip(outcomes.queries.text, outcomes.score[:, 0], strict=True))
     assert scores == {"1?": 1.0, "2?": 1.0, "3?": 1.0, "4, 5?": 0.5, "6, 7?": 1.0}
     assert (report.counts["files"], report.counts["records"], np.nansum(outcomes.cost)) == (5, 6, 0.5)
-    (folder / "z.csv").write_text("query,model,score\n8?,a,7\n")
+    (folder / "z.csv").write_text("query,model,score\n8?,a,7\n9?,a,7\n")
     with pytest.raises(ValueError, match=r"score must be between 0 and 1, got 7 in .*logs at z.csv record 1"):
         imported(folder, tmp_path, format="long_table")
 
@@ -127,7 +128,7 @@ def test_the_user_names_columns(path: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("column", "value", "rule"),
     [
-        ("score", 7, "score must be between 0 and 1, got 7 in {}; divide by the maximum"),
+        ("score", 7, "score must be between 0 and 1, got 7 in {}; say its scale"),
         ("score", -1, "score must be between 0 and 1, got -1 in {}; leave it empty if unknown"),
         ("cost", -0.5, "cost must be 0 or more, got -0.5 in {}; leave it empty if unknown"),
         ("cost", float("nan"), "cost must be a number of USD of 0 or more, got [Nn]a[Nn] in {}; leave it empty"),
@@ -141,17 +142,36 @@ def test_a_value_that_breaks_a_rule_is_one_sentence_with_its_record(
 ) -> None:
     rows = [dict(row) for row in ROWS]
     rows[2][column] = value
-    with pytest.raises(ValueError, match=rule.format(place(path, 3))):
-        import_outcomes(write(path, rows), tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+    _, report = imported(write(path, rows), tmp_path)
+    [finding] = [one for one in report.findings if one.kind.startswith(("value that", "record that"))]
+    assert re.match(rule.format(place(path, 3)), finding.example)
+    assert (finding.count, finding.happened) == (1, "dropped" if column in ("query", "model") else "masked")
+    rows[3][column] = value
+    with pytest.raises(ValueError, match=rule.format(place(path, 3)) + r".* \(2 such in 4 records\)"):
+        import_outcomes(write(path, rows), tmp_path / "many")
+    assert not (tmp_path / "many").exists()
+
+
+def test_one_in_a_hundred_may_be_bad_and_not_more(tmp_path: Path) -> None:
+    rows = [{"query": f"q{i}", "model": "m", "score": 1.0} for i in range(200)]
+    for bad in (2, 3):
+        for row in rows[:bad]:
+            row["score"] = 7.0
+        path = write(tmp_path / "log.csv", rows)
+        if bad == 2:
+            outcomes, report = imported(path, tmp_path)
+            assert (np.isnan(outcomes.score).sum(), counts(report)["value that breaks a rule"]) == (2, 2)
+        else:
+            with pytest.raises(ValueError, match=r"got 7 in .*record 1; .* \(3 such in 200 records\)"):
+                imported(path, tmp_path)
 
 
 def test_a_score_that_is_a_word_is_refused_and_true_is_a_score(tmp_path: Path) -> None:
-    (tmp_path / "log.csv").write_text("query,model,score\nq,m,True\nr,m, false \ns,m,abc\n")
+    (tmp_path / "log.csv").write_text("query,model,score\nq,m,True\nr,m, false \ns,m,abc\nt,m,abc\n")
     with pytest.raises(ValueError, match=r"score must be a number between 0 and 1, got abc in .*log.csv record 3"):
         import_outcomes(tmp_path / "log.csv", tmp_path / "out")
     (tmp_path / "log.jsonl").write_text(
-        '{"query": "q", "model": "m", "score": true}\n\n{"query": "r", "model": "m", "score": "1"}'
+        '{"query": "q", "model": "m", "score": true}\n' + '\n{"query": "r", "model": "m", "score": "1"}' * 2
     )
     with pytest.raises(ValueError, match=r"score must be a number between 0 and 1, got '1' in .*log.jsonl line 3"):
         import_outcomes(tmp_path / "log.jsonl", tmp_path / "out")
@@ -311,11 +331,11 @@ def test_a_later_line_may_bring_a_new_column(tmp_path: Path) -> None:
     [
         ("log.csv", b"", r"log.csv must hold a table, got an empty file"),
         ("log.csv", b"query,model,score\n", r"log.csv must hold records, got a header only"),
-        ("log.csv", b"query,model,score\nq,m,1\nq,m,1,9\n", r"got: 4 fields in record 2 under a header of 3"),
+        ("log.csv", b"query,model,score\nq,m,1,9\n", r"got: 4 fields in record 1 under a header of 3"),
         ("log.csv", b"query,model,score\nq,m,1\n\xff,m,1\n", r"must be UTF-8 text, got byte 0xff at position 24"),
         ("log.csv", b'query,model,score\n"q,m,1\n', r"log.csv must be CSV with one header line"),
         ("log.jsonl", b"", r"log.jsonl must hold records, got an empty file"),
-        ("log.jsonl", b'{"query": "q"}\n{"query": ', r"log.jsonl line 2 must be JSON, got a broken line"),
+        ("log.jsonl", b'{"query": ', r"log.jsonl line 1 must be JSON, got a broken line"),
         ("log.jsonl", b"[1]\n", r"log.jsonl line 1 must be a JSON object, got list"),
         ("log.jsonl", b'{"query": "\xff"}\n', r"log.jsonl line 1 must be UTF-8 text"),
         ("log.jsonl", b'{"query": 5, "model": "m", "score": 1}\n', r"query must be a text, got '5' in .*line 1"),

@@ -366,6 +366,6 @@ def test_a_trace_of_several_models_is_of_none(tmp_path: Path) -> None:
     ],
 )
 def test_the_text_of_an_input(value: Any, text: str) -> None:
-    from llmrouterbench.importers._samples import asked
+    from llmrouterbench.importers._messages import asked
 
     assert asked(value) == text

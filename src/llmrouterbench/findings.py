@@ -75,6 +75,7 @@ class Options:
     zero_cost  "unknown": a call that cost 0 has no known cost; "free": it cost nothing
     key        what makes records one query: their "id", dataset and "text", or "auto": the id, unless it is a request's
     filter     the score that counts, where replies have several; "" where they have one
+    scale      of the scores of a long table: WORST-BEST, or words from worst to best; "" for 0 to 1
     columns    of a long table: our name of a column -> its name in the file, where it has another
     replies    folder for parts of stored replies, or None to leave replies out
     progress   called with (what, done, total) while reading; total is None where it is not known
@@ -86,6 +87,7 @@ class Options:
     key: Key = "auto"
     filter: str = ""
     columns: Mapping[str, str] = field(default_factory=dict)
+    scale: str = ""
 
     def tell(self, what: str, done: int, total: int | None) -> None:
         """Report progress, if somebody listens."""
@@ -139,7 +141,8 @@ class ImportFindingsError(ValueError):
 
     def __init__(self, report: ImportReport) -> None:
         self.report = report
-        kinds = ", ".join(f"{finding.kind} ({finding.count})" for finding in report.findings)
+        some = [f"{one.kind} ({one.count}, first {one.example})" for one in report.findings[:3]]
+        kinds = "; ".join([*some, f"{len(report.findings) - 3} more"] if len(report.findings) > 3 else some)
         super().__init__(
             f"a strict import must have no findings, got {len(report.findings)} in {report.source['name']}: {kinds};"
             " nothing was written, look at them without --strict"
@@ -169,6 +172,7 @@ def _taken(source: Mapping[str, Any], names: int) -> list[str]:
     ignored = source.get("columns_ignored", ())
     cut = f" and {len(ignored) - names} more" if len(ignored) > names else ""
     lines = [f"columns read: {', '.join(renamed)}"] if renamed else []
+    lines += [f"read with {', '.join(source['read_as'])}"] if source.get("read_as") else []
     return [*lines, f"columns not read: {', '.join(ignored[:names])}{cut}"] if ignored else lines
 
 

@@ -24,7 +24,9 @@ from llmrouterbench.findings import Key
 
 @app.command("import")
 def import_(
-    source: Annotated[Path, typer.Argument(help="An archive, a folder or a table of outcomes.")],
+    source: Annotated[
+        str, typer.Argument(help="A file or folder, packed or not; - (standard input); an http, s3 or hf:// address.")
+    ],
     to: Annotated[Path, typer.Option("--to", help="Folder to make.")],
     format: Annotated[str, typer.Option("--format", help="Name of the format; found out when not given.")] = "auto",
     strict: Annotated[bool, typer.Option("--strict", help="Fail on any finding of the import report.")] = False,
@@ -45,6 +47,9 @@ def import_(
     column: Annotated[
         list[str] | None, typer.Option("--column", help="OURS=THEIRS: a column that is called otherwise in the table.")
     ] = None,
+    scale: Annotated[
+        str, typer.Option("--scale", help="WORST-BEST of the scores of a table, such as 1-5, or words: fail,pass.")
+    ] = "",
     json: Json = False,
 ) -> None:
     """Read outcomes of any known format into a folder, and say what was masked or dropped."""
@@ -65,6 +70,7 @@ def import_(
             key=cast(Key, key),
             filter=filter,
             columns=columns,
+            scale=scale,
             progress=tell,
         )
     if json:

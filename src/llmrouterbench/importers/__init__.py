@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from llmrouterbench.files import new_folder
+from llmrouterbench.files import new_folder, sha256_of
 from llmrouterbench.findings import (
     Finding,
     Findings,
@@ -27,6 +27,8 @@ from llmrouterbench.findings import (
     report_lines,
 )
 from llmrouterbench.importers._detect import KNOWN, recognised
+from llmrouterbench.importers._scale import check_scale
+from llmrouterbench.importers._sources import Opened, is_address, opened
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.plugins import PlugIns
 from llmrouterbench.store import fill_folder
@@ -108,36 +110,46 @@ def import_outcomes(
     key: Key = "auto",
     filter: str = "",
     columns: Mapping[str, str] | None = None,
+    scale: str = "",
     progress: Progress | None = None,
 ) -> ImportReport:
     """Read foreign outcomes and store them as the folder `to`, whole or not at all.
 
-    `format` is "auto" or one of `format_names()`. A call that cost 0 has no known cost, unless `zero_cost` is "free".
-    `key` says what makes records of a long table one query: "id", "text", or "auto" (the id, unless it is another one
-    in every record while one text was asked of several models); `filter` names the score that counts where a reply has
-    several, by filter or metric. `columns` names columns of a long table that are called otherwise there, such as
-    {"query": "ticket", "score": "rating"}. `progress(what, done, total)` is called while reading.
+    `source` is a path, "-" (standard input) or an address (http, https, s3, hf); it may be packed. `format` is
+    "auto" or one of `format_names()`. A call that cost 0 has no known cost, unless `zero_cost` is "free". `key`
+    says what makes records of a long table one query: "id", "text", or "auto" (the id, unless it is another one in
+    every record while one text was asked of several models); `filter` names the score that counts where a reply
+    has several, by filter or metric. `columns` names columns of a long table that are called otherwise there, such
+    as {"query": "ticket", "score": "rating"}; `scale` is that of its scores where they are not 0 to 1, as "1-5"
+    or, from worst to best, "fail,pass". `progress(what, done, total)` is called while reading.
 
-    Raises FileNotFoundError and FileExistsError for the two paths, ValueError where the source is of no known format,
+    Raises FileNotFoundError and FileExistsError for the two paths, ConnectionError and PermissionError of an address,
+    ImportError where an extra is missing, ValueError where the source is of no known format,
     damaged or empty, ImportFindingsError (with `.report`) where `strict` and there is anything to report.
     """
-    source, to = Path(source), Path(to)
+    to = Path(to)
     _check_choice("zero_cost", zero_cost, ("unknown", "free"))
     _check_choice("key", key, ("auto", "id", "text"))
-    kind = "long_table" if columns and format == "auto" else _format_of(source, format)
-    if columns and kind != "long_table":
-        raise ValueError(f"columns are named in a long table alone, got format {kind!r}; leave them out")
-    _check_target(source, to, overwrite)
-    with new_folder(to, overwrite) as partial:
-        options = Options(zero_cost, partial / "replies" if replies else None, progress, key, filter, columns or {})
-        imported = read_source(source, kind, options)
-        report = _report(source, kind, imported)
+    _check_format(format)
+    check_scale(scale)
+    if not is_address(source):
+        _check_target(Path(source), to, overwrite)
+    asked: dict[str, Any] = {"scale": scale} if scale else {}
+    asked |= {"columns": dict(columns)} if columns else {}
+    with opened(source) as found, new_folder(to, overwrite) as partial:
+        kind = "long_table" if asked and format == "auto" else _format_of(found.path, format)
+        if asked and kind != "long_table":
+            raise ValueError(f"{' and '.join(asked)} are of a long table alone, got format {kind!r}; leave them out")
+        options = Options(
+            zero_cost, partial / "replies" if replies else None, progress, key, filter, columns or {}, scale
+        )
+        imported = read_source(found.path, kind, options)
+        report = _report(found, kind, imported)
         if strict and report.findings:
             raise ImportFindingsError(report)
         outcomes = replace(imported.outcomes, source={**imported.outcomes.source, **report.source})
         chosen: dict[str, Any] = ({} if key == "auto" else {"key": key}) | ({"filter": filter} if filter else {})
-        chosen |= {"columns": dict(columns)} if columns else {}
-        settings = {"zero_cost": zero_cost, "replies": replies} | chosen
+        settings = {"zero_cost": zero_cost, "replies": replies} | chosen | asked
         fill_folder(outcomes, partial, settings=settings, report=report.to_dict())
     return report
 
@@ -163,8 +175,12 @@ def detect_format(source: str | Path) -> str:
     Raises FileNotFoundError where nothing is there, and ValueError where the format is none of those known or two
     plug-ins take it for theirs. A plug-in that fails at this is named in the error, and stops no other.
     """
-    path = Path(source)
-    _check_there(path)
+    with opened(source) as found:
+        return _detected(found.path)
+
+
+def _detected(path: Path) -> str:
+    """As `detect_format`, of a plain file or folder."""
     if ours := _by_content(path) or recognised(path):
         return ours
     found, failed = [], []
@@ -201,7 +217,7 @@ def _check_there(source: Path) -> None:
         raise FileNotFoundError(f"{source} must be a file or folder to import, got nothing there; check the path")
 
 
-def _report(source: Path, format: str, imported: Imported) -> ImportReport:
+def _report(source: Opened, format: str, imported: Imported) -> ImportReport:
     """The report of what was read."""
     outcomes = imported.outcomes
     measured = int(np.isfinite(outcomes.score).sum())
@@ -213,15 +229,22 @@ def _report(source: Path, format: str, imported: Imported) -> ImportReport:
         "cells_measured": measured,
         "cells_missing": outcomes.score.size - measured,
     }
-    facts = {"name": source.resolve().name, "format": format, **imported.source}
-    return ImportReport(facts, counts, imported.findings.all())
+    facts = {"name": source.name, "format": format, **imported.source}
+    if source.path != source.original and source.original.is_file():
+        facts["sha256"] = sha256_of(source.original)
+    findings = (replace(one, example=source.said(one.example)) for one in imported.findings.all())
+    return ImportReport(facts, counts, tuple(findings))
 
 
 def _format_of(source: Path, format: str) -> str:
+    _check_format(format)
+    return _detected(source) if format == "auto" else format
+
+
+def _check_format(format: str) -> None:
     names = ("auto", *format_names())
     if format not in names:
         raise ValueError(f"no import format named {format!r}{did_you_mean(format, names)}")
-    return detect_format(source) if format == "auto" else format
 
 
 def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
+TABLES = (
+    ".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".arrow", ".feather", ".xlsx", ".xls", ".ods", ".sqlite",
+    ".db",
+)  # fmt: skip
 """Suffixes of long tables."""
+NAMED = (".xlsx", ".ods", ".eval", ".npz", ".pkl", ".pickle")
+"""Suffixes that say more of a zip, or of anything, than its first bytes."""
 KNOWN = (
     f"a tar.gz or folder of the official release, a long table ({', '.join(TABLES)}) or a folder of them,"
     " results of an evaluation tool or benchmark that docs/importing.md lists, or a server's decision log"

@@ -15,13 +15,13 @@ from typing import Any
 import polars as pl
 
 from llmrouterbench.findings import Findings, Imported, Options
+from llmrouterbench.importers._bad_rows import BadRows
 from llmrouterbench.importers.long_table import json_column, read_records
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.records import Place, read_json_file, read_lines
 
 Record = Mapping[str, Any]
 _BATCH = 10_000
-_QUESTIONS = ("question", "query", "problem", "input", "prompt", "instruction", "goal", "text")
 
 
 @dataclass
@@ -83,13 +83,13 @@ def samples(
     facts: Mapping[str, Any] | None = None,
 ) -> Imported:
     """The outcomes in records, each with its place in words. Raises ValueError as `read_records` does."""
-    batches, places, rows = list[pl.DataFrame](), list[str](), iter(records)
+    batches, places, rows, bad = list[pl.DataFrame](), list[str](), iter(records), BadRows()
     while batch := _next(rows, path, places):
         here = [place for place, _ in batch]
         columns = dict.fromkeys(name for _, record in batch for name in record)
         number = pl.Series("#", range(len(places) + 1, len(places) + len(batch) + 1), dtype=pl.UInt32)
         at = Place(path, "at", pl.Series(here))
-        read = (json_column(name, [record.get(name) for _, record in batch], at, name) for name in columns)
+        read = (json_column(name, [record.get(name) for _, record in batch], at, name, bad) for name in columns)
         batches.append(pl.DataFrame([number, *read]))
         places += here
         options.tell("reading", len(places), None)
@@ -99,7 +99,7 @@ def samples(
     names = {name: name for name in raw.columns if name != "#"}
     chosen = Options(options.zero_cost, options.replies, options.progress, options.key)  # the filter was applied
     place = Place(path, "at", pl.Series(places))
-    return read_records(raw, names, place, chosen, findings or Findings(), dict(facts or {}), files)
+    return read_records(raw, names, place, chosen, findings or Findings(), dict(facts or {}), files, bad)
 
 
 def _next(rows: Iterator[tuple[str, Record]], path: Path, places: Sequence[str]) -> list[tuple[str, Record]]:
@@ -168,28 +168,6 @@ def number(value: Any) -> Any:
     if isinstance(value, bool):
         return float(value)
     return None if isinstance(value, float) and value != value else value
-
-
-def asked(value: Any) -> str:
-    """The text of an input: of a message list what the user said, of an object its question."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list):
-        said = [part for part in value if isinstance(part, dict)]
-        of_user = [part for part in said if str(part.get("role", "user")).lower() in ("user", "human")] or said
-        return "\n\n".join(filter(None, map(_content, of_user)))
-    if isinstance(value, dict):
-        named = next((value[name] for name in (*_QUESTIONS, "messages") if value.get(name)), None)
-        if named is None:
-            texts = [part for part in value.values() if isinstance(part, str) and part]
-            named = texts[0] if len(texts) == 1 else None
-        return "" if named is None else asked(named)
-    return ""
-
-
-def _content(part: Mapping[str, Any]) -> str:
-    content = part.get("content", part.get("prompt", part.get("text", "")))
-    return content if isinstance(content, str) else asked(content)
 
 
 def answered(value: Any) -> str | None:

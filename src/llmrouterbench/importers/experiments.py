@@ -16,7 +16,8 @@ import orjson
 import polars as pl
 
 from llmrouterbench.findings import Imported, Options
-from llmrouterbench.importers._samples import Glimpse, Record, Scores, answered, asked, number, samples
+from llmrouterbench.importers._messages import asked
+from llmrouterbench.importers._samples import Glimpse, Record, Scores, answered, number, samples
 from llmrouterbench.records import Place, parse_numbers, read_csv, read_json_file, read_lines
 
 _LANGSMITH = ("inputs", "outputs", "reference_outputs", "run")

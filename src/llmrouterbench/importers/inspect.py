@@ -18,7 +18,8 @@ from typing import Any
 import orjson
 
 from llmrouterbench.findings import Findings, Imported, Options
-from llmrouterbench.importers._samples import Glimpse, Record, Scores, asked, number, samples
+from llmrouterbench.importers._messages import asked
+from llmrouterbench.importers._samples import Glimpse, Record, Scores, number, samples
 from llmrouterbench.records import read_json_file
 
 _VALUES = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0}

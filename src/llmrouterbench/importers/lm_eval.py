@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from llmrouterbench.findings import Findings, Imported, Options
-from llmrouterbench.importers._samples import Glimpse, Record, Scores, asked, number, samples
+from llmrouterbench.importers._messages import asked
+from llmrouterbench.importers._samples import Glimpse, Record, Scores, number, samples
 from llmrouterbench.records import read_json_file, read_lines
 
 _NAMED = re.compile(r"(?:samples_(?P<task>.+)|results)_(?P<time>\d{4}-\d\d-\d\dT[\d.:+-]+)\.jsonl?")

@@ -1,12 +1,12 @@
-"""A long table: one record per query and model, as CSV, JSON or Parquet, in one file or several of a folder.
+"""A long table: one record per query and model, in one file of any kind of table or several of a folder.
 
 Columns `query`, `model` and `score` (in [0, 1]) are needed; `dataset`, `id` (of the query), `prompt`, `cost` (USD),
 `tokens_in`, `tokens_out`, `seconds`, `reply` and, of a log, `propensity` (probability of the model that served) are
 read where they are there, and empty means "not measured". Records of one query and model are runs (`run`) of one cell,
 and averaged; of a call that failed (`success`, `error`, `status`) nothing is measured; where replies have several
 scores (`filter`), one must be named; another `system` prompt makes another query. `ALIASES` lists other names that are
-understood. A value that breaks a rule is an error that names the record: the file is the user's own and can be put
-right.
+understood. A query may be a list of messages. A value that breaks a rule is masked and counted, and an error that names
+the record where there are many of them.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import polars as pl
 
 from llmrouterbench.files import sha256_of
 from llmrouterbench.findings import Findings, Imported, Options
+from llmrouterbench.importers._bad_rows import BadRows
 from llmrouterbench.importers._cells import note_repeated_prompts
 from llmrouterbench.importers._detect import TABLES
 from llmrouterbench.importers._long_rows import (
@@ -31,15 +33,28 @@ from llmrouterbench.importers._long_rows import (
     wide_table,
     without_failed,
 )
+from llmrouterbench.importers._messages import asked, instructed
+from llmrouterbench.importers._scale import hint, scaled
+from llmrouterbench.importers._table_files import ARROW, DATABASES, WORKBOOKS, read_tables
 from llmrouterbench.naming import did_you_mean
-from llmrouterbench.records import Place, parse_numbers, read_csv, read_json_file, read_lines, read_parquet
+from llmrouterbench.records import (
+    Place,
+    no_number,
+    numbers_in,
+    read_arrow,
+    read_csv,
+    read_json_file,
+    read_lines,
+    read_parquet,
+    separator_of,
+)
 from llmrouterbench.store import write_replies
 from llmrouterbench.table import PLANES, FloatArray
 
 NEEDED = ("query", "model", "score")
 TEXTS = ("query", "model", "dataset", "id", "prompt", "reply", "system", "run", "filter", "success", "error", "status")
 ALIASES = {
-    "query": ("question", "input", "prompt"),
+    "query": ("question", "input", "prompt", "messages", "conversation"),
     "model": ("llm", "model_name", "model_id", "selected_model"),
     "score": ("correct", "passed", "accuracy", "acc", "performance", "label"),
     "dataset": ("dataset_name", "task", "task_name", "benchmark"),
@@ -74,34 +89,118 @@ _RULES = {
 
 def read_long_table(path: Path, options: Options) -> Imported:
     """Read a long table. Raises ValueError with the file and record of the first value that breaks a rule."""
-    if path.is_dir():
-        return _read_folder(path, options)
-    options.tell("reading", 0, path.stat().st_size)
-    raw, word = _read(path, options.columns)
-    columns = _columns(raw.columns, path, options.columns)
-    ignored = [name for name in raw.columns if name not in columns.values() and name != "#"]
-    facts = {"sha256": sha256_of(path), "columns_read": columns, "columns_ignored": ignored}
-    imported = read_records(raw, columns, Place(path, word, raw["#"]), options, Findings(), facts)
-    options.tell("reading", path.stat().st_size, path.stat().st_size)
-    return imported
+    findings, bad, size = Findings(), BadRows(), 0 if path.is_dir() else path.stat().st_size
+    files = [path] if not path.is_dir() else sorted(file for file in path.rglob("*") if file.suffix.lower() in TABLES)
+    options.tell("reading", 0, size or len(files))
+    tables, ignored, words = list[tuple[pl.DataFrame, dict[str, str], str]](), dict[str, None](), dict[str, None]()
+    for number, file in enumerate(files, 1):
+        for name, raw, word in _tables(file, options, bad, findings):
+            columns = _columns(raw.columns, file, options.columns)
+            raw = _with_messages(_with_points(raw, columns, file, words), columns)
+            columns |= {"system": "system"} if "system" in raw.columns and "system" not in columns else {}
+            ignored |= dict.fromkeys(name for name in raw.columns if name not in columns.values() and name != "#")
+            tables.append((raw, columns, " ".join(filter(None, (_below(file, path), name, word)))))
+        options.tell("reading", size or number, size or len(files))
+    read = {ours: theirs for _, columns, _ in tables for ours, theirs in columns.items()}
+    facts: dict[str, Any] = {"columns_read": read, "columns_ignored": list(ignored)}
+    facts |= {"sha256": sha256_of(path)} if not path.is_dir() else {"files": len(files)}
+    facts |= {"read_as": list(words)} if words else {}
+    if len(tables) == 1:
+        raw, columns, at = tables[0]
+        return read_records(raw, columns, Place(path, at, raw["#"]), options, findings, facts, 1, bad)
+    below = [
+        raw.select(at=pl.concat_str(pl.lit(f"{at} "), "#"), **{ours: pl.col(name) for ours, name in columns.items()})
+        for raw, columns, at in tables
+    ]
+    raw = pl.concat(below, how="diagonal_relaxed").with_row_index("#", offset=1)
+    columns = {name: name for name in read}
+    return read_records(raw, columns, Place(path, "at", raw["at"]), options, findings, facts, len(files), bad)
 
 
-def _read_folder(path: Path, options: Options) -> Imported:
-    """The tables of a folder, one below the other; each may have columns of its own."""
-    tables, read, ignored = list[pl.DataFrame](), dict[str, str](), dict[str, None]()
-    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in TABLES)
-    for file in files:
-        raw, word = _read(file, options.columns)
-        columns = _columns(raw.columns, file, options.columns)
-        ignored |= dict.fromkeys(name for name in raw.columns if name not in columns.values() and name != "#")
-        at = pl.concat_str(pl.lit(f"{file.relative_to(path)} {word} "), "#").alias("at")
-        tables.append(raw.select(at, **{column: pl.col(name) for column, name in columns.items()}))
-        read |= columns
-        options.tell("reading", len(tables), len(files))
-    raw = pl.concat(tables, how="diagonal_relaxed").with_row_index("#", offset=1)
-    facts = {"files": len(files), "columns_read": read, "columns_ignored": list(ignored)}
-    return read_records(
-        raw, {name: name for name in read}, Place(path, "at", raw["at"]), options, Findings(), facts, len(files)
+def _below(file: Path, folder: Path) -> str:
+    return "" if file == folder else str(file.relative_to(folder))
+
+
+def _tables(path: Path, options: Options, bad: BadRows, findings: Findings) -> Iterator[tuple[str, pl.DataFrame, str]]:
+    """Name, records with their numbers in column "#", and the word for what is numbered, of every table of a file.
+
+    Of several tables those with most of the needed columns are read; what they lack is said of them.
+    """
+    if path.suffix.lower() not in (*WORKBOOKS, *DATABASES):
+        raw, word = _read(path, options, bad)
+        yield "", raw, word
+        return
+    found = read_tables(path)
+    has = {
+        name: len(set(NEEDED) & (_taken(raw.columns, path, {}).keys() | options.columns)) for name, raw in found.items()
+    }
+    most = max(has.values())
+    for name, raw in found.items():
+        if has[name] < most:
+            findings.add("table without the columns query, model and score", "dropped", f"{path} {name}")
+        else:
+            yield name if len(found) > 1 else "", raw.with_row_index("#", offset=1), "record"
+
+
+_DECIMAL = r"^[+-]?(?:0|\d+),(?:\d{1,2}|\d{4,})$|^[+-]?0,\d+$|^[+-]?\d{1,3}(?:\.\d{3})+,\d+$"
+"""Numbers whose comma can be no mark of thousands."""
+
+
+def _with_points(raw: pl.DataFrame, columns: Mapping[str, str], path: Path, words: dict[str, None]) -> pl.DataFrame:
+    """The records of a CSV file that does not part fields by commas, with points in the place of decimal commas."""
+    if path.suffix.lower() not in (".csv", ".tsv") or (mark := separator_of(path)) == ",":
+        return raw
+    words[f"fields parted by {mark!r}"] = None
+    numbers = [name for column, name in columns.items() if column in _NUMBERS]
+    given = pl.concat([raw[name].alias("").str.strip_chars() for name in numbers])
+    given = given.filter(given.str.contains(",").fill_null(value=False))
+    if not len(given):
+        return raw
+    if not given.str.contains(_DECIMAL).any():
+        raise ValueError(f"cannot tell a decimal comma from a mark of thousands: {path} has {given[0]!r}; use a point")
+    words[f"decimal commas in {', '.join(name for name in numbers if raw[name].str.contains(',').any())}"] = None
+    pointed = (
+        pl.col(name).str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True) for name in numbers
+    )
+    return raw.with_columns(
+        pl.when(pl.col(name).str.contains(",")).then(with_point).otherwise(pl.col(name)).alias(name)
+        for name, with_point in zip(numbers, pointed, strict=True)
+    )
+
+
+def _with_messages(raw: pl.DataFrame, columns: Mapping[str, str]) -> pl.DataFrame:
+    """The records with texts in the place of lists of messages, and their system prompts in a column of their own."""
+    name = columns["query"]
+    query = raw[name]
+    if isinstance(query.dtype, pl.List) and isinstance(query.dtype.inner, pl.Struct):
+        values = query.to_list()
+    elif query.dtype == pl.String and query.str.contains(r'^\s*\[\s*\{\s*"').any():
+        values = [_loaded(text) for text in query]
+    else:
+        return raw
+    said = [value if _is_messages(value) else None for value in values]
+    texts = [text if value is None else asked(value) for text, value in zip(values, said, strict=True)]
+    if not any(said) or any(isinstance(text, list) for text in texts):
+        return raw
+    raw = raw.with_columns(pl.Series(name, texts, dtype=pl.String))
+    system = list(map(instructed, said))
+    return raw if "system" in columns or not any(system) else raw.with_columns(pl.Series("system", system))
+
+
+def _loaded(text: str | None) -> Any:
+    """The messages in a text, else the text."""
+    try:
+        value = orjson.loads(text or "")
+    except orjson.JSONDecodeError:
+        return text
+    return value if _is_messages(value) else text
+
+
+def _is_messages(value: object) -> bool:
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(one, dict) and {"role", "content"} <= one.keys() for one in value)
     )
 
 
@@ -113,17 +212,21 @@ def read_records(
     findings: Findings,
     facts: Mapping[str, Any],
     files: int = 1,
+    bad: BadRows | None = None,
 ) -> Imported:
     """The outcomes in records of a long table, which are numbered in the column "#".
 
     columns   our name of a column -> its name in `raw`
     place     where each record stands
     findings  what was met before; more is added
+    bad       what could not be read before; more is added
 
-    Raises ValueError with the place of the first value that breaks a rule.
+    Raises ValueError with the place of the first value that breaks a rule, where there are many.
     """
-    path, word = place.path, place.word
-    table = keyed(_checked(raw, columns, place), options.key, findings)
+    path, word, bad = place.path, place.word, bad or BadRows()
+    table = _checked(raw, columns, place, options.scale, bad)
+    bad.settle(raw.height, findings)
+    table = keyed(table, options.key, findings)
     table = without_failed(filtered(_with_system(table), options.filter, path), findings)
     queries = number_queries(table, path, word, findings)
     cells = averaged_cells(table, queries, findings)
@@ -144,17 +247,20 @@ def _with_system(table: pl.DataFrame) -> pl.DataFrame:
     return table.with_columns(system=system, prompt=prompt)
 
 
-def _read(path: Path, chosen: Mapping[str, str]) -> tuple[pl.DataFrame, str]:
+def _read(path: Path, options: Options, bad: BadRows) -> tuple[pl.DataFrame, str]:
     """The file with the number of every record in column "#", and the word for what is numbered."""
     suffix = path.suffix.lower()
     if suffix not in TABLES:
         raise ValueError(f"a long table must be a {', '.join(TABLES)} file, got {path}; rename it")
     if suffix == ".json":
-        return _read_objects(_objects(path), path, "record", chosen), "record"
+        return _read_objects(_objects(path), path, "record", options, bad), "record"
     if suffix in (".jsonl", ".ndjson"):
-        return _read_objects(read_lines(path), path, "line", chosen), "line"
-    frame = read_parquet(path) if suffix == ".parquet" else read_csv(path)
-    return frame.with_row_index("#", offset=1), "record"
+        return _read_objects(read_lines(path, bad.drop), path, "line", options, bad), "line"
+    if suffix == ".parquet" or suffix in ARROW:
+        frame = read_parquet(path) if suffix == ".parquet" else read_arrow(path)
+    else:
+        frame = read_csv(path, bad.drop)
+    return frame if "#" in frame.columns else frame.with_row_index("#", offset=1), "record"
 
 
 def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -169,30 +275,36 @@ def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _read_objects(
-    lines: Iterator[tuple[int, dict[str, Any]]], path: Path, word: str, chosen: Mapping[str, str]
+    lines: Iterator[tuple[int, dict[str, Any]]], path: Path, word: str, options: Options, bad: BadRows
 ) -> pl.DataFrame:
     batches, seen = list[pl.DataFrame](), dict[str, None]()
     while batch := list(islice(lines, _BATCH)):
         keys = dict.fromkeys(key for _, record in batch for key in record)
         seen |= keys
-        column = {name: column for column, name in _taken(list(seen), path, chosen).items()}
+        column = {name: column for column, name in _taken(list(seen), path, options.columns).items()}
+        column |= {name: "words" for name, ours in column.items() if ours == "score" and options.scale}
         number = pl.Series("#", [line for line, _ in batch], dtype=pl.UInt32)
         place = Place(path, word, number)
-        read = [json_column(key, [record.get(key) for _, record in batch], place, column[key])
+        read = [json_column(key, [record.get(key) for _, record in batch], place, column[key], bad)
                 for key in keys if key in column]  # fmt: skip
         ignored = [pl.Series(key, [None] * len(batch), dtype=pl.Null) for key in keys if key not in column]
         batches.append(pl.DataFrame([number, *read, *ignored]))
     if not batches:
+        bad.settle(0, Findings())
         raise ValueError(f"{path} must hold records, got an empty file; write it again")
     return pl.concat(batches, how="diagonal")
 
 
-def json_column(key: str, values: Sequence[Any], place: Place, column: str) -> pl.Series:
+def json_column(key: str, values: Sequence[Any], place: Place, column: str, bad: BadRows) -> pl.Series:
     """One column of JSON values, which have types of their own; `column` is what we call it."""
     kinds, rule = _kinds(column)
-    for record, value in enumerate(values):
-        if value is not None and not isinstance(value, kinds):
-            raise ValueError(f"{key} must be {rule}, got {str(value)[:60]!r} in {place.of(record)}; write it as one")
+    wrong = [at for at, value in enumerate(values) if not (value is None or isinstance(value, kinds))]
+    if column == "query":
+        wrong = [at for at in wrong if not _is_messages(values[at])]
+    if wrong:
+        shown = str(values[wrong[0]])[:60]
+        bad.add(f"{key} must be {rule}, got {shown!r} in {place.of(wrong[0])}; write it as one", len(wrong))
+        values = [None if at in set(wrong) else value for at, value in enumerate(values)]
     if column in _NUMBERS:
         return pl.Series(key, [None if value is None else _float(value) for value in values], dtype=pl.Float64)
     return pl.Series(key, [None if value is None else _text(value) for value in values], dtype=pl.String)
@@ -202,7 +314,7 @@ def _kinds(column: str) -> tuple[tuple[type, ...], str]:
     """The JSON types of a column, and what to call them; JSON's true and false are numbers in Python."""
     if column in _NUMBERS:
         return (int, float), _RULES.get(column, _ZERO_OR_MORE)
-    if column in _FACTS:
+    if column in (*_FACTS, "words"):
         return (object,), "anything"
     return ((str, int) if column in ("id", "model", "dataset") else (str,)), "a text"
 
@@ -215,6 +327,7 @@ def _float(value: float) -> float:
 
 
 def _text(value: object) -> str:
+    value = orjson.dumps(value).decode() if _is_messages(value) else value
     return str(value).encode("utf-8", "replace").decode("utf-8")  # half a surrogate pair is no text
 
 
@@ -259,32 +372,51 @@ def _chosen(names: Mapping[str, str], path: Path, chosen: Mapping[str, str]) -> 
     return {column: names[name.strip().lower()] for column, name in chosen.items()}
 
 
-def _checked(raw: pl.DataFrame, columns: dict[str, str], place: Place) -> pl.DataFrame:
-    """The columns that are read, under our names, with every value checked."""
-    out = [raw["#"]]
+def _checked(raw: pl.DataFrame, columns: dict[str, str], place: Place, scale: str, bad: BadRows) -> pl.DataFrame:
+    """The columns that are read, under our names, with every value checked. Records without query or model go."""
+    out, whole = [raw["#"]], pl.repeat(value=True, n=raw.height, dtype=pl.Boolean, eager=True)
     for column, name in columns.items():
         values = raw[name].alias(name)
         if column in _NUMBERS:
-            numbers = _in_range(column, values, place)
+            numbers = _in_range(column, values, place, scale, bad)
             parts = 1000.0 if name.strip().lower() in _THOUSANDTHS and column == "seconds" else 1.0
             out.append(pl.Series(column, numbers / parts, nan_to_null=True))
         else:
-            out.append(_checked_texts(column, values, place).alias(column))
+            texts = _checked_texts(column, values, place)
+            out.append(texts.alias(column))
+            if column not in _MAY_BE_EMPTY:
+                whole &= _there(texts, place, bad)
     table = pl.DataFrame(out)
+    table = table if whole.all() else table.filter(whole)
     return table if "dataset" in columns else table.with_columns(dataset=pl.lit(_DATASET))
 
 
-def _in_range(column: str, values: pl.Series, place: Place) -> FloatArray:
+def _in_range(column: str, values: pl.Series, place: Place, scale: str, bad: BadRows) -> FloatArray:
+    """Numbers (n,), NaN where nothing stands or what breaks a rule."""
+    if column == "score" and scale:
+        numbers, wrong = scaled(values, scale)
+        if wrong.any():
+            first = int(wrong.argmax())
+            rule = f"on the scale {scale}, got {values[first]} in {place.of(first)}"
+            bad.add(f"{values.name} must be {rule}; correct it or leave it empty", int(wrong.sum()))
+        return numbers
     rule = _RULES.get(column, _ZERO_OR_MORE)
-    numbers = parse_numbers(values, rule, place)
-    wrong = (numbers < 0) | (numbers > 1 if column in _BOUNDS else np.isinf(numbers))
-    if column == "propensity":
-        wrong |= numbers == 0  # what was served had a chance
+    numbers, wrong = numbers_in(values, rule, place)
     if wrong.any():
-        first = int(wrong.argmax())
-        remedy = "divide by the maximum" if column == "score" and numbers[first] > 0 else "leave it empty if unknown"
+        said = no_number(values, int(wrong.argmax()), rule, place)
+        remedy = hint(values) if column == "score" else ""
+        bad.add(said.replace("leave it empty if unknown", remedy) if remedy else said, int(wrong.sum()))
+    numbers[wrong] = np.nan
+    beyond = (numbers < 0) | (numbers > 1 if column in _BOUNDS else np.isinf(numbers))
+    if column == "propensity":
+        beyond |= numbers == 0  # what was served had a chance
+    if beyond.any():
+        first = int(beyond.argmax())
+        remedy = hint(values) if column == "score" and numbers[first] > 0 else "leave it empty if unknown"
         bounds = _BOUNDS.get(column, "0 or more")
-        raise ValueError(f"{values.name} must be {bounds}, got {numbers[first]:g} in {place.of(first)}; {remedy}")
+        said = f"{values.name} must be {bounds}, got {numbers[first]:g} in {place.of(first)}; {remedy}"
+        bad.add(said, int(beyond.sum()))
+        numbers[beyond] = np.nan
     return numbers
 
 
@@ -293,11 +425,14 @@ def _checked_texts(column: str, values: pl.Series, place: Place) -> pl.Series:
         values = values.is_not_null().cast(pl.String).replace("false", None)
     if values.dtype.is_nested() or values.dtype in (pl.Binary, pl.Object):
         raise ValueError(f"{values.name} must be text, got a column of {values.dtype} in {place.path}; convert it")
-    texts = values.cast(pl.String)
-    if column in _MAY_BE_EMPTY:
-        return texts
+    return values.cast(pl.String)
+
+
+def _there(texts: pl.Series, place: Place, bad: BadRows) -> pl.Series:
+    """Whether (n,) a text is there, where one must be."""
     empty = texts.fill_null("").str.strip_chars() == ""
     if empty.any():
         where = place.of(int(empty.arg_max() or 0))
-        raise ValueError(f"{values.name} must not be empty, got nothing in {where}; every record needs one")
-    return texts
+        said = f"{texts.name} must not be empty, got nothing in {where}; every record needs one"
+        bad.add(said, int(empty.sum()), "dropped")
+    return ~empty

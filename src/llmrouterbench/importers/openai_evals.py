@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from llmrouterbench.findings import Imported, Options
-from llmrouterbench.importers._samples import Glimpse, Record, Scores, answered, asked, number, samples
+from llmrouterbench.importers._messages import asked
+from llmrouterbench.importers._samples import Glimpse, Record, Scores, answered, number, samples
 from llmrouterbench.records import read_lines
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from llmrouterbench.findings import Findings, Imported, Options
-from llmrouterbench.importers._samples import Glimpse, Record, answered, asked, number, samples
+from llmrouterbench.importers._messages import asked
+from llmrouterbench.importers._samples import Glimpse, Record, answered, number, samples
 from llmrouterbench.records import read_json_file
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from llmrouterbench.findings import Imported, Options
-from llmrouterbench.importers._samples import Glimpse, Record, answered, asked, number, samples, seconds_of
+from llmrouterbench.importers._messages import asked
+from llmrouterbench.importers._samples import Glimpse, Record, answered, number, samples, seconds_of
 from llmrouterbench.records import read_json_file
 
 _ERROR = 2
