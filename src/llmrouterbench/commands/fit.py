@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
+from rich.markup import escape
 
 from llmrouterbench.commands._terminal import print_json, say, show_lines, tables
 from llmrouterbench.commands.app import Json, SettingName, app, load, usage
 from llmrouterbench.files import check_free
+from llmrouterbench.naming import listed
 from llmrouterbench.numerals import count, interval, number, percent, seconds, usd
 from llmrouterbench.stats import Interval
 
@@ -150,29 +152,25 @@ def policies(
 
 
 def _show_promises(fitted: FittedRouter, promised: list[Promise]) -> None:
+    """A line a policy."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     mark = "SIMULATED: " if fitted.facts["simulated"] else ""
     title = f"{mark}Policies on {count(len(fitted.learned.piece))} queries; saving against {fitted.learned.best}"
-    table = Table(title=title, title_justify="left")
-    for column in ("policy, and who serves", "quality, %", "USD for 1,000", "saving, %", "unmet, %"):
-        table.add_column(column, justify="left" if column.startswith("policy") else "right", no_wrap=column[0] != "p")
+    look: dict[str, Any] = {"box": SIMPLE_HEAD, "padding": (0, 1, 0, 0), "pad_edge": False}
+    table = Table(title=escape(title), title_justify="left", caption_justify="left", **look)
+    for i, column in enumerate(("policy", "quality, %", "USD/1,000", "saving, %")):
+        table.add_column(column, justify="right" if i else "left", no_wrap=i > 0, overflow="fold")
     for one in promised:
-        cells = promise_row(one)
-        table.add_row(
-            "\n".join([*cells[:2], at_worst(one)]).rstrip(), *(cell.replace(" [", "\n[") for cell in cells[2:])
-        )
+        name, _, quality, _, saving, _ = promise_row(one)
+        table.add_row(escape(name), quality, usd(1000.0 * one.cost.value), saving)
+    said = ["Quality is the mean score over queries. Who serves, and what a bound surely keeps: policies --json."]
+    unmet = [f"{one.policy} ({percent(one.unmet, unit=' %')})" for one in promised if one.unmet > 0.0]
+    table.caption = escape(
+        "\n".join([*said, *([f"No model meets it on some queries: {listed(unmet)}."] if unmet else [])])
+    )
     tables.print(table)
-
-
-def at_worst(one: Promise) -> str:
-    """What a policy keeps with 95 % certainty; "" where it bounds nothing."""
-    if not np.isfinite(one.at_worst):
-        return ""
-    if one.policy.startswith("best"):
-        return f"95 % sure: at most {usd(1000.0 * one.at_worst)} USD for 1,000"
-    most_or_least = "most" if one.policy.startswith("strong-share") else "least"
-    return f"95 % sure: at {most_or_least} {percent(one.at_worst, unit=' %')}"
 
 
 def promise_row(one: Promise) -> tuple[str, ...]:
