@@ -1,6 +1,7 @@
 """The leaderboard: a worked example, an independent recomputation, and what the report says in hard cases."""
 
 import csv
+import html
 import io
 import json
 import math
@@ -22,6 +23,7 @@ from llmrouterbench.reporting.board import Leaderboard
 from llmrouterbench.reporting.leaderboard import against, leaderboard
 from llmrouterbench.reporting.render import leaderboard_csv, markdown, render
 from llmrouterbench.reporting.report import report
+from llmrouterbench.reporting.verdict import headline
 from llmrouterbench.splits import Split, save_split
 from llmrouterbench.stats import Interval, Sample
 from llmrouterbench.store import write_outcomes
@@ -94,6 +96,18 @@ def worked(tmp_path: Path) -> Path:
 
 def board_of(folder: Path, **settings: Any) -> Leaderboard:
     return leaderboard(load_runs(folder), samples=50, **settings)
+
+
+def test_a_notebook_shows_the_verdict_and_the_routers_and_runs_nothing(worked: Path) -> None:
+    router, board = "<img src=x onerror=alert(1)>", board_of(worked)
+    board = replace(board, rows=tuple(replace(row, name=router) if row.name == "dial" else row for row in board.rows))
+    assert board.verdict is not None
+    shown = board._repr_html_()
+    assert f"<td>{html.escape(router)}</td>" in shown
+    assert router not in shown
+    assert html.escape(headline(board.verdict)) in shown
+    assert shown.count("<tr>") == 1 + len(board.of_kind("router"))
+
 
 
 def near(value: float) -> Any:

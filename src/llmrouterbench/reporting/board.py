@@ -54,6 +54,12 @@ class Leaderboard:
         rows = {row.name: {"AvgAcc": row.avg_acc, "cost, USD": row.cost, "verdict": row.verdict} for row in self.rows}
         return shown({self.title + (" (SIMULATED)" if self.simulated else ""): rows})
 
+    def _repr_html_(self) -> str:
+        """How a notebook shows it: the verdict, and the routers with the columns that come first on the page."""
+        from llmrouterbench.reporting.render import notebook
+
+        return notebook(self)
+
     @property
     def name(self) -> str:
         """What the data are called."""

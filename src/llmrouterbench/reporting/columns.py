@@ -146,6 +146,7 @@ class Column:
     interval  whether it has one, and `spans` where that stands beside it
     head      its head in Markdown and the terminal, where that is not the title
     words     whether it is words, not a number
+    brief     whether the page shows it before more is asked for
     """
 
     key: str
@@ -160,6 +161,13 @@ class Column:
     interval: bool = False
     head: str = ""
     words: bool = False
+    brief: bool = False
+
+    @property
+    def classes(self) -> str:
+        """How the page finds it: its group, and whether it is shown on request only."""
+        asked = self.group == "hindsight" or self.brief
+        return " ".join([self.group, *([] if asked else ["more"]), *(["words"] if self.words else [])])
 
     def heading(self, medium: Medium, baseline: str) -> str:
         """The head in one medium; percent and points go without saying outside the page."""
@@ -213,7 +221,7 @@ def _hindsight_saving(row: Row) -> Cell:
 COLUMNS: tuple[Column, ...] = (
     Column(
         "avg_acc", "AvgAcc", "mean over datasets of the mean score",
-        lambda row: Cell.of(row.avg_acc, accuracy, ends=percent), interval=True, head="AvgAcc [95 % CI]",
+        lambda row: Cell.of(row.avg_acc, accuracy, ends=percent), interval=True, head="AvgAcc [95 % CI]", brief=True,
     ),
     Column(
         "avg_acc_std", "std of AvgAcc", "standard deviation over seeds",
@@ -221,11 +229,11 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         "difference", "vs {baseline}", "AvgAcc minus that of the baseline; ~: not distinguishable from it",
-        _difference, unit="points", interval=True,
+        _difference, unit="points", interval=True, brief=True,
     ),
     Column(
         "rank", "rank", "1 and the routers that are surely better, all pairs at once; then the worst rank it can have",
-        _rank, unit="", shown=WIDE,
+        _rank, unit="", shown=WIDE, brief=True,
     ),
     Column("worst_rank", "worst rank", "with 95 % certainty of all at once", _worst_rank, unit="", shown=NOWHERE),
     Column(
@@ -262,7 +270,7 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "cost", "Cost", "all test queries of a seed, mean over seeds; *: some calls have no known cost, see the notes",
         lambda row: Cell.of(row.cost, usd, mark="*" if row.unknown_cost else ""),
-        unit="USD", needs="costs", spans=WIDE, interval=True, head="Cost USD",
+        unit="USD", needs="costs", spans=WIDE, interval=True, head="Cost USD", brief=True,
     ),
     Column(
         "perf_gain", "PerfGain", "AvgAcc over that of Best Single, minus 1",
@@ -290,12 +298,12 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         "cost_save", "CostSave", "at the cheapest point that reaches Best Single on unseen training queries",
-        lambda row: Cell.of(row.cost_save, points, NONE), "validation", needs="costs", interval=True,
+        lambda row: Cell.of(row.cost_save, points, NONE), "validation", needs="costs", interval=True, brief=True,
     ),
     Column(
         "saver_difference", "AvgAcc there", "AvgAcc of that point minus that of Best Single, on test",
         lambda row: Cell.of(row.saver_difference, points, NONE), "validation",
-        unit="points", needs="costs", interval=True,
+        unit="points", needs="costs", interval=True, brief=True,
     ),
     Column(
         "saver_seeds", "seeds with such a point", "Best Single serves in the others",

@@ -120,7 +120,10 @@ def _view(board: Leaderboard, played: Replay, samples: int) -> dict[str, Any]:
         "verdict": verdict_view(board.verdict),
         "sentences": sentences(board, compared),
         "columns": [(column, column.heading("page", isolated(board.baseline))) for column in columns],
-        "groups": [(key, title, sum(column.group == key for column in columns)) for key, title in GROUPS.items()],
+        "groups": [
+            (key, title, sum(column.group == key and column.brief for column in columns))
+            for key, title in GROUPS.items()
+        ],
         "rows": [(row, [column.cell(row) for column in columns]) for row in board.rows],
         "baseline": board.baseline,
         "samples": samples,

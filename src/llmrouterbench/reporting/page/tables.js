@@ -19,6 +19,7 @@ function startBoard() {
     if (now) head.setAttribute("aria-sort", now);
     const sign = now === "ascending" ? 1 : -1;
     const place = (row) => Number(row.dataset.place);
+    keepView("sort", now ? `${column}${now === "ascending" ? "up" : "down"}` : "");
     rows.sort((a, b) => (now ? compared(keyOf(a, column), keyOf(b, column), sign) : 0) || place(a) - place(b));
     body.append(...rows);
   }
@@ -37,13 +38,24 @@ function startBoard() {
 
   function choose() {
     for (const box of findAll("input[name=group]")) table.classList.toggle(`show-${box.value}`, box.checked);
+    for (const group of findAll("thead th[scope=colgroup]", table)) {
+      const shown = heads.filter((one) => one.classList.contains(group.className) && getComputedStyle(one).display !== "none");
+      group.hidden = !shown.length;
+      group.colSpan = shown.length || 1;
+    }
   }
 
-  find("#filter").addEventListener("input", filter);
+  find("#filter").value = readView().get("find") ?? "";
+  find("#filter").addEventListener("input", () => {
+    filter();
+    keepView("find", find("#filter").value);
+  });
   for (const box of findAll("input[name=kind]")) box.addEventListener("change", filter);
   for (const box of findAll("input[name=group]")) box.addEventListener("change", choose);
   choose();
   filter();
+  const [, column, way] = (readView().get("sort") ?? "").match(/^(\d+)(up|down)$/) ?? [];
+  for (let i = 0; heads[column] && i < 2 && heads[column].ariaSort !== `${way === "up" ? "a" : "de"}scending`; i += 1) sortBy(Number(column));
 }
 
 const keyOf = (row, column) => row.cells[column].dataset.sort ?? row.cells[column].textContent;
