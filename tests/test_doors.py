@@ -74,6 +74,7 @@ REASONS = {
     "cache prune": "tends a store of paid replies; calling.cache.open_cache opens it",
     "cache stats": "tends a store of paid replies; calling.cache.open_cache opens it",
     "collect release": "writes files for others; collecting.replies_release.write_replies_release",
+    "collect reprice": "mends stored replies; collecting.pricing.reprice does it",
     "collect status": "watches a collection of another process; `collect` says the same of its own",
     "datasets": "datasets.dataset_names and datasets.dataset, where the datasets are",
     "demo": "is `simulate`, `bench` and `report` in a row",

@@ -109,7 +109,6 @@ def test_a_notebook_shows_the_verdict_and_the_routers_and_runs_nothing(worked: P
     assert shown.count("<tr>") == 1 + len(board.of_kind("router"))
 
 
-
 def near(value: float) -> Any:
     return pytest.approx(value, abs=1e-12, nan_ok=True)
 

@@ -240,7 +240,7 @@ def aiq(acc: ArrayLike, cost: ArrayLike, most: float) -> float:
     hull of any of the methods that are compared. NaN without a point. Source: RouterBench (arXiv 2403.12031), section
     3.2, and its code (`evaluation/AIQ.py`).
 
-    >>> aiq([0.5, 0.7], [0.0, 2.0], 4.0)
+    >>> round(aiq([0.5, 0.7], [0.0, 2.0], 4.0), 6)
     0.65
     """
     height, place = quality_hull(acc, cost)

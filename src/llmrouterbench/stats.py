@@ -372,7 +372,7 @@ def bounds(values: FloatArray, group: IntArray, most: float | None = None) -> tu
     transformation, 1992; what was not seen in g groups is rarer than 3 / g, Hanley, Lippman-Hand, 1983.
 
     >>> [round(end, 3) for end in bounds(np.array([0.0, 1.0] * 50), np.arange(100))]
-    [0.412, 0.588]
+    [0.409, 0.591]
     >>> [round(end, 3) for end in bounds(np.ones(100), np.arange(100), most=1.0)]
     [0.97, 1.03]
     """
