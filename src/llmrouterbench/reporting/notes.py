@@ -98,13 +98,15 @@ def _baselines(board: Leaderboard) -> Iterator[str]:
         yield f"Differences are against {board.baseline}{chosen if board.baseline == 'best_single' else ''}."
     same = [row for row in board.of_kind("router") if row.verdict.startswith("not distinguishable")]
     if same:
-        once = "its 95 % interval" if board.facts["intervals"] == "percentile" else "an interval for all rows at once"
+        early = board.facts["intervals"] == "percentile"  # a folder of version 0.1 says what it said
+        once = "the 95 % interval" if early else "an interval for all rows at once"
         yield f"Not distinguishable from {board.baseline} ({once} includes 0): {listed([row.name for row in same])}."
         least, most = (percent(end(row.detectable for row in same)) for end in (min, max))
-        yield (
-            f"A true difference to {board.baseline} would have been seen in 80 of 100 samples from"
-            f" {least if least == most else f'{least} to {most}'} points on, by router (`detectable`)."
-        )
+        if not early:
+            yield (
+                f"A true difference to {board.baseline} would have been seen in 80 of 100 samples from"
+                f" {least if least == most else f'{least} to {most}'} points on, by router (`detectable`)."
+            )
     sharing = [row for row in board.of_kind("router") if row.rank == 1]
     if len(sharing) > 1 and board.facts["intervals"] == "t":
         yield f"No router is surely better than these, which share the first rank: {listed([r.name for r in sharing])}."
