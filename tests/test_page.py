@@ -383,6 +383,7 @@ def test_print_shows_whole_tables_and_no_controls(made: Made, visit: Open) -> No
     assert one.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert not one.page.is_visible("nav")
     assert not one.page.is_visible("#filter")
+    assert not one.page.is_visible("#lose")
     cut = """() => [...document.querySelectorAll(".scroll")].filter(
         (one) => getComputedStyle(one).overflowY !== "visible" || one.scrollWidth > innerWidth).length"""
     assert one.page.evaluate(cut) == 0
