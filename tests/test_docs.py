@@ -39,7 +39,8 @@ def test_commands_run(page: Path, tmp_path: Path) -> None:
 
     small = [file for file in release_files() if file.dataset in ("aime", "gpqa")]
     write_release(tmp_path / "bench-release.tar.gz", reply_bytes=50, files=small)
-    (tmp_path / "log.csv").write_text("query,model,score\na,m,1\na,n,0\nb,m,0\nb,n,1\n")
+    rows = [f"what is {i} plus {i * i},{model},{(i + at) % 2}" for i in range(30) for at, model in enumerate("mn")]
+    (tmp_path / "log.csv").write_text("\n".join(["query,model,score", *rows]) + "\n")
     env = {**os.environ, "LLMROUTERBENCH_CACHE": str(tmp_path / "cache")}
     for words in commands(page):
         command = [sys.executable, "-m", "llmrouterbench.cli", *words[1:]]
