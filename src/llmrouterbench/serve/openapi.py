@@ -116,7 +116,7 @@ COMPLETIONS_BODY = _body(
         "description": f"As OpenAI documents it; {_TRANSLATED}",
         "properties": {
             "model": _MODEL,
-            "prompt": {"type": ["string", "array"], "maxItems": 1},
+            "prompt": {"type": ["string", "array"], "items": {"type": "string"}, "minItems": 1, "maxItems": 1},
             "stream": {"type": ["boolean", "null"]},
         },
     }
