@@ -160,6 +160,8 @@ def test_says_simulated_and_the_result_in_words(made: Made, visit: Open) -> None
         "#short"
     )
     single = made.board["knn:k=5"]
+    assert single.verdict not in one.text("#board"), "the few columns that a reader needs come first"
+    one.page.check("input[value=more]")
     assert single.verdict in one.text("#board")
     assert all(note in one.text("#notes") for note in made.board.notes)
     assert one.page.locator("#figures img").count() >= 6

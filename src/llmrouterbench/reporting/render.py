@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import html
 import io
 import math
 from collections.abc import Sequence
@@ -196,22 +195,6 @@ def render(board: Leaderboard, width: int = 80) -> list[Table]:
         out.append(_rich_table(board, titled(board, "Verdict"), verdict.table(board.verdict, narrow=True), fold=(1,)))
         out[-1].caption = verdict.LEGEND
     return out
-
-
-def notebook(board: Leaderboard) -> str:
-    """The verdict and the routers as HTML for a notebook; every name is escaped."""
-    columns = [column for column in board.columns("page") if column.brief]
-    heads = ["Router", *(column.heading("page", board.baseline) for column in columns)]
-    lines = [[row.name, *(column.text(row, "page") for column in columns)] for row in board.of_kind("router")]
-
-    def row_of(tag: str, cells: Sequence[str]) -> str:
-        return f"<tr>{''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in cells)}</tr>"
-
-    said = verdict.lines(board.verdict) if board.verdict else []
-    words = "".join(f"<p>{html.escape(line)}</p>" for line in said)
-    body = "".join(row_of("td", line) for line in lines)
-    title = html.escape(titled(board, board.title))
-    return f"<h4>{title}</h4>{words}<table><thead>{row_of('th', heads)}</thead><tbody>{body}</tbody></table>"
 
 
 _LEAST_NAME = 12
