@@ -83,12 +83,18 @@ def test_the_bargain_is_the_smallest_loss_that_surely_saves_more() -> None:
     assert bargain(found()) == "Accepting to lose up to 5 points certainly saves no more."
     free = offer(0.0, "x", difference=NOTHING, saving=Interval(0.3, 0.25, 0.35))
     assert "knn" not in bargain(found(losing=[free, some])), "no loss saves more than that"
+    best = offer(None, "knn", difference=Interval(0.03, 0.01, 0.05), saving=Interval(-0.2, -0.3, -0.1))
+    assert bargain(found(best, [free])) == (
+        "Who wants to lose nothing saves 30.0 % [25.0, 35.0] with x; measured: +0.0 points [+0.0, +0.0]."
+    )
+    broken = offer(0.01, "knn", difference=Interval(-0.04, -0.05, -0.02), saving=Interval(0.3, 0.2, 0.4))
+    assert "1 point" not in bargain(found(losing=[broken])), "test says that it loses more than was accepted"
 
 
 def test_offers_that_are_the_same_are_one_line_and_unknown_costs_leave_theirs_out() -> None:
     some = offer(0.05, "knn", weight=2.5, seeds=3, difference=Interval(-0.01, -0.02, 0.0))
     assert [row[:2] for row in table(found(losing=[some]))] == [
-        ["may lose", "run"], ["best", "big"], ["0 to 2", "big"], ["5", "knn, weight 2.500 (3 of 5 seeds)"]
+        ["may lose", "run"], ["best", "big"], ["0 to 2", "big"], ["5", "knn, weight 2.5 (3 of 5 seeds)"]
     ]  # fmt: skip
     unknown = Interval(math.nan, math.nan, math.nan)
     unpriced = found(offer(None, usd=unknown, saving=unknown), [offer(0.0, usd=unknown, saving=unknown)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 
-from llmrouterbench.numerals import count, interval, number, percent, points, usd
+from llmrouterbench.numerals import count, interval, percent, points, usd
 from llmrouterbench.studies.verdict import SEEN, Offer, Verdict
 
 SHOWN = (0.0, 0.01, 0.02, 0.05)
@@ -19,14 +19,19 @@ LEGEND = (
 
 def title(offer: Offer) -> str:
     """The router with its operating point, or the model."""
-    return offer.name if math.isnan(offer.weight) else f"{offer.name}, weight {number(offer.weight, 3)}"
+    return offer.name if math.isnan(offer.weight) else f"{offer.name}, {_setting(offer)}"
+
+
+def _setting(offer: Offer) -> str:
+    """Where the dial stands, as `--policy` takes it."""
+    return f"weight {offer.weight:.4g}"
 
 
 def command(offer: Offer, data: str = "DATA") -> str:
     """The command that fits it on a folder of outcomes; "" for a model, which needs no router."""
     if offer.kind == "model":
         return ""
-    policy = f" --policy {shlex.quote(f'weight {offer.weight:.4g}')}" if offer.weight > 0.0 else ""
+    policy = f" --policy {shlex.quote(_setting(offer))}" if offer.weight > 0.0 else ""
     return f"llmrouterbench fit {shlex.quote(data)} --router {shlex.quote(offer.name)}{policy} --to router"
 
 
@@ -61,12 +66,20 @@ def bargain(found: Verdict) -> str:
     """What the smallest loss in the table buys that certainly saves more than no loss does; "" where none does."""
     if not found.told:
         return ""
-    free = max(0.0, found.offers[1].saving.value) if found.choice is found.offers[1] else 0.0
-    one = next((one for one in map(found.losing, SHOWN[1:]) if one.cheaper and one.saving.low > free), None)
+    runs_free = found.choice is found.offers[1]
+    free = max(0.0, found.offers[1].saving.value) if runs_free else 0.0
+    asked = map(found.losing, SHOWN[1:] if runs_free else SHOWN)
+    one = next((one for one in asked if one.cheaper and one.saving.low > free and not _worse(one)), None)
     if one is None:
         return "Accepting to lose up to 5 points certainly saves no more." if found.priced else ""
     saved, moved = interval(one.saving, percent, " %"), interval(one.difference, points, " points")
-    return f"Who accepts losing up to {loss_in_words(one)} saves {saved} with {one.name}; measured: {moved}."
+    who = f"accepts losing up to {loss_in_words(one)}" if one.losing else "wants to lose nothing"
+    return f"Who {who} saves {saved} with {one.name}; measured: {moved}."
+
+
+def _worse(offer: Offer) -> bool:
+    """Whether test says that it loses certainly more than was accepted."""
+    return offer.difference.high < -(offer.losing or 0.0)
 
 
 def loss_in_words(offer: Offer) -> str:
