@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import socket
-import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import anthropic.types as messages
 import openai.types.responses as responses
-import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import TypeAdapter
+
+from loopback import Loopback
 
 _MESSAGE = TypeAdapter(messages.MessageCreateParams)
 _RESPONSE = TypeAdapter(responses.ResponseCreateParams)
@@ -24,7 +21,7 @@ CALLS = [{"id": "c1", "name": "weather", "input": {"city": "Bern"}}, {"id": "c2"
 
 
 @dataclass
-class Native:
+class Native(Loopback):
     """One server; use it as a context manager.
 
     says    what a reply says: thoughts, text and calls, in this order
@@ -46,24 +43,8 @@ class Native:
     swap: tuple[str, Any] | None = None
     parts = ("content", "output", "usage", "type", "object", "delta", "index", "item", "message", "response", "text")
 
-    def __enter__(self) -> Self:
-        self._socket = socket.socket()
-        self._socket.bind(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/v1"
-        config = uvicorn.Config(_application(self), ws="none", lifespan="off", log_config=None, access_log=False)
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
-        self._thread.start()
-        while not self._server.started:
-            time.sleep(0.01)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.should_exit = self._server.force_exit = True
-        self._thread.join()
-        self._socket.close()
+    def application(self) -> FastAPI:
+        return _application(self)
 
 
 def _application(native: Native) -> FastAPI:

@@ -17,13 +17,13 @@ from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from loopback import Loopback
 
 INPUT_PRICE, OUTPUT_PRICE = 1.0, 4.0
 """USD per million tokens of every model here."""
@@ -52,7 +52,7 @@ class Bill:
 
 
 @dataclass
-class Provider:
+class Provider(Loopback):
     """The server, in a thread of this process; use it as a context manager.
 
     latency  seconds before each answer; stall: seconds that the fault "stall" lasts
@@ -74,27 +74,11 @@ class Provider:
     _queues: defaultdict[str, deque[str]] = field(default_factory=lambda: defaultdict(deque))
     _transports: dict[tuple[str, int], asyncio.Transport] = field(default_factory=dict)
 
-    def __enter__(self) -> Self:
-        self._socket = socket.socket()
-        self._socket.bind(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/v1"
-        config = uvicorn.Config(
-            _application(self), http=_protocol(self), ws="none", loop="asyncio", lifespan="off", log_config=None,
-            log_level="critical", access_log=False, backlog=2048, timeout_graceful_shutdown=1,
-        )  # fmt: skip
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
-        self._thread.start()
-        while not self._server.started:
-            time.sleep(0.01)
-        return self
+    def application(self) -> FastAPI:
+        return _application(self)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.should_exit = self._server.force_exit = True
-        self._thread.join()
-        self._socket.close()
+    def uvicorn_options(self) -> dict[str, Any]:
+        return {"http": _protocol(self), "loop": "asyncio"}
 
     def script(self, model: str, *faults: str) -> None:
         """Let the next requests of a model meet these faults, "ok" for none, one each."""

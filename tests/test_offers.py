@@ -6,15 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from llmrouterbench import Outcomes, bench, simulate
+from llmrouterbench import Outcomes, bench, import_outcomes, simulate
 from llmrouterbench.benching.folder import Runs
 from llmrouterbench.benching.offers import SURE, offers
 from llmrouterbench.benching.replay import avg_lead, metered
+from llmrouterbench.reporting.verdict import headline
 from llmrouterbench.stats import Sample, judged
 from llmrouterbench.studies.verdict import verdict
 
 pytestmark = pytest.mark.slow
 LOSSES = (0.0, 0.01, 0.02, 0.05)
+ZERO_WIDTH = Path(__file__).resolve().parents[2] / "shared" / "data" / "made" / "zero_width.csv"
 ROUTERS = ["best_single", "knn:k=5", "avengers_pro:k=4"]
 
 
@@ -91,6 +93,29 @@ def _world(seed: int, lead: float, cheaper: float, n: int = 400) -> Outcomes:
     cost = rng.gamma(4.0, 0.25, (n, 2)) * [1.0, cheaper]
     texts = [f"query {a} {b}" for a, b in rng.integers(0, 1_000, (n, 2))]
     return Outcomes.of(texts, ["large", "small"], score, dataset=["a", "b"] * (n // 2), cost=cost, simulated=True)
+
+
+@pytest.mark.parametrize(("tasks", "each"), [(12, 3), (2, 6)])
+def test_three_queries_a_dataset_cannot_tell(tmp_path: Path, tasks: int, each: int) -> None:
+    rng, n = np.random.default_rng(0), tasks * each
+    score, names = rng.integers(0, 2, (n, 3)).astype(float), [f"task {i % tasks}" for i in range(n)]
+    texts = [f"query {i} of {name}" for i, name in enumerate(names)]
+    world = Outcomes.of(texts, ["a", "b", "c"], score, dataset=names, cost=np.ones((n, 3)), simulated=True)
+    runs = bench(world, tmp_path / "runs", routers=["best_single", "knn"], seeds=[1], jobs=1)
+    found = verdict(runs, runs.outcomes, samples=200)
+    assert found is not None
+    assert found.choice is None
+    assert not found.told
+
+
+@pytest.mark.skipif(not ZERO_WIDTH.is_file(), reason="no shared data here")
+def test_a_way_that_serves_the_same_model_shows_no_lead_of_any_size(tmp_path: Path) -> None:
+    import_outcomes(ZERO_WIDTH, tmp_path / "data")
+    runs = bench(tmp_path / "data", tmp_path / "runs", routers=["best_single", "task_soft"], seeds=[42], jobs=1)
+    found = verdict(runs, runs.outcomes, samples=200)
+    assert found is not None
+    assert headline(found).startswith("Cannot tell")
+    assert " 0.0 points" not in headline(found)
 
 
 @pytest.mark.prove

@@ -1,6 +1,5 @@
 """The verdict in words: every ending, the small table, the commands."""
 
-import json
 import math
 import shlex
 from collections.abc import Sequence
@@ -17,7 +16,6 @@ from llmrouterbench.reporting.verdict import (
     serving,
     table,
 )
-from llmrouterbench.shown import shown
 from llmrouterbench.stats import Interval
 from llmrouterbench.studies.verdict import Offer, Verdict
 
@@ -34,10 +32,10 @@ def offer(losing: float | None, name: str = "big", **more: object) -> Offer:
     return Offer(losing=losing, name=name, **{**known, **more})  # type: ignore[arg-type]
 
 
-def found(best: Offer | None = None, losing: Sequence[Offer] = ()) -> Verdict:
+def found(best: Offer | None = None, losing: Sequence[Offer] = (), seen: float = 0.012) -> Verdict:
     given = {one.losing: one for one in losing}
     made = [given.get(loss, offer(loss)) for loss in (0.0, 0.01, 0.02, 0.05)]
-    return Verdict("big", 5, 1_000, (best or offer(None), *made))
+    return Verdict("big", 5, 1_000, seen, (best or offer(None), *made))
 
 
 def test_a_router_that_is_surely_better_is_run_and_its_price_said() -> None:
@@ -50,7 +48,8 @@ def test_a_router_that_is_surely_better_is_run_and_its_price_said() -> None:
 def test_a_lead_that_may_be_noise_is_not_run() -> None:
     best = offer(None, "knn", difference=Interval(0.03, -0.01, 0.07))
     assert headline(found(best)) == (
-        "Serve big to everyone: nothing here is certainly better, or as good and certainly cheaper."
+        "Serve big to everyone: nothing here is certainly better, or as good and certainly cheaper; a lead below 1.2"
+        " points need not show."
     )
 
 
@@ -68,11 +67,16 @@ def test_what_saves_surely_at_no_loss_is_run(kind: str, said: str) -> None:
     assert headline(found(losing=[worse])).startswith("Serve big to everyone"), "test says that it loses"
 
 
-def test_too_few_queries_cannot_tell() -> None:
-    unknown = Interval(0.1, math.nan, math.nan)
-    told = found(offer(None, "knn", difference=unknown))
-    assert headline(told).startswith("Cannot tell: 1,000 test queries are too few")
+@pytest.mark.parametrize(("seen", "said"), [(math.nan, "a lead of any size"), (0.101, "a lead below 10.1 points")])
+def test_too_few_queries_cannot_tell(seen: float, said: str) -> None:
+    told = found(offer(None, "knn", difference=Interval(0.1, math.nan, math.nan)), seen=seen)
+    assert headline(told) == (
+        f"Cannot tell whether to route: {said} need not show with 1,000 test queries; more would settle it."
+        " Until then serve big."
+    )
     assert lines(told) == [headline(told)]
+    sure = found(offer(None, "knn", difference=Interval(0.3, 0.1, 0.5)), seen=seen)
+    assert headline(sure).startswith("Route with knn"), "what shows with few queries is told"
 
 
 def test_the_bargain_is_the_smallest_loss_that_surely_saves_more() -> None:
@@ -115,4 +119,3 @@ def test_commands_survive_a_shell() -> None:
 def test_words_and_values() -> None:
     assert [loss_in_words(offer(loss)) for loss in (0.0, 0.01, 0.005)] == ["0 points", "1 point", "0.5 points"]
     assert serving(offer(None)) == "big 70 %, small 20 %, tiny 6 %, others 4 %"
-    assert json.dumps(shown({"verdict": headline(found())}))

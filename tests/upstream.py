@@ -11,15 +11,14 @@ import json
 import socket
 import sys
 import threading
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+
+from loopback import Loopback
 
 CHAT = "/v1/chat/completions"
 FAULTS = (
@@ -34,7 +33,7 @@ TELLING = ("told", "spelled", "spelled-200", "spelled-16", "error-event", "spell
 
 
 @dataclass
-class Upstream:
+class Upstream(Loopback):
     """The server; use it as a context manager.
 
     fault    (body) -> the name of a fault, "" for none
@@ -64,27 +63,8 @@ class Upstream:
     busy: int = 0
     most_busy: int = 0
 
-    def __enter__(self) -> Self:
-        self._socket = socket.socket()
-        self._socket.bind(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/v1"
-        config = uvicorn.Config(
-            _application(self), ws="none", lifespan="off", log_config=None, log_level="critical", access_log=False,
-            backlog=2048, timeout_graceful_shutdown=1,
-        )  # fmt: skip
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
-        self._thread.start()
-        while not self._server.started:
-            time.sleep(0.01)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.should_exit = self._server.force_exit = True
-        self._thread.join()
-        self._socket.close()
+    def application(self) -> FastAPI:
+        return _application(self)
 
     def sent(self, number: int = -1) -> dict[str, Any]:
         """A body that came, read."""

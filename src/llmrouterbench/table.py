@@ -287,6 +287,11 @@ class Outcomes:
         return self.select([model for model in self.models if model not in self.outside]) if self.outside else self
 
     @property
+    def name(self) -> str:
+        """What the data are called: their setting, else their source, else "own data"."""
+        return str(self.source.get("setting") or self.source.get("name") or "own data")
+
+    @property
     def datasets(self) -> list[str]:
         """Dataset names in plain string order."""
         return sorted(set(self.dataset.tolist()))

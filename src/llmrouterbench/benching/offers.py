@@ -1,4 +1,6 @@
-"""What accepting a loss of accuracy buys: among all routers, their operating points and the models, the cheapest one.
+"""What accepting a loss of accuracy buys: among the models and the operating points of routers, the cheapest one.
+
+A router without a dial is decided on test alone, so there is nothing to pick it by, and it is no candidate.
 
 Chosen seed by seed on training queries that the router did not see, and measured on test: an offer is a method, and its
 numbers say what the method would give on new data.
@@ -38,7 +40,8 @@ class Offers:
 
     losing   the loss accepted by each of k offers; None for the first, which is after accuracy alone
     picks    one tuple an offer, one pick a seed
-    samples  one a seed: columns (n, k + 1), the last of the best single model
+    samples  one a seed: columns (n, k + 2), the last of the best single model, the one before of what is the most
+             accurate on train of all that serve something else, whether surely or not
     served   (k, m) share of the test queries that each model answers, mean over seeds
     base     that single model, one id a seed
     """
@@ -55,7 +58,7 @@ def offers(runs: Runs, outcomes: Outcomes, losing: Sequence[float]) -> Offers | 
 
     The first offer is the pick with the highest AvgAcc among those that are above the best single model of train by
     1.645 standard errors there; the others are the cheapest that are not below it by more than the loss, by the same
-    margin. The single model itself is always among them.
+    margin. The single model itself is always among them, and a router without a dial never.
     """
     found: list[tuple[list[Pick], Sample, FloatArray, str]] = []
     labels = complete_routers(runs)
@@ -68,13 +71,13 @@ def offers(runs: Runs, outcomes: Outcomes, losing: Sequence[float]) -> Offers | 
         if held is None:
             return None
         picks, validation = _candidates(runs, labels, seed, table, held)
-        chosen = [picks[i] for i in _choose(validation, len(outcomes.pool.models), base, losing)]
+        chosen = [picks[i] for i in _choose(validation, base, losing)]
         found.append((chosen, *_on_test(runs, seed, table, chosen, base), outcomes.models[base]))
     return Offers(
         (None, *losing),
-        tuple(zip(*(chosen for chosen, *_ in found), strict=True)),
+        tuple(zip(*(chosen[:-1] for chosen, *_ in found), strict=True)),
         tuple(sample for _, sample, _, _ in found),
-        np.mean([served for _, _, served, _ in found], axis=0),
+        np.mean([served[:-1] for _, _, served, _ in found], axis=0),
         tuple(base for *_, base in found),
     )
 
@@ -105,8 +108,8 @@ def _candidates(
     return picks, Sample(table.dataset[rows], table.group[rows], *columns)
 
 
-def _choose(sample: Sample, models: int, base: int, losing: Sequence[float]) -> list[int]:
-    """The column of each offer, from numbers on validation."""
+def _choose(sample: Sample, base: int, losing: Sequence[float]) -> list[int]:
+    """The column of each offer, from numbers on validation, and last that of the most accurate other one."""
     acc, usd = sample_means(sample, sorted(set(sample.dataset.tolist())))
     price = usd.sum(axis=1)
     lead, error = avg_lead(sample, base)
@@ -118,7 +121,8 @@ def _choose(sample: Sample, models: int, base: int, losing: Sequence[float]) -> 
         left = np.where((surely >= -loss) & np.isfinite(price), price, np.inf)
         cheapest = int(left.argmin())
         out.append(cheapest if left[cheapest] < price[base] else base)
-    return out
+    others = np.where(np.isfinite(lead) & (error > 0.0), lead, -np.inf)  # without an error it serves the same
+    return [*out, int(others.argmax())]
 
 
 def _on_test(runs: Runs, seed: int, table: Outcomes, picks: list[Pick], base: int) -> tuple[Sample, FloatArray]:

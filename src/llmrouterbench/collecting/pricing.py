@@ -29,7 +29,7 @@ from llmrouterbench.replies import Reply
 
 @dataclass(frozen=True)
 class Repriced:
-    """What became of one model's replies, and USD of all of them before and after.
+    """What became of one model's replies, and USD before and after of all whose cost is known then.
 
     changed   cost otherwise now; told: keep what the provider itself said
     unknown   keep their cost because nobody knows how it came about: failed calls, and replies of an older version

@@ -153,13 +153,11 @@ def policies(
 
 def _show_promises(fitted: FittedRouter, promised: list[Promise]) -> None:
     """A line a policy."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+    from llmrouterbench.reporting.render import plain_table
 
     mark = "SIMULATED: " if fitted.facts["simulated"] else ""
     title = f"{mark}Policies on {count(len(fitted.learned.piece))} queries; saving against {fitted.learned.best}"
-    look: dict[str, Any] = {"box": SIMPLE_HEAD, "padding": (0, 1, 0, 0), "pad_edge": False}
-    table = Table(title=escape(title), title_justify="left", caption_justify="left", **look)
+    table = plain_table(title)
     for i, column in enumerate(("policy", "quality, %", "USD/1,000", "saving, %")):
         table.add_column(column, justify="right" if i else "left", no_wrap=i > 0, overflow="fold")
     for one in promised:

@@ -275,6 +275,10 @@ def _is_tar(path: Path) -> bool:
 def _unpacked_file(path: Path, packing: str, folder: Path, shown: str) -> Path:
     """What is packed in a file: one file, or a folder where a zip holds several."""
     damaged = (OSError, EOFError, UnicodeError, zlib.error, zipfile.BadZipFile, RuntimeError, NotImplementedError)
+    reader: Any = None
+    if packing in (".gz", ".zst"):
+        reader = import_module("isal.igzip") if packing == ".gz" else _zstandard(shown)
+        damaged += (reader.ZstdError,) if packing == ".zst" else ()
     name = path.name.removesuffix(path.suffix) if path.suffix.lower() == packing else path.name
     try:
         if packing == ".zip":
@@ -283,17 +287,12 @@ def _unpacked_file(path: Path, packing: str, folder: Path, shown: str) -> Path:
             with path.open(encoding=packing, newline="") as text, (folder / name).open("wb") as file:
                 _copied(text, file)
             return folder / name
-        reader = import_module("isal.igzip") if packing == ".gz" else _zstandard(shown)
         with reader.open(path) as packed, (folder / name).open("wb") as file:
             _copied(packed, file)
     except damaged as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise ValueError(f"{shown} must be whole ({packing}), got: {error or 'its end is missing'}") from error
-    except Exception as error:
-        if type(error).__name__ != "ZstdError":
-            raise
-        raise ValueError(f"{shown} must be whole ({packing}), got: {error}") from error
     return _named(folder / name)
 
 

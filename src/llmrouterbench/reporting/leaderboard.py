@@ -97,7 +97,7 @@ def leaderboard(
     models = [_row(evidence, points, "model", name, ("model", name)) for name in outcomes.pool.models]
     rows = (*sorted(routers, key=_rank), *references, *sorted(models, key=_rank))
     board = Leaderboard(
-        title=f"Leaderboard: {runs.rules.setting or runs.outcomes.source.get('name') or 'own data'}",
+        title=f"Leaderboard: {runs.rules.setting or runs.outcomes.name}",
         rows=rows,
         points=points,
         datasets=played.datasets,

@@ -212,10 +212,15 @@ def _fitting(cells: Cells, width: int) -> list[Cells]:
     return [[[line[0], *(line[i] for i in part)] for line in cells] for part in parts]
 
 
+def plain_table(title: str) -> Table:
+    """An empty table without a frame, for many columns in a narrow terminal."""
+    look: dict[str, Any] = {"box": SIMPLE_HEAD, "padding": (0, 1, 0, 0), "pad_edge": False}
+    return Table(title=escape(title), title_justify="left", caption_justify="left", **look)
+
+
 def _rich_table(board: Leaderboard, title: str, cells: Cells, fold: Sequence[int] = (0,)) -> Table:
     """A table of the terminal; the columns in `fold` hold names that may be folded."""
-    look: dict[str, Any] = {"box": SIMPLE_HEAD, "padding": (0, 1, 0, 0), "pad_edge": False}
-    table = Table(title=escape(f"{board.name}: {title}"), title_justify="left", caption_justify="left", **look)
+    table = plain_table(f"{board.name}: {title}")
     for i, name in enumerate(cells[0]):
         names = i == 0 or i in fold
         table.add_column(escape(name), justify="left" if names else "right", overflow="fold", no_wrap=i not in fold)

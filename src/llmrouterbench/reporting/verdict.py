@@ -11,9 +11,9 @@ from llmrouterbench.studies.verdict import SEEN, Offer, Verdict
 SHOWN = (0.0, 0.01, 0.02, 0.05)
 """Losses in the small table."""
 LEGEND = (
-    "Of all routers, operating points and models: the cheapest that loses no more AvgAcc, in points, against the best"
-    " single model of train, surely (95 %, one-sided) on training queries that the router did not see, and the best one"
-    " there; chosen seed by seed, measured on test."
+    "Of all models and operating points of routers with a dial: the cheapest that loses no more AvgAcc, in points,"
+    " against the best single model of train, surely (95 %, one-sided) on training queries that the router did not see,"
+    " and the best one there; chosen seed by seed, measured on test."
 )
 
 
@@ -38,13 +38,13 @@ def command(offer: Offer, data: str = "DATA") -> str:
 def headline(found: Verdict) -> str:
     """The verdict in one sentence."""
     base, choice = found.base, found.choice
-    if not found.told:
-        return (
-            f"Cannot tell: {count(found.queries)} test queries are too few to compare a router with {base}; more"
-            " queries would settle it."
-        )
     if choice is None:
-        return f"Serve {base} to everyone: nothing here is certainly better, or as good and certainly cheaper."
+        unseen = f"a lead below {percent(found.seen)} points" if math.isfinite(found.seen) else "a lead of any size"
+        if not found.told:
+            many = f"{unseen} need not show with {count(found.queries)} test queries; more would settle it"
+            return f"Cannot tell whether to route: {many}. Until then serve {base}."
+        nothing = "nothing here is certainly better, or as good and certainly cheaper"
+        return f"Serve {base} to everyone: {nothing}; {unseen} need not show."
     moved = interval(choice.difference, points, " points")
     if choice is found.offers[0]:
         verb = f"Route with {choice.name}" if choice.kind == "router" else f"Serve {choice.name} to everyone"

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
+
+from llmrouterbench.calling.events import EventReader
+from llmrouterbench.calling.wire import decode_json
 
 DONE = b"data: [DONE]\n\n"
 SIGN_OF_LIFE = b":\n\n"
@@ -18,6 +22,41 @@ def dumped(value: Any) -> bytes:
         return orjson.dumps(value)
     except TypeError:
         return json.dumps(value).encode()
+
+
+class Reader:
+    """Reads the events of one stream as they come; a subclass says what each means in chunks of a chat completion."""
+
+    def __init__(self) -> None:
+        self._reader = EventReader()
+        self.head: dict[str, Any] = {}
+
+    def feed(self, piece: bytes) -> bytes:
+        """What these bytes say."""
+        return b"".join(out for event in self._reader.feed(piece) for out in self._read(event.data))
+
+    def close(self) -> bytes:
+        """What is left at the end."""
+        return b"".join(out for event in self._reader.close() for out in self._read(event.data))
+
+    def said(self, kind: str, event: Mapping[str, Any]) -> Iterator[bytes]:
+        """What an event of a kind says."""
+        raise NotImplementedError
+
+    def chunk(self, delta: dict[str, Any], **more: Any) -> bytes:
+        """An event of this stream with a delta."""
+        return chunk(self.head, delta, **more)
+
+    def _read(self, data: bytes) -> Iterator[bytes]:
+        """What is no event of theirs goes on as it came."""
+        try:
+            event = decode_json(data) if data else {"type": "ping"}
+        except ValueError:
+            event = None
+        if isinstance(event, Mapping) and isinstance(kind := event.get("type"), str):
+            yield from self.said(kind, event)
+        else:
+            yield b"data: " + data.replace(b"\n", b" ") + b"\n\n"
 
 
 def line(chunk: Any) -> bytes:

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from llmrouterbench.calling.apis import _chunks as chunks
-from llmrouterbench.calling.events import EventReader
 from llmrouterbench.calling.refusals import inner
 from llmrouterbench.calling.wire import decode_json, encode_json
 
@@ -206,57 +205,44 @@ def _end(said: Mapping[str, Any]) -> dict[str, Any]:
 
 def _usage(usage: Mapping[str, Any]) -> dict[str, Any] | None:
     """Usage as chat completions have it: tokens of the cache are part of the prompt's."""
-    into, read, written = (usage.get(name) or 0 for name in _INTO)
-    if "input_tokens" not in usage or not all(isinstance(one, int) for one in (into, read, written)):
+    into, read, written = usage.get(_INTO[0]), *(usage.get(name) or 0 for name in _INTO[1:])
+    if not (isinstance(into, int) and isinstance(read, int) and isinstance(written, int)):
         return None
     details = {"cached_tokens": read, "cache_write_tokens": written}
     return chunks.usage(into + read + written, usage.get("output_tokens"), details)
 
 
-class Events:
+class Events(chunks.Reader):
     """The events of a message, as they come, as those of a chat completion."""
 
     def __init__(self) -> None:
-        self._reader = EventReader()
-        self._head: dict[str, Any] = {}
+        super().__init__()
         self._usage: dict[str, Any] = {}
         self._calls: dict[str, list[int]] = {}
         """Of each block that is a call its number, and how many pieces of its arguments came."""
 
-    def feed(self, piece: bytes) -> bytes:
-        """What these bytes say."""
-        return b"".join(out for event in self._reader.feed(piece) for out in self._event(event.data))
-
-    def close(self) -> bytes:
-        """What is left at the end."""
-        return b"".join(out for event in self._reader.close() for out in self._event(event.data))
-
-    def _event(self, data: bytes) -> Iterator[bytes]:
-        try:
-            event = decode_json(data) if data else {"type": "ping"}
-        except ValueError:
-            event = None
-        kind = event.get("type") if isinstance(event, Mapping) else None
-        if not isinstance(event, Mapping) or kind in (None, "error"):
-            yield b"data: " + data.replace(b"\n", b" ") + b"\n\n"
+    def said(self, kind: str, event: Mapping[str, Any]) -> Iterator[bytes]:
+        """What an event of a kind says."""
+        if kind == "error":
+            yield chunks.line(event)
         elif kind == "message_start":
             message = inner(event, "message")
-            self._head = chunks.head(message.get("id"), message.get("model"), "chat.completion.chunk")
+            self.head = chunks.head(message.get("id"), message.get("model"), "chat.completion.chunk")
             self._usage = dict(inner(message, "usage"))
-            yield self._chunk({"role": "assistant", "content": ""})
+            yield self.chunk({"role": "assistant", "content": ""})
         elif kind == "content_block_start":
             yield from self._begin(str(event.get("index")), inner(event, "content_block"))
         elif kind == "content_block_delta":
             yield from self._delta(str(event.get("index")), inner(event, "delta"))
         elif kind == "content_block_stop":
             if (call := self._calls.get(str(event.get("index")))) is not None and not call[1]:
-                yield self._chunk(chunks.arguments(call[0], "{}"))
+                yield self.chunk(chunks.arguments(call[0], "{}"))
         elif kind == "message_delta":
             self._usage |= {name: value for name, value in inner(event, "usage").items() if value is not None}
-            yield self._chunk({}, **_end(inner(event, "delta")))
+            yield self.chunk({}, **_end(inner(event, "delta")))
         elif kind == "message_stop":
             if (usage := _usage(self._usage)) is not None:
-                yield chunks.line({**self._head, "choices": [], "usage": usage})
+                yield chunks.line({**self.head, "choices": [], "usage": usage})
             yield chunks.DONE
         else:
             yield chunks.SIGN_OF_LIFE
@@ -266,19 +252,16 @@ class Events:
         if kind == "tool_use":
             number = len(self._calls)
             self._calls[index] = [number, 0]
-            yield self._chunk({"tool_calls": [{"index": number, **_call(block, "")}]})
+            yield self.chunk({"tool_calls": [{"index": number, **_call(block, "")}]})
         elif kind in ("text", "thinking") and block.get(kind):
             yield from self._delta(index, {"type": f"{kind}_delta", kind: block[kind]})
 
     def _delta(self, index: str, delta: Mapping[str, Any]) -> Iterator[bytes]:
         kind = delta.get("type")
         if kind == "text_delta":
-            yield self._chunk({"content": delta.get("text")})
+            yield self.chunk({"content": delta.get("text")})
         elif kind == "thinking_delta":
-            yield self._chunk({"reasoning_content": delta.get("thinking")})
+            yield self.chunk({"reasoning_content": delta.get("thinking")})
         elif kind == "input_json_delta" and (call := self._calls.get(index)) is not None and delta.get("partial_json"):
             call[1] += 1
-            yield self._chunk(chunks.arguments(call[0], delta["partial_json"]))
-
-    def _chunk(self, delta: dict[str, Any], **more: Any) -> bytes:
-        return chunks.chunk(self._head, delta, **more)
+            yield self.chunk(chunks.arguments(call[0], delta["partial_json"]))

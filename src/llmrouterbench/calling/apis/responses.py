@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from llmrouterbench.calling.apis import _chunks as chunks
-from llmrouterbench.calling.events import EventReader
 from llmrouterbench.calling.refusals import inner
 from llmrouterbench.calling.wire import decode_json, encode_json
 
@@ -185,45 +184,30 @@ def _usage(usage: Mapping[str, Any]) -> dict[str, Any] | None:
     return made and made | {"completion_tokens_details": {"reasoning_tokens": thought}}
 
 
-class Events:
+class Events(chunks.Reader):
     """The events of a response, as they come, as those of a chat completion."""
 
     def __init__(self) -> None:
-        self._reader = EventReader()
-        self._head: dict[str, Any] = {}
+        super().__init__()
         self._calls: dict[str, int] = {}
 
-    def feed(self, piece: bytes) -> bytes:
-        """What these bytes say."""
-        return b"".join(out for event in self._reader.feed(piece) for out in self._event(event.data))
-
-    def close(self) -> bytes:
-        """What is left at the end."""
-        return b"".join(out for event in self._reader.close() for out in self._event(event.data))
-
-    def _event(self, data: bytes) -> Iterator[bytes]:
-        try:
-            event = decode_json(data) if data else {"type": "ping"}
-        except ValueError:
-            event = None
-        kind = event.get("type") if isinstance(event, Mapping) else None
-        if not isinstance(event, Mapping) or not isinstance(kind, str):
-            yield b"data: " + data.replace(b"\n", b" ") + b"\n\n"
-        elif kind == "error":
+    def said(self, kind: str, event: Mapping[str, Any]) -> Iterator[bytes]:
+        """What an event of a kind says."""
+        if kind == "error":
             yield chunks.line({"error": inner(event, "error") or event})
         elif kind in _DELTAS:
-            yield self._chunk({_DELTAS[kind]: event.get("delta")})
+            yield self.chunk({_DELTAS[kind]: event.get("delta")})
         elif kind == "response.created":
             response = inner(event, "response")
-            self._head = chunks.head(response.get("id"), response.get("model"), "chat.completion.chunk")
-            yield self._chunk({"role": "assistant", "content": ""})
+            self.head = chunks.head(response.get("id"), response.get("model"), "chat.completion.chunk")
+            yield self.chunk({"role": "assistant", "content": ""})
         elif kind == "response.output_item.added" and inner(event, "item").get("type") == "function_call":
             item, number = inner(event, "item"), len(self._calls)
             self._calls[str(event.get("output_index"))] = number
             call = chunks.call(item.get("call_id"), item.get("name"), item.get("arguments") or "")
-            yield self._chunk({"tool_calls": [{"index": number, **call}]})
+            yield self.chunk({"tool_calls": [{"index": number, **call}]})
         elif kind == "response.function_call_arguments.delta":
-            yield self._chunk(chunks.arguments(self._calls.get(str(event.get("output_index")), 0), event.get("delta")))
+            yield self.chunk(chunks.arguments(self._calls.get(str(event.get("output_index")), 0), event.get("delta")))
         elif kind in ("response.completed", "response.incomplete", "response.failed"):
             yield from self._end(inner(event, "response"))
         else:
@@ -233,10 +217,7 @@ class Events:
         if response.get("error"):
             yield chunks.line({"error": response["error"]})
             return
-        yield self._chunk({}, finish_reason=_finish(response, bool(self._calls)))
+        yield self.chunk({}, finish_reason=_finish(response, bool(self._calls)))
         if (usage := _usage(inner(response, "usage"))) is not None:
-            yield chunks.line({**self._head, "choices": [], "usage": usage})
+            yield chunks.line({**self.head, "choices": [], "usage": usage})
         yield chunks.DONE
-
-    def _chunk(self, delta: dict[str, Any], **more: Any) -> bytes:
-        return chunks.chunk(self._head, delta, **more)

@@ -43,10 +43,10 @@ class Material:
 
     @property
     def title(self) -> str:
-        """What the data are called: as in the leaderboard; without one, the setting, else "own data"."""
+        """What the data are called: as in the leaderboard; without one, the setting or the source's name."""
         if self.decided:
             return self.board.name
-        return self.setting.name if self.setting else str(self.outcomes.source.get("setting") or "own data")
+        return self.setting.name if self.setting else self.outcomes.name
 
     @property
     def look(self) -> dict[str, Any]:
