@@ -194,7 +194,9 @@ class Chooser:
 
     def _allowed(self, body: ChatBody) -> tuple[str, ...]:
         """Models of the pool that can take the request."""
-        able = tuple(model for model in self.pool if body.needs.isdisjoint(self._models[model].lacks))
+        able = self.pool
+        if body.needs:
+            able = tuple(model for model in self.pool if body.needs.isdisjoint(self._models[model].lacks))
         if not able:
             raise RefusedError(400, f"no model of this server takes {' and '.join(sorted(body.needs))}")
         return self._wide_enough(able, body) if self._windowed else able
