@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE  # else every run of the tests compiles all of them again
 
-.PHONY: demo quick test prove lint types unit mutants some-mutants seconds house coverage bench results exhibits screens production logs parity agreement formats same clean
+.PHONY: demo quick test prove lint types unit mutants some-mutants seconds house coverage bench results exhibits screens production logs log-coverage parity agreement formats same clean
 
 demo: $(VENV)/demo.stamp  ## install, run the main job on SIMULATED data at paper scale, print the leaderboard
 	$(BIN)/llmrouterbench demo --out demo
@@ -55,6 +55,9 @@ production: $(VENV)/dev.stamp  ## from a log to a router on real data, into docs
 
 logs: $(VENV)/dev.stamp  ## real matrices replayed as logs, into docs/logs.md; `REPLAYS=N` a line
 	$(BIN)/python -m benchmarks.logs $(REPLAYS)
+
+log-coverage: $(VENV)/dev.stamp  ## how often intervals of values from a log hold the truth, into docs/logs.md; goes on to `WORLDS=N` a line
+	$(BIN)/python -m benchmarks.log_coverage $(WORLDS)
 
 parity: $(VENV)/dev.stamp  ## our routers beside the official rules, into docs/parity.md
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.parity

@@ -3,14 +3,20 @@
 Of every query of a log one cell is kept, as a server with an exploration share would have measured it. What `fit` makes
 of that is held against what it makes of the whole matrix of the same queries, on later queries that neither has seen.
 As many cells at random are the log in which every request explored. `python -m benchmarks.logs N` goes on to N replays
-a line; what was found is kept in benchmarks/kept/logs.json.
+a line, those of 2,000 requests first; what was found is kept in benchmarks/kept/logs.json. The page also shows what its
+own commands say of one such log as a CSV.
 """
 
 from __future__ import annotations
 
+import csv
+import os
+import shlex
+import subprocess
 import sys
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -28,8 +34,11 @@ from llmrouterbench.table import FloatArray, Outcomes
 
 PAGE, KEPT = ROOT / "docs" / "logs.md", ROOT / "benchmarks" / "kept" / "logs.json"
 MARKS = "<!-- made by `make logs` -->", "<!-- end -->"
+WALK_MARKS = "<!-- said to `make logs` -->", "<!-- end -->"
 SOURCES = {"RouterBench": SOURCE, "LLMRouter": FOREIGN}
 REQUESTS = (500, 2000)
+MOST_LINES = 30
+"""What the page shows of what a command says."""
 EXPLORE = {"30 %": 0.3, "all, at random": 1.0}
 """Share of the requests that explore: any model, each as likely; a model of middling score serves the others."""
 
@@ -101,6 +110,36 @@ def line(name: str, found: list[dict[str, Any]], whole: list[dict[str, Any]], an
     return f"| {name} | {len(found)} | {numbers} | {behind} | {width} | {held} |"
 
 
+def write_traffic(log: Outcomes, path: Path) -> None:
+    """A log as the CSV that a gateway would write: a line a request."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        lines = csv.writer(file)
+        lines.writerow(["query", "model", "score", "cost", "propensity"])
+        assert log.propensity is not None
+        for i, j in zip(*np.nonzero(np.isfinite(log.score)), strict=True):
+            cell = (float(plane[i, j]) for plane in (log.score, log.cost, log.propensity))
+            lines.writerow([log.queries.prompt[i], log.models[j], *cell])
+
+
+def walk(page: str, log: Outcomes, folder: Path) -> str:
+    """What the commands in the page's first shell block say of a log."""
+    write_traffic(log, folder / "traffic.csv")
+    said, env = [], {**os.environ, "COLUMNS": "140", "NO_COLOR": "1"}
+    for line in page.split("```sh\n", 1)[1].split("```", 1)[0].splitlines():
+        words = [sys.executable, "-m", "llmrouterbench.cli", *shlex.split(line, comments=True)[1:]]
+        done = subprocess.run(words, cwd=folder, env=env, check=True, capture_output=True, text=True)
+        out = [one.rstrip() for one in done.stdout.splitlines() if one.strip()]
+        more = ["..."] if len(out) > MOST_LINES else []
+        said += [f"$ {line.partition('  #')[0].rstrip()}", *out[:MOST_LINES], *more, ""]
+    return "\n".join(["```text", *said[:-1], "```"])
+
+
+def between(page: str, marks: tuple[str, str], made: str) -> str:
+    """The page with something else between two marks."""
+    before, rest = page.split(marks[0])
+    return f"{before}{marks[0]}\n\n{made}\n\n{marks[1]}{rest.split(marks[1], 1)[1]}"
+
+
 def write_page(kept: dict[str, list[dict[str, Any]]]) -> None:
     """Put the table between the marks of the page."""
     head = (
@@ -113,10 +152,7 @@ def write_page(kept: dict[str, list[dict[str, Any]]]) -> None:
         found, anywhere = (kept.get(f"{whole} | {one}", []) for one in (said, tuple(EXPLORE)[-1]))
         if found:
             table.append(line(f"{whole} | {said}", found, kept[whole], anywhere))
-    before, rest = PAGE.read_text(encoding="utf-8").split(MARKS[0])
-    after = rest.split(MARKS[1], 1)[1]
-    made = "\n".join(table)
-    PAGE.write_text(f"{before}{MARKS[0]}\n\n{made}\n\n{MARKS[1]}{after}", encoding="utf-8")
+    PAGE.write_text(between(PAGE.read_text(encoding="utf-8"), MARKS, "\n".join(table)), encoding="utf-8")
 
 
 def main() -> None:
@@ -128,7 +164,7 @@ def main() -> None:
         for name, source in SOURCES.items():
             cli("import", str(source), "--to", f"{folder}/{name}", "--no-replies")
             cuts[name] = cut(complete(Outcomes.load(f"{folder}/{name}")))
-        for seed, requests, name in product(range(asked), reversed(REQUESTS), SOURCES):
+        for requests, name, seed in product(reversed(REQUESTS), SOURCES, range(asked)):
             asks, later = cuts[name]
             rows = np.random.default_rng(seed).permutation(len(asks))[:requests]
             asks, key = asks.take(np.sort(rows)), f"{name} | {requests:,}"
@@ -141,6 +177,11 @@ def main() -> None:
                     found.append(replay(asks, later, explore, seed))
                     print(seed, key, said, found[-1], made[seed], flush=True)
                     write_json(KEPT, kept)
+        asks, _ = cuts["RouterBench"]
+        rows = np.random.default_rng(0).permutation(len(asks))[: REQUESTS[-1]]
+        log = logged(asks.take(np.sort(rows)), EXPLORE["30 %"], np.random.default_rng(0))
+        page = PAGE.read_text(encoding="utf-8")
+        PAGE.write_text(between(page, WALK_MARKS, walk(page, log, Path(folder))), encoding="utf-8")
     write_page(kept)
 
 

@@ -1,10 +1,12 @@
 """Pseudo-outcomes and values where the truth is known: by hand, and in worlds drawn again and again (SIMULATED)."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from benchmarks import log_coverage
+from benchmarks.log_coverage import LINES, SMOOTH, WORLDS, Found, hard, smooth, worlds
 
 from llmrouterbench.estimating.pseudo import (
     FLOOR,
@@ -16,33 +18,10 @@ from llmrouterbench.estimating.pseudo import (
 from llmrouterbench.estimating.shrinking import believed, shrunk
 from llmrouterbench.estimating.values import Value, difference, overturning_odds, value_of
 from llmrouterbench.stats import effective_trials, holm
-from llmrouterbench.table import FloatArray, Outcomes
+from llmrouterbench.table import Outcomes
 
 NAN = float("nan")
-WORLDS = 2000
-
-
-def chances(x: FloatArray) -> FloatArray:
-    """Chance (n, 2) that each of two models is right; no linear function of x (n, 2)."""
-    return np.column_stack([1 / (1 + np.exp(-1.5 * x[:, 0])), np.where(x[:, 1] > 0, 0.75, 0.45)])
-
-
-TRUTH = np.array([0.5, 0.6])
-
-
-def world(seed: int, n: int, *, known: bool, copies: int = 1) -> Outcomes:
-    """A log of two models, chosen by what the query shows; each query `copies` times, asked anew."""
-    rng = np.random.default_rng(seed)
-    x = np.repeat(rng.normal(size=(n // copies, 2)), copies, axis=0)
-    n = len(x)
-    first = 0.1 + 0.8 / (1 + np.exp(-x[:, 0]))
-    model = (rng.random(n) > first).astype(int)
-    score, propensity = np.full((n, 2), NAN), np.column_stack([first, 1 - first])
-    right = np.repeat(rng.random((n // copies, 2)), copies, axis=0) < chances(x)  # copies are alike
-    score[np.arange(n), model] = right[np.arange(n), model]
-    table = Outcomes.of([f"q{i // copies}" for i in range(n)], ["a", "b"], score, embedding=x)
-    ids = replace(table.queries, id=np.array([str(i) for i in range(n)]))
-    return replace(table, queries=ids, propensity=propensity if known else None)
+TRUTH, world = SMOOTH, smooth
 
 
 def values(table: Outcomes) -> tuple[Value, Value]:
@@ -205,27 +184,44 @@ def test_confounded_means_are_set_right() -> None:
         assert one.score.value == pytest.approx(one.snips, abs=0.06)
 
 
-CELLS = {
-    # (queries, known propensities, copies): coverage that must not be refuted
-    (120, True, 1): 0.93,
-    (400, True, 1): 0.93,
-    (400, False, 1): 0.90,
-    (400, True, 4): 0.92,
-}
+@pytest.mark.prove
+def test_intervals_cover_the_truth_and_are_no_wider_than_they_must_be() -> None:
+    """Over 2,000 worlds a line; no floor is refuted by a binomial test at 5 %, Holm over all."""
+    lines = [line for line in LINES if line.n <= 400 and line.world is smooth]
+    found = [(line, one) for line in lines for one in worlds(line, range(WORLDS))]
+    assert all(one.stated > 0.95 * WORLDS for _, one in found), "nearly every world has a number"
+    p_values = [one.too_seldom(line.least) for line, one in found]
+    assert (holm(np.array(p_values)) > 0.05).all(), p_values
+    assert all(one.width <= 1.3 for line, one in found if line.n >= 400)
 
 
 @pytest.mark.prove
-def test_intervals_cover_the_truth_and_are_no_wider_than_they_must_be() -> None:
-    """Over 2,000 worlds a cell; no floor is refuted by a binomial test at 5 %, Holm over the cells."""
-    p_values, widths = [], {}
-    for (n, known, copies), floor in CELLS.items():
-        found = [values(world(seed, n, known=known, copies=copies)) for seed in range(WORLDS)]
-        assert np.mean([one.known for pair in found for one in pair]) > 0.95, "nearly every world has a number"
-        for j, truth in enumerate(TRUTH):
-            scores = [pair[j].score for pair in found if pair[j].known]
-            inside = sum(one.low <= truth <= one.high for one in scores)
-            p_values.append(binomtest(inside, len(scores), floor, alternative="less").pvalue)
-            spread = np.std([one.value for one in scores])
-            widths[n, known, copies, j] = np.median([(one.high - one.low) / 2 for one in scores]) / (1.96 * spread)
-    assert (holm(np.array(p_values)) > 0.05).all(), p_values
-    assert all(width <= 1.3 for (n, *_), width in widths.items() if n >= 400), widths
+@pytest.mark.parametrize("known", [True, False])
+def test_intervals_hold_where_hard_queries_went_to_the_large_model(known: bool) -> None:
+    """As in the made file, whose one draw lies beyond its interval: of 200 such draws no more do than may."""
+    (line,) = (line for line in LINES if line.world is hard and (line.n, line.known) == (1500, known))
+    for one in worlds(line, range(200)):
+        assert one.stated == 200
+        assert one.too_seldom(line.least) > 0.01
+        assert one.width <= 1.3
+
+
+def test_worlds_are_counted_and_go_on_where_they_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_coverage, "KEPT", tmp_path / "kept.json")
+    monkeypatch.setattr(log_coverage, "LINES", LINES[:1])
+    monkeypatch.setattr(log_coverage, "BATCH", 4)
+    first = log_coverage.kept_worlds(4)[LINES[0].name]
+    again = log_coverage.kept_worlds(8)[LINES[0].name]
+    assert [one.stated + one.silent for one in first] == [4, 4, 4]
+    for mine, whole in zip(again, worlds(LINES[0], range(8)), strict=True):
+        assert asdict(mine) == pytest.approx(asdict(whole))
+    monkeypatch.setattr(log_coverage, "worlds", None)
+    assert log_coverage.kept_worlds(8)[LINES[0].name] == again
+    assert log_coverage.table({LINES[0].name: again}).count("chosen by the query | 120 | known") == 3
+
+
+def test_an_interval_that_holds_too_seldom_is_marked() -> None:
+    right = [Found(right=n, stated=100, half=5.0, value=50.0, square=26.0) for n in (80, 95, 95)]
+    lines = log_coverage.table({LINES[0].name: right}).splitlines()[2:]
+    assert ["**yes**" in line for line in lines] == [True, False, False]
+    assert "| 80.0 | 93 | 100 | 0 |" in lines[0]

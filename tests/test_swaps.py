@@ -84,6 +84,13 @@ def test_failures_on_hard_queries_are_named_and_random_ones_are_not() -> None:
     (found,) = lacking_models(with_score(whole, score))
     assert (found.model, found.queries) == ("m00", int(np.isnan(score[:, 0]).sum()))
     assert found.easier < -0.3
+    low, high = found.bounds
+    names = np.unique(whole.dataset)
+    for bound, filled in ((low, 0.0), (high, 1.0)):
+        completed = np.where(np.isnan(score[:, 0]), filled, score[:, 0])
+        assert bound == pytest.approx(np.mean([completed[whole.dataset == name].mean() for name in names]))
+    truth = np.mean([whole.score[whole.dataset == name, 0].mean() for name in names])
+    assert low < truth < found.measured < high, "it was spared the hard queries"
     score = np.where(rng.random(whole.score.shape) < 0.2, np.nan, whole.score)
     assert lacking_models(with_score(whole, score)) == ()
     assert lacking_models(whole) == ()
@@ -109,6 +116,7 @@ def test_advice_swaps_the_model_and_says_what_is_lacking() -> None:
     said = "\n".join(advice_lines(advice))
     assert "m01 alone saves 90" in said
     assert "m02 has no score on" in said
+    assert "if all that is missing is wrong" in said
     assert "on one test split that no choice has seen" in said
 
 

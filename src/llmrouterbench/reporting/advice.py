@@ -46,7 +46,12 @@ def _swap(swap: Swap) -> str:
 def _lacks(one: Lacking) -> str:
     harder = "easier" if one.easier > 0 else "harder"
     moved = f"{harder} for the others, by {percent(abs(one.easier))} points"
-    return f"{one.model} has no score on {count(one.queries)} queries that are {moved}: its mean does not compare."
+    low, high = (percent(one) for one in one.bounds)
+    return (
+        f"{one.model} has no score on {count(one.queries)} queries that are {moved}: its AvgAcc of"
+        f" {percent(one.measured)} does not compare; it is {low} if all that is missing is wrong, and {high} if all is"
+        " right."
+    )
 
 
 def reasons(advice: Advice) -> list[str]:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from llmrouterbench.metrics import avg_acc, best_single, known_mean
+from llmrouterbench.metrics import avg_acc, best_single, dataset_means, known_mean
 from llmrouterbench.stats import Interval, pair, sample_of, widened
-from llmrouterbench.table import Outcomes
+from llmrouterbench.table import FloatArray, Outcomes
 
 TOLERANCE, FAR_TOLERANCE = 0.01, 0.04
 """AvgAcc that a swap may cost at the low end of its interval; where the bill falls to a tenth."""
@@ -60,11 +60,15 @@ class Lacking:
 
     queries  without a score of it
     easier   mean score of the other models there, minus theirs on the other queries of the dataset
+    measured  its AvgAcc on what was measured
+    bounds   its AvgAcc if all that is missing were wrong, and if all were right
     """
 
     model: str
     queries: int
     easier: float
+    measured: float
+    bounds: tuple[float, float]
 
 
 def lacking_models(outcomes: Outcomes) -> tuple[Lacking, ...]:
@@ -86,5 +90,13 @@ def lacking_models(outcomes: Outcomes) -> tuple[Lacking, ...]:
             float(np.hypot(*(part.std(ddof=1) / np.sqrt(len(part)) for part in (there, here)))),
         )
         if abs(easier) > _SURE * error:
-            found.append(Lacking(model, int(gone.sum()), easier))
+            measured, wrong, right = (
+                _avg_acc(pool, np.where(gone, one, pool.score[:, j])) for one in (np.nan, 0.0, 1.0)
+            )
+            found.append(Lacking(model, int(gone.sum()), easier, measured, (wrong, right)))
     return tuple(found)
+
+
+def _avg_acc(pool: Outcomes, score: FloatArray) -> float:
+    """AvgAcc of scores (n,)."""
+    return float(avg_acc(dataset_means(score, pool.dataset, pool.datasets)))
