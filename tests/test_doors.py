@@ -43,6 +43,7 @@ DOORS = {
     "bench": "bench",
     "collect run": "collect",
     "collect resume": "collect",
+    "compare-live": "compare_live",
     "curate": "curate",
     "drift": "drift",
     "drop-model": "drop_model",
@@ -85,6 +86,7 @@ REASONS = {
 
 NO_EXAMPLE = {
     "collect": "needs a provider; tested here",
+    "compare_live": "needs the log of a server; tested in test_split_traffic.py",
     "drift": "needs the log of a server; tested here",
     "evaluate_logs": "needs the log of a server; tested here",
     "fetch": "downloads 1.3 GB; tested in test_fetch.py with a small bundle",

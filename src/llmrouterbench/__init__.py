@@ -27,6 +27,7 @@ _PUBLIC = {
     "compare": "api",
     "curate": "api",
     "drift": "api",
+    "compare_live": "production.live",
     "drop_model": "api",
     "evaluate_logs": "api",
     "export": "api",
@@ -89,6 +90,7 @@ if TYPE_CHECKING:
     from llmrouterbench.importers import import_outcomes
     from llmrouterbench.persist import load_router, save_router
     from llmrouterbench.production.fitted import FittedRouter
+    from llmrouterbench.production.live import compare_live
     from llmrouterbench.reporting.report import report
     from llmrouterbench.routers import make_router, router_names
     from llmrouterbench.settings import load_outcomes, load_setting
@@ -111,6 +113,7 @@ __all__ = [
     "check_router",
     "collect",
     "compare",
+    "compare_live",
     "curate",
     "drift",
     "drop_model",

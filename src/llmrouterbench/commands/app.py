@@ -24,7 +24,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Production": (
         "fit", "policies", "route", "serve", "new-key", "add-model", "drop-model", "export-policy", "plugins",
     ),
-    "Logs": ("evaluate-logs", "drift"),
+    "Logs": ("evaluate-logs", "drift", "compare-live"),
 }  # fmt: skip
 """The commands in the order of the work, as `--help` shows them."""
 _IN_ORDER = {name: group for group, names in GROUPS.items() for name in names}

@@ -1,4 +1,4 @@
-"""`llmrouterbench evaluate-logs` and `drift`: what the decision log of a server tells."""
+"""`llmrouterbench evaluate-logs`, `drift` and `compare-live`: what the decision log of a server tells."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ import typer
 
 from llmrouterbench.commands._terminal import print_json, say, show_rows
 from llmrouterbench.commands.app import Json, app, usage
-from llmrouterbench.numerals import UNKNOWN, count, interval, number, p_value, percent, usd
+from llmrouterbench.numerals import UNKNOWN, count, interval, number, p_value, percent, points, usd
 
 if TYPE_CHECKING:
+    from llmrouterbench.production.live import Live
     from llmrouterbench.production.log_study import PolicyValue, Studied
 
 LogFolder = Annotated[Path, typer.Argument(help="The folder that `serve --log` wrote.")]
+Kind = Annotated[str | None, typer.Option("--feedback", help="The kind that counts, where the log has several.")]
 AnyLog = Annotated[Path, typer.Argument(help="The folder that `serve --log` wrote, or a folder of logged outcomes.")]
 
 
@@ -28,6 +30,7 @@ def evaluate_logs(
     policy: Annotated[
         list[str] | None, typer.Option("--policy", help="A policy of that router; say it again for more.")
     ] = None,
+    feedback: Kind = None,
     json: Json = False,
 ) -> None:
     """Estimate how other policies would have done on the requests of a log: IPS, SNIPS and doubly robust."""
@@ -40,7 +43,7 @@ def evaluate_logs(
     if (log / "manifest.json").is_file():
         _of_outcomes(log, router, policies, json)
         return
-    studied = study(read_decisions(log))
+    studied = study(read_decisions(log), feedback)
     fitted = FittedRouter.load(router) if router else None
     if fitted is not None and not policies:
         policies = [str(fitted.default_policy)]
@@ -87,6 +90,7 @@ def _of_outcomes(folder: Path, router: Path | None, policies: list[str], json: b
 def drift(
     log: LogFolder,
     router: Annotated[Path, typer.Option("--router", help="The folder of the router that serves.")],
+    feedback: Kind = None,
     json: Json = False,
 ) -> None:
     """Compare the requests of a log with what the router was fitted on."""
@@ -95,7 +99,7 @@ def drift(
     from llmrouterbench.production.log_study import log_drift, study
 
     fitted = FittedRouter.load(router)
-    studied = study(read_decisions(log))
+    studied = study(read_decisions(log), feedback)
     found = log_drift(studied, fitted)
     novel = float(studied.ood.mean())
     if json:
@@ -114,6 +118,59 @@ def drift(
     ]
     show_rows("Means then and now (values)", rows, json=False)
     say(f"{percent(novel, unit=' %')} of {count(len(studied))} requests are out of distribution")
+
+
+@app.command("compare-live")
+def compare_live(
+    logs: Annotated[list[Path], typer.Argument(help="Folders that `serve --candidate --log` wrote.")],
+    experiment: Annotated[
+        str | None, typer.Option("--experiment", help="Of several in a log; the newest when not given.")
+    ] = None,
+    feedback: Kind = None,
+    json: Json = False,
+) -> None:
+    """Compare a candidate with the running router on split traffic; look as often as you like."""
+    from llmrouterbench.production.live import compare_live as compare
+
+    live = compare(*logs, experiment=experiment, feedback=feedback)
+    if json:
+        print_json({**asdict(live), "finding": live.finding})
+        return
+    rows = [
+        {
+            "side": name,
+            "conversations": count(side.conversations),
+            "requests": count(side.requests),
+            "failed": count(side.failed),
+            "with feedback": count(side.scored),
+            "score": _thousandths(side.score),
+            "USD a request": usd(side.cost),
+        }
+        for name, side in (("running", live.running), ("candidate", live.candidate))
+    ]
+    show_rows(f"Experiment {live.experiment}, candidate on {percent(live.share, unit=' %')}", rows, json=False)
+    for line in _said_of(live):
+        say(line)
+
+
+def _said_of(live: Live) -> list[str]:
+    told = {"better": "the candidate is better", "worse": "the candidate is worse", "cannot tell": "cannot tell yet"}
+    scored = count(live.running.scored + live.candidate.scored)
+    lines = [
+        f"{told[live.finding]}: score {interval(live.score, points, ' points')} on {scored} conversations with feedback"
+        f" ({live.feedback}); on {percent(live.differs, unit=' %')} of them the routers differ. This holds however"
+        " often you look",
+        f"USD a conversation {interval(live.cost, _signed)}",
+    ]
+    if live.judging:
+        lines.append(f"judges cost {usd(live.judging, ' USD')}")
+    if live.others:
+        lines.append(f"other experiments in the log: {', '.join(live.others)}")
+    return lines
+
+
+def _signed(value: float | None) -> str:
+    return f"{'-' if (value or 0.0) < 0.0 else '+'}{usd(None if value is None else abs(value))}"
 
 
 def _cells(value: PolicyValue) -> dict[str, Any]:

@@ -35,7 +35,9 @@ def read_decision_log(path: Path, options: Options) -> Imported:
             f"{path / FILE} must hold the text of requests that were served, got none in {frames.decisions.height:,}"
             " requests; start the server with --log-text"
         )
-    scored = kept.join(frames.feedback.select("id", "score"), on="id", how="left", maintain_order="left")
+    scored = kept.join(
+        frames.scored(options.feedback or None).select("id", "score"), on="id", how="left", maintain_order="left"
+    )
     table = scored.select(
         pl.int_range(1, pl.len() + 1).alias("#"),
         "query",

@@ -27,11 +27,24 @@ NAN = float("nan")
 
 
 @dataclass(frozen=True)
+class Side:
+    """The side of a conversation on split traffic; the fields are those of `decision_log.LoggedSide`."""
+
+    experiment: str
+    unit: str
+    name: str
+    probability: float
+    preferred: str
+    other: str
+
+
+@dataclass(frozen=True)
 class Choice:
     """Who serves, and what was believed; the fields are those of `decision_log.Logged`.
 
     chain  models in the order in which they are tried, the chosen one first
     text   the text that decided
+    side   which side it is on, None where traffic is not split
     """
 
     chain: tuple[str, ...]
@@ -47,6 +60,7 @@ class Choice:
     ood: bool = False
     conversation: str | None = None
     decision_seconds: float = 0.0
+    side: Side | None = None
 
     @property
     def chosen(self) -> str:

@@ -43,6 +43,7 @@ from llmrouterbench.serve.ledger import Grant
 from llmrouterbench.serve.log_lines import LogLines
 from llmrouterbench.serve.meters import Meters
 from llmrouterbench.serve.refusals import RefusedError, error_body
+from llmrouterbench.serve.split import Candidate, Split
 from llmrouterbench.serve.state import State
 from llmrouterbench.serve.upstream import Streamed, Upstream, Whole, blames, is_told, tells
 
@@ -98,6 +99,7 @@ class Gateway:
         log_text: bool = False,
         shadow: str = "",
         explore: float = 0.0,
+        candidate: Candidate | None = None,
         lines: LogLines | None = None,
         state: State | None = None,
         meters: Meters | None = None,
@@ -128,7 +130,8 @@ class Gateway:
             model.name: [(self.upstreams[place.provider], place.api_model or model.name) for place in model.places]
             for model in (*config.models, *config.embeddings)
         }
-        self.chooser = Chooser(router, config, shadow=shadow, explore=explore, windows=self._windows, state=self.state)
+        made = Chooser if candidate is None else partial(Split, candidate=candidate)
+        self.chooser = made(router, config, shadow=shadow, explore=explore, windows=self._windows, state=self.state)
         self.meters.watch(
             {one: [name for name, places in self._places.items() if one in dict(places)]
              for one in self.upstreams.values()}
@@ -153,11 +156,11 @@ class Gateway:
         """Whether it can take requests: few enough are under way, and what keys have used can be looked up."""
         return self._under_way <= self.config.limits.requests and not self.state.away
 
-    def renewed(self, router: FittedRouter, config: ServeConfig) -> Gateway:
-        """One with another router and config, and the same log, books and meters. Raises ValueError."""
+    def renewed(self, router: FittedRouter, config: ServeConfig, candidate: Candidate | None = None) -> Gateway:
+        """One with other routers and config, and the same log, books and meters. Raises ValueError."""
         return Gateway(
             router, config, log=self.log, log_text=self._log_text, shadow=self._shadow, explore=self._explore,
-            lines=self.lines, state=self.state, meters=self.meters,
+            candidate=candidate, lines=self.lines, state=self.state, meters=self.meters,
         )  # fmt: skip
 
     async def finish(self) -> None:
@@ -313,6 +316,8 @@ class Gateway:
         row = exchange.embeddings_row() if vectors else exchange.row(self._log_text)
         if self.log is not None and row is not None:
             self.log.add(row)
+            if (side := exchange.side_row()) is not None:
+                self.log.add(side)
         if exchange.model is not None and exchange.first_token_seconds is not None:
             meters.first_token.labels(exchange.model).observe(exchange.first_token_seconds)
         if self.lines.requests:
