@@ -56,6 +56,7 @@ DOORS = {
     "info": "info",
     "judge-choices": "judge_choices",
     "policies": "policies",
+    "refit": "refit",
     "report": "report",
     "robustness": "robustness",
     "route": "FittedRouter",
@@ -79,6 +80,11 @@ REASONS = {
     "collect status": "watches a collection of another process; `collect` says the same of its own",
     "datasets": "datasets.dataset_names and datasets.dataset, where the datasets are",
     "demo": "is `simulate`, `bench` and `report` in a row",
+    "keys change": "tends what lies in the state of servers; serve.managed_keys.read_managed reads it",
+    "keys list": "tends what lies in the state of servers; serve.managed_keys.read_managed reads it",
+    "keys make": "tends what lies in the state of servers; serve.managed_keys.read_managed reads it",
+    "keys revoke": "tends what lies in the state of servers; serve.managed_keys.read_managed reads it",
+    "keys team": "tends what lies in the state of servers; serve.managed_keys.read_managed reads it",
     "new-key": "is for the operator of a server; serve.keys.new_key",
     "plugins": "says what is installed; nothing can be made of it",
 }
@@ -91,6 +97,7 @@ NO_EXAMPLE = {
     "evaluate_logs": "needs the log of a server; tested here",
     "fetch": "downloads 1.3 GB; tested in test_fetch.py with a small bundle",
     "make_app": "needs a provider; tested here",
+    "refit": "needs the log of a server; tested in test_refitting.py",
     "run": "needs a provider; tested here",
 }
 """Public function -> why there is no example of it that runs."""

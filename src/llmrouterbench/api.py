@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from llmrouterbench.production.log_study import PolicyValue
     from llmrouterbench.production.policy_export import PolicyExport
     from llmrouterbench.production.promises import Promise
+    from llmrouterbench.production.refitting import Refit
     from llmrouterbench.production.table_study import TableValues
     from llmrouterbench.reporting.board import Leaderboard
     from llmrouterbench.serve.app import Front
@@ -511,6 +512,35 @@ def drift(log: str | Path, router: FittedRouter | str | Path, *, feedback: str |
 
     studied = study(read_decisions(Path(log)), feedback)
     return LogDrift(len(studied), float(studied.ood.mean()), tuple(log_drift(studied, _router(router))))
+
+
+def refit(
+    router: FittedRouter | str | Path,
+    logs: str | Path,
+    data: Outcomes | str | Path | None = None,
+    *,
+    feedback: str | None = None,
+    setting: Setting | str | Path | None = None,
+) -> Refit:
+    """Fit a router again on its old outcomes and a log, and compare it with the running one on later traffic.
+
+    logs      the folder of `serve --log --log-text --explore`; feedback: the kind that counts, where it has several
+    data      what the router was fitted on, None: the folder that its manifest names
+
+    Save `.router` of what is returned; `.promote` says whether it is surely better. Raises ValueError where the log has
+    too little, or the manifest names no outcomes.
+    """
+    from llmrouterbench.production.refitting import parent_of
+    from llmrouterbench.production.refitting import refit as make
+
+    running = _router(router)
+    known = running.facts["data"]
+    data, setting = (known.get("folder"), known.get("setting")) if data is None else (data, setting)
+    if data is None:
+        raise ValueError("refit needs the old outcomes, which the router's manifest does not name; give data (--data)")
+    old = data if isinstance(data, Outcomes) else load_outcomes(data, setting)
+    parent = parent_of(Path(router)) if isinstance(router, str | Path) else ""
+    return make(running, logs, old, feedback=feedback, parent=parent)
 
 
 def _runs(runs: Runs | str | Path) -> Runs:

@@ -1,4 +1,4 @@
-"""`llmrouterbench evaluate-logs`, `drift` and `compare-live`: what the decision log of a server tells."""
+"""`llmrouterbench evaluate-logs`, `drift`, `compare-live` and `refit`: what the decision log of a server tells."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from llmrouterbench.commands._terminal import print_json, say, show_rows
-from llmrouterbench.commands.app import Json, app, usage
+from llmrouterbench.commands._terminal import print_json, say, show_lines, show_rows
+from llmrouterbench.commands.app import Json, SettingName, app, usage
+from llmrouterbench.files import check_free
+from llmrouterbench.naming import listed
 from llmrouterbench.numerals import UNKNOWN, count, interval, number, p_value, percent, points, usd
 
 if TYPE_CHECKING:
     from llmrouterbench.production.live import Live
     from llmrouterbench.production.log_study import PolicyValue, Studied
+    from llmrouterbench.production.refitting import Refit
 
 LogFolder = Annotated[Path, typer.Argument(help="The folder that `serve --log` wrote.")]
 Kind = Annotated[str | None, typer.Option("--feedback", help="The kind that counts, where the log has several.")]
@@ -167,6 +170,47 @@ def _said_of(live: Live) -> list[str]:
     if live.others:
         lines.append(f"other experiments in the log: {', '.join(live.others)}")
     return lines
+
+
+@app.command()
+def refit(
+    router_dir: Annotated[Path, typer.Argument(help="The folder of the router that serves.")],
+    logs: Annotated[Path, typer.Option("--logs", help="What `serve --log --log-text --explore` wrote.")],
+    to: Annotated[Path, typer.Option("--to", help="Folder to make.")],
+    data: Annotated[
+        Path | None, typer.Option("--data", help="The old outcomes; those that the manifest names when not given.")
+    ] = None,
+    setting: SettingName = None,
+    feedback: Kind = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the folder if it exists.")] = False,
+    json: Json = False,
+) -> None:
+    """Fit a router again on old outcomes and a log, and say whether it is better than the running one."""
+    from llmrouterbench.api import refit as make
+
+    check_free(to, overwrite)
+    made = make(router_dir, logs, data, feedback=feedback, setting=setting)
+    made.router.save(to, overwrite=overwrite)
+    if json:
+        print_json({"folder": str(to), "promote": made.promote, **made.router.facts["lineage"][-1]})
+        return
+    show_lines(refit_lines(made))
+    then = f"serve it: llmrouterbench serve {to}" if made.promote else f"go on with {router_dir}, and collect more"
+    say(f"stored in {to}; {then}")
+
+
+def refit_lines(made: Refit) -> list[str]:
+    """What was compared and what follows, as plain lines."""
+    verdict = "Promote the new router: it is surely better." if made.promote else "Keep the running router."
+    changed = f"Old outcomes of {listed(made.changed)} are left out: the log contradicts them." if made.changed else ""
+    return [
+        verdict,
+        f"Score of the new one minus the running one: {interval(made.score, points, ' points')}, at least"
+        f" {points(made.at_least, unit=' points')} with 95 % certainty; USD a query {_signed(made.cost)}.",
+        f"Learned from {count(made.trained)} queries of the log, compared on {count(made.judged)} later ones; they"
+        f" differ on {percent(made.differs, unit=' %')} of these.",
+        *([changed] if changed else []),
+    ]
 
 
 def _signed(value: float | None) -> str:

@@ -222,14 +222,13 @@ def _add_watching(app: FastAPI, gateway: Gateway) -> None:
     @app.get("/v1/models", responses=errors(401, 429))
     async def models(request: Request, _: HTTPAuthorizationCredentials | None = _bearer) -> dict[str, Any]:
         """The models that a request may name."""
-        await _admit(gateway, request)
-        return {"object": "list", "data": list(_models(gateway.config).values())}
+        account = await _admit(gateway, request)
+        return {"object": "list", "data": list(_models(gateway.config, account).values())}
 
     @app.get("/v1/models/{name:path}", responses=errors(401, 404, 429))
     async def model(request: Request, name: str, _: HTTPAuthorizationCredentials | None = _bearer) -> dict[str, Any]:
         """One of them."""
-        await _admit(gateway, request)
-        known = _models(gateway.config)
+        known = _models(gateway.config, await _admit(gateway, request))
         if name not in known:
             said = f"no model named {name[:100]!r}{did_you_mean(name[:100], known)}"
             raise RefusedError(404, said, "model_not_found")
@@ -261,13 +260,18 @@ def _add_watching(app: FastAPI, gateway: Gateway) -> None:
         return Response(gateway.meters.page(one), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def _models(config: ServeConfig) -> dict[str, dict[str, Any]]:
-    """What a request may name, as OpenAI lists it."""
+def _models(config: ServeConfig, account: Account) -> dict[str, dict[str, Any]]:
+    """What a request of a key may name, as OpenAI lists it."""
+    ours = account.config.models
     named = [
         (AUTO, "llmrouterbench"),
         *((model.name, model.provider) for model in (*config.models, *config.embeddings)),
     ]
-    return {name: {"id": name, "object": "model", "created": 0, "owned_by": owner} for name, owner in named}
+    return {
+        name: {"id": name, "object": "model", "created": 0, "owned_by": owner}
+        for name, owner in named
+        if name == AUTO or not ours or name in ours
+    }
 
 
 def _add_feedback(app: FastAPI, gateway: Gateway) -> None:

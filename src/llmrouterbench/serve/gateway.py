@@ -41,6 +41,7 @@ from llmrouterbench.serve.exchange import CONVERSATION, Exchange
 from llmrouterbench.serve.keys import Account, Keyring
 from llmrouterbench.serve.ledger import Grant
 from llmrouterbench.serve.log_lines import LogLines
+from llmrouterbench.serve.managed_keys import MANAGED
 from llmrouterbench.serve.meters import Meters
 from llmrouterbench.serve.refusals import RefusedError, error_body
 from llmrouterbench.serve.split import Candidate, Split
@@ -81,6 +82,7 @@ class Call:
     reply: Whole | Streamed | None = None
     billed: bool = False
     cost: float = 0.0
+    tokens: int = 0
 
     def go(self) -> None:
         """Note that it went out."""
@@ -109,7 +111,8 @@ class Gateway:
         self.lines = lines or LogLines()
         self.meters = meters or Meters()
         self.state = state or State(remembered=config.conversation.remembered)
-        self.keyring = Keyring(config.keys, self.state)
+        managed = self.state.mirror(MANAGED) if config.managed_keys else None
+        self.keyring = Keyring(config.keys, self.state, config.teams, managed)
         self.upstreams = {
             name: Upstream(name, provider, provider.endpoint(name), config.fallback, self.state)
             for name, provider in config.providers.items()
@@ -148,8 +151,7 @@ class Gateway:
         """Look up what keys have spent, alone. Raises OSError."""
         if self.log is not None:
             self.log.keep_days = self.config.log.keep_days
-            for account in self.keyring.limited:
-                await account.know(self.log.spent(account.name, account.period))
+        await self.keyring.begin(None if self.log is None else self.log.spent)
 
     @property
     def ready(self) -> bool:
@@ -189,8 +191,11 @@ class Gateway:
                 asked = await self._aside(raw, dialect.read, raw)
                 body, exchange.left_out = asked.body, asked.left_out
                 exchange.asked, exchange.stream = body.model, body.stream
+                account.permit(body.model)
                 conversation = header(scope, CONVERSATION)
-                choice = await self._aside(raw, self.chooser.choose, body, account.name, conversation)
+                choice = await self._aside(
+                    raw, self.chooser.choose, body, account.name, conversation, account.config.models
+                )
                 choice = exchange.choice = await self.chooser.stick(choice, body)
                 exchange.new_reply = partial(asked.reply, exchange.id)
                 attempts = list(self._chat_attempts(choice, asked))
@@ -206,6 +211,7 @@ class Gateway:
                 account = await self.admit(exchange, scope)
                 raw = await read_body(scope, receive, self.config.limits)
                 exchange.asked = named_model(await self._aside(raw, parse_object, raw))
+                account.permit(exchange.asked)
                 name = self._embedder(exchange.asked)
                 attempts = list(self._embedding_attempts(name, raw))
                 await self._answer(exchange, account, attempts, EMBEDDINGS, receive, send)
@@ -410,6 +416,7 @@ class Gateway:
             if id := told.get("x-request-id") or told.get("request-id"):
                 fact["request_id"] = id
             exchange.attempts.append(fact)
+            account.use_tokens(call.tokens)
             await account.settle(grant, call.cost)  # before the log has it: a restart counts none of it twice
 
     async def _with_room(self, exchange: Exchange, account: Account, attempt: Attempt) -> tuple[Grant | None, bytes]:
@@ -445,7 +452,7 @@ class Gateway:
         elif isinstance(reply, Streamed) and reply.usage.tokens_out is not None and not reply.whole:
             usage = replace(usage, tokens_out=max(reply.usage.tokens_out, reply.counted_tokens))  # told in its midst
         dollars = cost(usage, self._prices[attempt.model, attempt.upstream.name])
-        call.cost = dollars or 0.0
+        call.cost, call.tokens = dollars or 0.0, (usage.tokens_in or 0) + (usage.tokens_out or 0)
         told = "usage" if usage.provider_cost is None else "provider"
         exchange.bill(usage, dollars, "counted" if counted else told)
         if dollars is None:

@@ -67,7 +67,7 @@ class Serving:
 
 def bind(config: ServeConfig) -> socket.socket:
     """The listening socket. Raises ValueError for an address that others reach without client keys, OSError."""
-    if not is_loopback(config.host) and not config.keys:
+    if not is_loopback(config.host) and not (config.keys or config.managed_keys):
         raise ValueError(
             f"host must be a loopback address such as 127.0.0.1 while the config has no keys, got {config.host!r};"
             " add keys, see `llmrouterbench new-key`"

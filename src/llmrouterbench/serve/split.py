@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -50,12 +51,12 @@ class Split(Chooser):
         facts = json.dumps([running.facts, candidate.router.facts, candidate.share], sort_keys=True, default=str)
         self._experiment = text_hash(facts)[:16]
 
-    def choose(self, body: ChatBody, who: str = "", conversation: str = "") -> Choice:
+    def choose(self, body: ChatBody, who: str = "", conversation: str = "", models: Collection[str] = ()) -> Choice:
         """Who serves a request; see `Chooser.choose`."""
-        running = super().choose(body, who, conversation)
+        running = super().choose(body, who, conversation, models)
         if running.router_model is None:
             return running
-        candidate = self._candidate.choose(body, who, conversation)
+        candidate = self._candidate.choose(body, who, conversation, models)
         unit = text_hash(f"{self._experiment}\n{who}\n{conversation or body.opening()}")
         drawn = int.from_bytes(hashlib.sha256(unit.encode()).digest()[:7]) / 2.0**56
         name, mine, other, chance = (
