@@ -53,7 +53,8 @@ class Breaker:
 
     def ready(self) -> bool:
         """Whether a call may go there now."""
-        return self._ready(self._mirror.value, self._mirror.now())
+        value = self._mirror.value
+        return value is None or self._ready(value, self._mirror.now())
 
     def _ready(self, value: Any, now: float) -> bool:
         if value is None:
@@ -65,7 +66,7 @@ class Breaker:
 
     async def begin(self) -> bool:
         """Note that a call starts; in the half-open state it is the one that tries. False: another one is, by now."""
-        if self.state != HALF_OPEN or not self.ready():
+        if self._mirror.value is None or self.state != HALF_OPEN or not self.ready():
             return True
 
         def change(value: Any, now: float) -> tuple[Any, bool]:

@@ -210,10 +210,13 @@ class Chooser:
 
     def _allowed(self, body: ChatBody, models: Collection[str]) -> tuple[str, ...]:
         """Models of the pool that may serve the key and can take the request."""
-        pool = tuple(model for model in self.pool if model in models) if models else self.pool
-        if not pool or (models and self._shadow and self._shadow not in models):
-            raise RefusedError(403, "no model that this key may ask is routed to here", "model_not_allowed")
-        able = tuple(model for model in pool if body.needs.isdisjoint(self._models[model].lacks))
+        able = self.pool
+        if models:
+            able = tuple(model for model in able if model in models)
+            if not able or (self._shadow and self._shadow not in models):
+                raise RefusedError(403, "no model that this key may ask is routed to here", "model_not_allowed")
+        if body.needs:
+            able = tuple(model for model in able if body.needs.isdisjoint(self._models[model].lacks))
         if not able:
             raise RefusedError(400, f"no model of this server takes {' and '.join(sorted(body.needs))}")
         return self._wide_enough(able, body) if self._windowed else able

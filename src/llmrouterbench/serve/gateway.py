@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from llmrouterbench.calling.calls import CallError, Kind, Usage
 from llmrouterbench.calling.client import CHAT, EMBEDDINGS
@@ -33,7 +33,7 @@ from llmrouterbench.serve.asgi import (
 from llmrouterbench.serve.bounds import Bound, bound_of
 from llmrouterbench.serve.breaker import Breaker
 from llmrouterbench.serve.chat_body import LIMITS, named_model, parse_object, with_model
-from llmrouterbench.serve.choosing import Choice, Chooser
+from llmrouterbench.serve.choosing import Chooser
 from llmrouterbench.serve.config import ModelConfig, ParametersConfig, ServeConfig
 from llmrouterbench.serve.dialects import chat, messages
 from llmrouterbench.serve.dialects.dialect import Asked, Dialect, Reply
@@ -58,6 +58,14 @@ _LOOK_SECONDS = 0.1
 T = TypeVar("T")
 _STATUSES: dict[Kind, int] = {"timeout": 504, "busy": 503}
 """What a client is told where no provider served; 502 for the rest."""
+
+
+class Place(NamedTuple):
+    """Where a model may be asked, and the name that it has there."""
+
+    model: str
+    upstream: Upstream
+    sent_name: str
 
 
 @dataclass(frozen=True)
@@ -130,13 +138,16 @@ class Gateway:
         self._windows = {name: config.window_of(model) for name, model in named.items()}
         self._embedders = [model.name for model in config.embeddings]
         self._places = {
-            model.name: [(self.upstreams[place.provider], place.api_model or model.name) for place in model.places]
+            model.name: [
+                Place(model.name, self.upstreams[place.provider], place.api_model or model.name)
+                for place in model.places
+            ]
             for model in (*config.models, *config.embeddings)
         }
         made = Chooser if candidate is None else partial(Split, candidate=candidate)
         self.chooser = made(router, config, shadow=shadow, explore=explore, windows=self._windows, state=self.state)
         self.meters.watch(
-            {one: [name for name, places in self._places.items() if one in dict(places)]
+            {one: [name for name, places in self._places.items() if any(place.upstream is one for place in places)]
              for one in self.upstreams.values()}
         )  # fmt: skip
         self._under_way = 0
@@ -198,8 +209,9 @@ class Gateway:
                 )
                 choice = exchange.choice = await self.chooser.stick(choice, body)
                 exchange.new_reply = partial(asked.reply, exchange.id)
-                attempts = list(self._chat_attempts(choice, asked))
-                await self._answer(exchange, account, attempts, CHAT, receive, send)
+                places = [place for name in choice.chain for place in self._places[name]]
+                make = partial(self._chat_attempt, asked)
+                await self._answer(exchange, account, places, make, CHAT, receive, send)
             except RefusedError as refusal:
                 await _refuse(exchange, refusal, send)
 
@@ -212,9 +224,9 @@ class Gateway:
                 raw = await read_body(scope, receive, self.config.limits)
                 exchange.asked = named_model(await self._aside(raw, parse_object, raw))
                 account.permit(exchange.asked)
-                name = self._embedder(exchange.asked)
-                attempts = list(self._embedding_attempts(name, raw))
-                await self._answer(exchange, account, attempts, EMBEDDINGS, receive, send)
+                places = self._places[self._embedder(exchange.asked)]
+                make = partial(self._embedding_attempt, raw)
+                await self._answer(exchange, account, places, make, EMBEDDINGS, receive, send)
             except RefusedError as refusal:
                 await _refuse(exchange, refusal, send)
 
@@ -259,21 +271,18 @@ class Gateway:
             raise RefusedError(404, f"no embedding model named {name[:100]!r}{known}", "model_not_found")
         return name
 
-    def _chat_attempts(self, choice: Choice, asked: Asked) -> Iterator[Attempt]:
-        """Every model of the chain at each of its providers."""
-        body = asked.body
-        for name in choice.chain:
-            for upstream, sent_name in self._places[name]:
-                make_body = partial(body.sent, sent_name, upstream.config, self._parameters[name])
-                bound = partial(
-                    self._bound, name, upstream, lambda: body.sizes, most_tokens=body.most_tokens, choices=body.choices
-                )
-                yield Attempt(name, upstream, body.raw, make_body, bound, body.stream, asked.wants_usage)
+    def _chat_attempt(self, asked: Asked, place: Place) -> Attempt:
+        body, (name, upstream, sent_name) = asked.body, place
+        make_body = partial(body.sent, sent_name, upstream.config, self._parameters[name])
+        bound = partial(
+            self._bound, name, upstream, lambda: body.sizes, most_tokens=body.most_tokens, choices=body.choices
+        )
+        return Attempt(name, upstream, body.raw, make_body, bound, body.stream, asked.wants_usage)
 
-    def _embedding_attempts(self, name: str, raw: bytes) -> Iterator[Attempt]:
-        for upstream, sent_name in self._places[name]:
-            bound = partial(self._bound, name, upstream, lambda: tokens_of_request(raw), most_tokens=0)
-            yield Attempt(name, upstream, raw, partial(_embeddings_body, raw, sent_name), bound)
+    def _embedding_attempt(self, raw: bytes, place: Place) -> Attempt:
+        name, upstream, sent_name = place
+        bound = partial(self._bound, name, upstream, lambda: tokens_of_request(raw), most_tokens=0)
+        return Attempt(name, upstream, raw, partial(_embeddings_body, raw, sent_name), bound)
 
     def _bound(
         self,
@@ -333,33 +342,41 @@ class Gateway:
         self,
         exchange: Exchange,
         account: Account,
-        attempts: list[Attempt],
+        places: list[Place],
+        make: Callable[[Place], Attempt],
         path: str,
         receive: Receive,
         send: Send,
     ) -> None:
         """Try providers until one answers, within the key's budget."""
         async with while_connected(receive):
-            await self._try_all(exchange, account, attempts, path, send)
+            await self._try_all(exchange, account, places, make, path, send)
 
     async def _try_all(
-        self, exchange: Exchange, account: Account, attempts: list[Attempt], path: str, send: Send
+        self,
+        exchange: Exchange,
+        account: Account,
+        places: list[Place],
+        make: Callable[[Place], Attempt],
+        path: str,
+        send: Send,
     ) -> None:
-        in_order = sorted(attempts, key=lambda one: not one.upstream.breaker(one.model).ready())
+        in_order = sorted(places, key=lambda one: not one.upstream.breaker(one.model).ready())
         failed: list[CallError] = []
         too_dear: RefusedError | None = None
         while in_order and exchange.tries < self.config.fallback.attempts:
-            attempt = in_order.pop(0)
-            if not await attempt.upstream.breaker(attempt.model).begin():
-                in_order.append(attempt)
+            place = in_order.pop(0)
+            breaker = place.upstream.breaker(place.model)
+            if not await breaker.begin():
+                in_order.append(place)
                 continue
             try:
-                async with self._attempt(exchange, account, attempt, path) as call:
+                async with self._attempt(exchange, account, make(place), path) as call:
                     await self._pass_on(exchange, call, send)
                 return
             except RefusedError as error:  # no room for this one; another may be cheaper
                 too_dear = error
-                attempt.upstream.breaker(attempt.model).abandoned()
+                breaker.abandoned()
             except CallError as error:
                 failed.append(error)
                 if exchange.begun:
@@ -368,16 +385,16 @@ class Gateway:
                 if not error.elsewhere:
                     break
                 if error.too_long:
-                    in_order = self._longer_than(attempt.model, in_order)
+                    in_order = self._longer_than(place.model, in_order)
         if not failed and too_dear is not None:
             raise too_dear
         await _give_up(exchange, failed, send)
 
-    def _longer_than(self, model: str, attempts: list[Attempt]) -> list[Attempt]:
+    def _longer_than(self, model: str, places: list[Place]) -> list[Place]:
         """Those whose window is longer than that of a model that took too little, or unknown; the longest first."""
         least = self._windows[model] or 0
-        windows = {one.model: self._windows[one.model] for one in attempts}
-        left = [one for one in attempts if (windows[one.model] or math.inf) > least]
+        windows = {one.model: self._windows[one.model] for one in places}
+        left = [one for one in places if (windows[one.model] or math.inf) > least]
         return sorted(left, key=lambda one: -(windows[one.model] or 0))
 
     @asynccontextmanager

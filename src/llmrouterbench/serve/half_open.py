@@ -36,7 +36,16 @@ def most_connections(limits: LimitsConfig) -> int:
 def guarded_protocol(limits: LimitsConfig) -> type[asyncio.Protocol]:
     """The protocol of a server whose connections wait so long for a request, and are so many."""
     most = most_connections(limits)
-    waiting: dict[Any, asyncio.TimerHandle] = {}
+    waiting: dict[Any, float] = {}  # connection -> until when, the first to end first
+    timer: list[asyncio.TimerHandle] = []
+
+    def look(loop: asyncio.AbstractEventLoop) -> None:
+        """End what has waited too long, and look again when the next one will have: one timer serves all."""
+        timer.clear()
+        for one in [one for one, until in waiting.items() if until <= loop.time()]:
+            one._refuse(b"408 Request Timeout")
+        if waiting:
+            timer.append(loop.call_at(next(iter(waiting.values())), look, loop))
 
     class Guarded(_base):  # type: ignore[misc]
         """Uvicorn's protocol with these limits."""
@@ -71,11 +80,12 @@ def guarded_protocol(limits: LimitsConfig) -> type[asyncio.Protocol]:
 
         def _wait(self) -> None:
             self.head_bytes = 0
-            waiting[self] = self.loop.call_later(limits.head_seconds, self._refuse, b"408 Request Timeout")
+            waiting[self] = self.loop.time() + limits.head_seconds
+            if not timer:
+                timer.append(self.loop.call_at(waiting[self], look, self.loop))
 
         def _came(self) -> None:
-            if self in waiting:
-                waiting.pop(self).cancel()
+            waiting.pop(self, None)
 
         def _refuse(self, status: bytes) -> None:
             self._came()

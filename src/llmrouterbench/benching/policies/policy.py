@@ -16,7 +16,7 @@ import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
-from functools import cache
+from functools import cache, cached_property
 from importlib import import_module
 from itertools import takewhile
 from pkgutil import iter_modules
@@ -307,6 +307,10 @@ class Policy(ABC):
         return cls(**found)  # type: ignore[arg-type]
 
     def __str__(self) -> str:
+        return self._said
+
+    @cached_property
+    def _said(self) -> str:
         return " ".join([self.kind, *(word for one in _in_order(type(self)) for word in self._words(one))])
 
     def _words(self, one: Field[Any]) -> list[str]:
