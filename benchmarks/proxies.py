@@ -24,12 +24,12 @@ from benchmarks.serving import KEY, LATENCY_SECONDS, ROOT, install_litellm, lite
 
 CONNECTIONS = (16, 64)
 WORKERS = (1, 2)
-REQUESTS, REFERENCE_REQUESTS = 4000, 600
+REQUESTS, REFERENCE_REQUESTS = 1200, 200
 WARM = 100
 EQUAL_SHARE = 0.5
 """Part of LiteLLM's own throughput at which both are asked for their p99."""
-EQUAL_SECONDS = 10.0
-MIX_SECONDS = 20.0
+EQUAL_SECONDS = 6.0
+MIX_SECONDS = 15.0
 SIZES = (1_000, 20_000, 400_000, 7_900_000)
 """Bytes of the bodies that are sent while /healthz is asked, up to nearly the limit of 8 MB."""
 TARGET = "6 times the throughput, lower p99, less memory; p99 of /healthz under 50 ms"
@@ -184,26 +184,29 @@ def _cell(
     return Cell(closed, asyncio.run(open_loop(port, requests, rate, span)), family(process))
 
 
-def health(port: int, seconds: float) -> Load:
-    """How long /healthz takes while bodies of all sizes come on eight connections."""
+def health(port: int, seconds: float) -> tuple[float, Load]:
+    """How long /healthz takes while bodies of all sizes come at half the rate that the server takes: rate, load.
+
+    A process of its own asks, so that what the load generator does meanwhile is not counted.
+    """
     bodies = [make_request(port, "/v1/chat/completions", _chat("auto", metadata={"pad": "x" * n}), KEY) for n in SIZES]
-    ask = b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
 
-    async def measure() -> Load:
-        stop = asyncio.Event()
-
-        async def press() -> None:
-            while not stop.is_set():
-                await closed_loop(port, bodies, 8 * len(bodies), 8)
-
-        pressing = asyncio.create_task(press())
+    async def measure() -> tuple[float, Load]:
+        rate = 0.5 * (await closed_loop(port, bodies, 16 * len(bodies), 8)).rate
+        pressing = asyncio.create_task(open_loop(port, bodies, rate, seconds + 2.0))
         await asyncio.sleep(1.0)
-        load = await open_loop(port, [ask], 20.0, seconds)
-        stop.set()
+        command = [sys.executable, "-m", "benchmarks.proxies", "health", str(port), str(seconds)]
+        asking = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=subprocess.PIPE)
+        told, _ = await asking.communicate()
         await pressing
-        return load
+        return rate, Load(np.array(orjson.loads(told)["seconds"]), seconds, orjson.loads(told)["failed"])
 
     return asyncio.run(measure())
+
+
+async def _ask_health(port: int, seconds: float) -> None:
+    load = await open_loop(port, [b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"], 20.0, seconds)
+    print(orjson.dumps({"seconds": load.seconds.tolist(), "failed": load.failed}).decode())
 
 
 def table(scale: float = 1.0) -> str:
@@ -215,7 +218,7 @@ def table(scale: float = 1.0) -> str:
         provider = stack.enter_context(upstream())
         lines = [_row(folder, router, provider, scale, workers, bool(why)) for workers in WORKERS]
         with ours(router, provider, log=folder / "log-health") as (port, _):
-            found = health(port, MIX_SECONDS * scale)
+            rate, found = health(port, MIX_SECONDS * scale)
     sizes = ", ".join(f"{size:,}" for size in SIZES)
     longest = 1000 * np.max(found.seconds)
     return "\n".join(
@@ -230,7 +233,8 @@ def table(scale: float = 1.0) -> str:
             "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
             *(line for rows in lines for line in rows),
             "",
-            f"`/healthz` while bodies of {sizes} bytes come on eight connections: p50 {found.percentile(50):.1f} ms,"
+            f"`/healthz` while bodies of {sizes} bytes in turn come {rate:.0f} a second, half of what the server takes:"
+            f" p50 {found.percentile(50):.1f} ms,"
             f" p99 {found.percentile(99):.1f} ms, longest {longest:.1f} ms, {found.failed} failed.",
         ]
     )
@@ -271,6 +275,8 @@ def _line(kind: str, connections: int, workers: int, mine: Cell, theirs: Cell | 
 if __name__ == "__main__":
     if sys.argv[1:] == ["upstream"]:
         asyncio.run(_serve())
+    elif sys.argv[1:2] == ["health"]:
+        asyncio.run(_ask_health(int(sys.argv[2]), float(sys.argv[3])))
     else:
         started = time.perf_counter()
         print(table(float(sys.argv[1]) if sys.argv[1:] else 1.0))

@@ -273,7 +273,7 @@ def with_model(raw: bytes, model: str) -> bytes:
     >>> with_model(b'{"model": "dear", "model": "auto"}', "cheap")
     b'{"model": "cheap"}'
     """
-    spans = [match.span(1) for match in _MODEL.finditer(raw) if raw[match.start() - 1] in b"{, \t\r\n"]
+    spans = list(_models(raw))
     if len(spans) == 1 and not (b"\\u00" in raw and _ESCAPED.search(raw)):
         return _spliced(raw, spans[0], model)
     try:
@@ -283,6 +283,16 @@ def with_model(raw: bytes, model: str) -> bytes:
         return json.dumps({**decode_json(raw), "model": model}).encode()
     except RecursionError:
         raise _too_deep(raw) from None
+
+
+def _models(raw: bytes) -> Iterator[tuple[int, int]]:
+    """Where the bytes give a value to a key "model", at any depth; the key is found as bytes, faster than a pattern."""
+    at = raw.find(b'"model"')
+    while at >= 0:
+        match = _MODEL.match(raw, at)
+        if match and raw[at - 1] in b"{, \t\r\n":
+            yield match.span(1)
+        at = raw.find(b'"model"', match.end() if match else at + 1)
 
 
 def _too_deep(raw: bytes) -> RefusedError:
@@ -319,7 +329,7 @@ def _texts(messages: list[dict[str, Any]]) -> Iterator[str]:
     """The text of each user turn that has one, whole characters only."""
     for message in messages:
         if message["role"] == "user" and (text := read_text(message.get("content"))):
-            yield text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+            yield text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _needs(data: Mapping[str, Any], messages: list[dict[str, Any]]) -> frozenset[Need]:
