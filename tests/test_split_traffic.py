@@ -294,6 +294,22 @@ def test_a_log_without_feedback_cannot_tell(tmp_path: Path) -> None:
     assert (live.finding, live.feedback, live.score.low) == ("cannot tell", "none", -1.0)
 
 
+def test_a_log_of_schema_2_is_read_and_grows(tmp_path: Path) -> None:
+    with DecisionLog(tmp_path, lost) as log:
+        log.add(row(1, None, "a"))
+    connection = sqlite3.connect(tmp_path / "decisions.sqlite")
+    connection.executescript(
+        "DROP TABLE sides; ALTER TABLE feedback DROP COLUMN kind; ALTER TABLE feedback DROP COLUMN cost;"
+        "INSERT INTO feedback VALUES ('d00001', 1, '-', 0.5); PRAGMA user_version = 2"
+    )
+    connection.close()
+    frames = read_decisions(tmp_path)
+    assert (frames.feedback["kind"].to_list(), frames.sides.height) == (["score"], 0)
+    with DecisionLog(tmp_path, lost) as log:
+        asyncio.run(log.add_feedback("d00001", 2.0, "-", 1.0, "thumb"))
+    assert read_decisions(tmp_path).feedback["kind"].to_list() == ["score", "thumb"]
+
+
 def test_a_retry_and_a_thumb_are_declared(tmp_path: Path) -> None:
     with Upstream() as upstream, running(config_of({"one": upstream.url}), tmp_path) as server:
         decision = server.ask().headers["x-router-decision"]

@@ -393,6 +393,8 @@ def _open(path: Path) -> sqlite3.Connection:
         connection, version = _checked(sqlite3.connect(path, timeout=30.0, check_same_thread=False), path, empty=True)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
+        if version < SCHEMA:
+            connection.execute("BEGIN IMMEDIATE")  # workers that start together grow it once
         for table, columns in _NEW.items() if 0 < version < SCHEMA else ():
             there = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
             for name, kind in columns.items():
