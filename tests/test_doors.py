@@ -43,6 +43,7 @@ DOORS = {
     "bench": "bench",
     "collect run": "collect",
     "collect resume": "collect",
+    "compare-live": "compare_live",
     "curate": "curate",
     "drift": "drift",
     "drop-model": "drop_model",
@@ -55,6 +56,7 @@ DOORS = {
     "info": "info",
     "judge-choices": "judge_choices",
     "policies": "policies",
+    "refit": "refit",
     "report": "report",
     "robustness": "robustness",
     "route": "FittedRouter",
@@ -78,6 +80,11 @@ REASONS = {
     "collect status": "watches a collection of another process; `collect` says the same of its own",
     "datasets": "datasets.dataset_names and datasets.dataset, where the datasets are",
     "demo": "is `simulate`, `bench` and `report` in a row",
+    "keys change": "tends what lies in the state of servers; serve.managed_keys.read_managed reads it",
+    "keys list": "tends what lies in the state of servers; serve.managed_keys.read_managed reads it",
+    "keys make": "tends what lies in the state of servers; serve.managed_keys.read_managed reads it",
+    "keys revoke": "tends what lies in the state of servers; serve.managed_keys.read_managed reads it",
+    "keys team": "tends what lies in the state of servers; serve.managed_keys.read_managed reads it",
     "new-key": "is for the operator of a server; serve.keys.new_key",
     "plugins": "says what is installed; nothing can be made of it",
 }
@@ -85,10 +92,12 @@ REASONS = {
 
 NO_EXAMPLE = {
     "collect": "needs a provider; tested here",
+    "compare_live": "needs the log of a server; tested in test_split_traffic.py",
     "drift": "needs the log of a server; tested here",
     "evaluate_logs": "needs the log of a server; tested here",
     "fetch": "downloads 1.3 GB; tested in test_fetch.py with a small bundle",
     "make_app": "needs a provider; tested here",
+    "refit": "needs the log of a server; tested in test_refitting.py",
     "run": "needs a provider; tested here",
 }
 """Public function -> why there is no example of it that runs."""

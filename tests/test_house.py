@@ -67,6 +67,7 @@ THROUGH = {
     "serve/dialects/dialect",
     "test_serve_process": "serve/asgi serve/half_open serve/meters",
     "test_serve_fuzz": "serve/openapi",
+    "test_split_traffic": "production/live",
 }
 """Test file -> modules that it tests through the module in front of them, without naming them."""
 

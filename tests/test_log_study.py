@@ -240,5 +240,5 @@ def test_a_folder_without_a_log_or_with_another_file_is_refused(tmp_path: Path) 
     with pytest.raises(FileNotFoundError, match="`llmrouterbench serve --log` makes one"):
         read_decisions(tmp_path)
     sqlite3.connect(tmp_path / "decisions.sqlite").execute("PRAGMA user_version = 9").connection.close()
-    with pytest.raises(ValueError, match="schema 2, got 9"):
+    with pytest.raises(ValueError, match="schema 3, got 9"):
         read_decisions(tmp_path)

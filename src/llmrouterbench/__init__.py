@@ -27,6 +27,7 @@ _PUBLIC = {
     "compare": "api",
     "curate": "api",
     "drift": "api",
+    "compare_live": "production.live",
     "drop_model": "api",
     "evaluate_logs": "api",
     "export": "api",
@@ -44,6 +45,7 @@ _PUBLIC = {
     "make_router": "routers",
     "make_split": "splits",
     "policies": "api",
+    "refit": "api",
     "report": "reporting.report",
     "robustness": "api",
     "router_names": "routers",
@@ -75,6 +77,7 @@ if TYPE_CHECKING:
         info,
         make_app,
         policies,
+        refit,
         robustness,
         run,
         save_outcomes,
@@ -89,6 +92,7 @@ if TYPE_CHECKING:
     from llmrouterbench.importers import import_outcomes
     from llmrouterbench.persist import load_router, save_router
     from llmrouterbench.production.fitted import FittedRouter
+    from llmrouterbench.production.live import compare_live
     from llmrouterbench.reporting.report import report
     from llmrouterbench.routers import make_router, router_names
     from llmrouterbench.settings import load_outcomes, load_setting
@@ -111,6 +115,7 @@ __all__ = [
     "check_router",
     "collect",
     "compare",
+    "compare_live",
     "curate",
     "drift",
     "drop_model",
@@ -130,6 +135,7 @@ __all__ = [
     "make_router",
     "make_split",
     "policies",
+    "refit",
     "report",
     "robustness",
     "router_names",

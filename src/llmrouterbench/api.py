@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from llmrouterbench.production.log_study import PolicyValue
     from llmrouterbench.production.policy_export import PolicyExport
     from llmrouterbench.production.promises import Promise
+    from llmrouterbench.production.refitting import Refit
     from llmrouterbench.production.table_study import TableValues
     from llmrouterbench.reporting.board import Leaderboard
     from llmrouterbench.serve.app import Front
@@ -418,6 +419,8 @@ def make_app(
     log_text: bool = False,
     shadow: str = "",
     explore: float = 0.0,
+    candidate: str | Path | None = None,
+    share: float = 0.1,
     request_lines: bool = True,
 ) -> Front:
     """The OpenAI-compatible server as an ASGI application, to be run by a server of yours, such as uvicorn.
@@ -428,6 +431,7 @@ def make_app(
              closes when it ends (the lifespan of ASGI, which a mounted application does not get)
     shadow   let this model serve everything, and log what the router would have chosen
     explore  share of queries that a random model serves
+    candidate  folder of a router that serves `share` of the conversations, see `compare_live`
 
     Raises ValueError for what the config lacks or a key that is not set, ImportError without the extra `serve`.
     """
@@ -440,7 +444,14 @@ def make_app(
     if policy is not None or not isinstance(chosen, ServeConfig):
         raw = chosen.model_dump() if isinstance(chosen, ServeConfig) else dict(chosen)
         chosen = parse_serve_config(raw | ({} if policy is None else {"policy": policy}))
-    serving = Serving(None if log is None else Path(log), log_text, shadow, explore)
+    serving = Serving(
+        None if log is None else Path(log),
+        log_text,
+        shadow,
+        explore,
+        None if candidate is None else Path(candidate),
+        share,
+    )
     return make(_router(router), chosen, serving, LogLines(requests=request_lines))
 
 
@@ -454,12 +465,17 @@ class LogValues(Shown):
 
 
 def evaluate_logs(
-    log: str | Path, *, router: FittedRouter | str | Path | None = None, policy: Sequence[str] = ()
+    log: str | Path,
+    *,
+    router: FittedRouter | str | Path | None = None,
+    policy: Sequence[str] = (),
+    feedback: str | None = None,
 ) -> LogValues | TableValues:
     """How other policies would have done on the requests of a log: IPS, SNIPS and doubly robust estimates.
 
     log     the folder that `serve --log` wrote, or a folder of logged outcomes, with propensities or without
     router  to judge its policies, its default one where none is given
+    feedback  the kind that counts, where the log of a server has several
 
     Raises ValueError where no request counts, for policies without a router, and where a text they need is missing.
     """
@@ -471,7 +487,7 @@ def evaluate_logs(
     chosen = list(policy) or ([] if fitted is None else [str(fitted.default_policy)])
     if (Path(log) / "manifest.json").is_file():
         return table_values(load_outcomes(log), fitted, chosen)
-    studied = study(read_decisions(Path(log)))
+    studied = study(read_decisions(Path(log)), feedback)
     return LogValues(len(studied), studied.left_out, tuple(policy_values(studied, fitted, chosen)))
 
 
@@ -484,16 +500,47 @@ class LogDrift(Shown):
     numbers: tuple[Drift, ...]
 
 
-def drift(log: str | Path, router: FittedRouter | str | Path) -> LogDrift:
+def drift(log: str | Path, router: FittedRouter | str | Path, *, feedback: str | None = None) -> LogDrift:
     """Whether the requests of a decision log are still what the router learned: a verdict on every number.
+
+    feedback  the kind that counts, where the log has several
 
     Raises ValueError where no request counts.
     """
     from llmrouterbench.decision_log import read_decisions
     from llmrouterbench.production.log_study import log_drift, study
 
-    studied = study(read_decisions(Path(log)))
+    studied = study(read_decisions(Path(log)), feedback)
     return LogDrift(len(studied), float(studied.ood.mean()), tuple(log_drift(studied, _router(router))))
+
+
+def refit(
+    router: FittedRouter | str | Path,
+    logs: str | Path,
+    data: Outcomes | str | Path | None = None,
+    *,
+    feedback: str | None = None,
+    setting: Setting | str | Path | None = None,
+) -> Refit:
+    """Fit a router again on its old outcomes and a log, and compare it with the running one on later traffic.
+
+    logs      the folder of `serve --log --log-text --explore`; feedback: the kind that counts, where it has several
+    data      what the router was fitted on, None: the folder that its manifest names
+
+    Save `.router` of what is returned; `.promote` says whether it is surely better. Raises ValueError where the log has
+    too little, or the manifest names no outcomes.
+    """
+    from llmrouterbench.production.refitting import parent_of
+    from llmrouterbench.production.refitting import refit as make
+
+    running = _router(router)
+    known = running.facts["data"]
+    data, setting = (known.get("folder"), known.get("setting")) if data is None else (data, setting)
+    if data is None:
+        raise ValueError("refit needs the old outcomes, which the router's manifest does not name; give data (--data)")
+    old = data if isinstance(data, Outcomes) else load_outcomes(data, setting)
+    parent = parent_of(Path(router)) if isinstance(router, str | Path) else ""
+    return make(running, logs, old, feedback=feedback, parent=parent)
 
 
 def _runs(runs: Runs | str | Path) -> Runs:

@@ -14,7 +14,7 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
 FILE = "decisions.sqlite"
 _LOCK = "serving.lock"
-SCHEMA = 2
-"""2 added `cost_from` and the table `embeddings`; a log of schema 1 is read, and grows into 2 when it is written."""
+SCHEMA = 3
+"""2 added `cost_from` and the table `embeddings`, 3 the table `sides` and what kind a score is; an older log is read,
+and grows when it is written."""
 _BATCH = 500
 _PAUSE_SECONDS = 0.01
 """What the first row waits for others, so that a busy server writes many at once: so much a killed one may forget."""
@@ -124,14 +125,39 @@ class LoggedEmbeddings:
     seconds: float
 
 
+@dataclass(frozen=True)
+class LoggedSide:
+    """Which side a decision was on while traffic was split between two routers.
+
+    id           of the decision
+    experiment   hash of both routers and the share
+    unit         hash of the conversation, which stays on its side
+    side         "running" or "candidate"; probability: of this side
+    preferred    what this side's router prefers; other: what the other one's would have preferred
+    """
+
+    id: str
+    time: float
+    experiment: str
+    unit: str
+    side: str
+    probability: float
+    preferred: str
+    other: str
+
+
+KINDS = ("score", "thumb", "retry", "judge")
+"""What a score is: a quality that was measured, a thumb (1 or 0), whether the user went on (1) or asked again or had
+the reply made again (0), what a judge gave."""
+Row = Logged | LoggedEmbeddings | LoggedSide
 LEFT_OUT = ("named", "conversation")
 """Reasons behind which no probability of the server stands."""
 _JSON = ("propensities", "scores", "costs", "attempts")
 _SQL = {"str": "TEXT", "float": "REAL", "int": "INTEGER", "bool": "INTEGER"}
 _TABLES = ("decisions", "embeddings")
 _COLUMNS = tuple(field.name for field in fields(Logged))
-_NEW = ("cost_from",)
-"""Columns that schema 1 does not have."""
+_NEW = {"decisions": {"cost_from": "TEXT"}, "feedback": {"kind": "TEXT", "cost": "REAL"}}
+"""Columns that older schemas do not have."""
 
 
 def _columns(row: type) -> str:
@@ -142,9 +168,10 @@ def _columns(row: type) -> str:
 _CREATE = f"""
 CREATE TABLE IF NOT EXISTS decisions ({_columns(Logged)}, PRIMARY KEY (id)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS embeddings ({_columns(LoggedEmbeddings)}, PRIMARY KEY (id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sides ({_columns(LoggedSide)}, PRIMARY KEY (id)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS embeddings_time ON embeddings (time);
 CREATE INDEX IF NOT EXISTS decisions_time ON decisions (time);
-CREATE TABLE IF NOT EXISTS feedback (decision TEXT, time REAL, key TEXT, score REAL);
+CREATE TABLE IF NOT EXISTS feedback (decision TEXT, time REAL, key TEXT, score REAL, kind TEXT, cost REAL);
 CREATE INDEX IF NOT EXISTS feedback_decision ON feedback (decision);
 CREATE TABLE IF NOT EXISTS past (key TEXT, day REAL, cost REAL, PRIMARY KEY (key, day)) WITHOUT ROWID;
 """
@@ -154,9 +181,13 @@ WHERE id = ? AND cost IS NOT NULL AND key IS NOT NULL
 ON CONFLICT (key, day) DO UPDATE SET cost = cost + excluded.cost
 """
 """What a row cost goes to the sum of its key and day, when it is removed."""
+_FEEDBACK = "decision, time, key, score, kind, cost"
+_SIDE = tuple(field.name for field in fields(LoggedSide))
+_SIDES = 3
+"""The schema that brought them."""
 _INSERTS = {
     kind: f"INSERT OR REPLACE INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
-    for kind, table in ((Logged, "decisions"), (LoggedEmbeddings, "embeddings"))
+    for kind, table in ((Logged, "decisions"), (LoggedEmbeddings, "embeddings"), (LoggedSide, "sides"))
     if (names := [field.name for field in fields(kind)])
 }
 
@@ -178,7 +209,7 @@ class DecisionLog:
         self._on_loss = on_loss
         self.keep_days: int | None = None
         self._swept = 0.0
-        self._queue: queue.SimpleQueue[Logged | LoggedEmbeddings | _Feedback | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Row | _Feedback | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write, name="decision log")
         _open(self.path).close()
 
@@ -195,15 +226,20 @@ class DecisionLog:
         if self._lock >= 0:
             os.close(self._lock)
 
-    def add(self, row: Logged | LoggedEmbeddings) -> None:
+    def add(self, row: Row) -> None:
         """Store a row soon."""
         self._queue.put(row)
 
-    async def add_feedback(self, decision: str, time: float, key: str, score: float) -> None:
-        """Store a score. Raises LookupError where this key made no such decision, OSError where it cannot be stored."""
+    async def add_feedback(
+        self, decision: str, time: float, key: str, score: float, kind: str = "score", cost: float | None = None
+    ) -> None:
+        """Store a score of one of the `KINDS`, and the USD that its judge cost.
+
+        Raises LookupError where this key made no such decision, OSError where it cannot be stored.
+        """
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
-        self._queue.put(_Feedback(decision, time, key, score, loop, done))
+        self._queue.put(_Feedback((decision, time, key, score, kind, cost), loop, done))
         await done
 
     def spent(self, key: str, since: float) -> float:
@@ -266,6 +302,7 @@ class DecisionLog:
                     connection.executemany(_REMEMBER.format(table=table), [(id,) for id in ids])
                     connection.executemany(f"DELETE FROM {table} WHERE id = ?", [(id,) for id in ids])
                     connection.executemany("DELETE FROM feedback WHERE decision = ?", [(id,) for id in ids])
+                    connection.executemany("DELETE FROM sides WHERE id = ?", [(id,) for id in ids])
                     full = full or len(ids) == _SWEPT
         except sqlite3.Error as error:
             self._on_loss(0, f"old rows must be removable from the decision log, got {error}: {self.path}")
@@ -306,25 +343,22 @@ def _lock(path: Path, state: str) -> int:
 
 @dataclass(frozen=True)
 class _Feedback:
-    """A score on its way to the writer, and the future of the request that brought it."""
+    """A row of feedback on its way to the writer, and the future of the request that brought it."""
 
-    decision: str
-    time: float
-    key: str
-    score: float
+    values: tuple[str, float, str, float, str, float | None]
     loop: asyncio.AbstractEventLoop
     done: asyncio.Future[None]
 
     def store(self, connection: sqlite3.Connection) -> None:
         error: Exception | None = None
+        decision, _, key, *_ = self.values
         try:
             with connection:
                 known = connection.execute(
-                    "SELECT 1 FROM decisions WHERE id = ? AND key = ?", (self.decision, self.key)
+                    "SELECT 1 FROM decisions WHERE id = ? AND key = ?", (decision, key)
                 ).fetchone()
                 if known:
-                    values = (self.decision, self.time, self.key, self.score)
-                    connection.execute("INSERT INTO feedback VALUES (?, ?, ?, ?)", values)
+                    connection.execute(f"INSERT INTO feedback ({_FEEDBACK}) VALUES (?, ?, ?, ?, ?, ?)", self.values)
                 else:
                     error = LookupError(_NO_ROW)
         except sqlite3.Error as failed:
@@ -340,7 +374,7 @@ class _Feedback:
             self.done.set_exception(error)
 
 
-def _values(row: Logged | LoggedEmbeddings) -> tuple[Any, ...]:
+def _values(row: Row) -> tuple[Any, ...]:
     return tuple(_plain(name, value) for name, value in vars(row).items())
 
 
@@ -359,9 +393,13 @@ def _open(path: Path) -> sqlite3.Connection:
         connection, version = _checked(sqlite3.connect(path, timeout=30.0, check_same_thread=False), path, empty=True)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
-        there = {row[1] for row in connection.execute("PRAGMA table_info(decisions)")}
-        for name in set(_NEW) - there if version == 1 else ():
-            connection.execute(f"ALTER TABLE decisions ADD COLUMN {name} TEXT")
+        if version < SCHEMA:
+            connection.execute("BEGIN IMMEDIATE")  # workers that start together grow it once
+        for table, columns in _NEW.items() if 0 < version < SCHEMA else ():
+            there = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+            for name, kind in columns.items():
+                if name not in there:
+                    connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {kind}")
         connection.executescript(f"{_CREATE}PRAGMA user_version = {SCHEMA};")
     except sqlite3.OperationalError as error:
         raise ValueError(f"{path} must be writable, got {error}; choose another --log folder") from error
@@ -392,12 +430,35 @@ class DecisionFrames:
     decisions  one row a request, the columns of `Logged` without the mappings by model
     models     one row a request and model: id, model, propensity (0: could not have been chosen), score and cost as
                estimated
-    feedback   the last score of each decision: id, time, score
+    feedback   the last score of each kind of each decision: id, time, score, kind, cost
+    sides      one row a decision on split traffic, the columns of `LoggedSide`
     """
 
     decisions: DataFrame
     models: DataFrame
     feedback: DataFrame
+    sides: DataFrame
+
+    def scored(self, kind: str | None = None) -> DataFrame:
+        """The feedback of one kind, see `of_one_kind`."""
+        return of_one_kind(self.feedback, kind)
+
+
+def of_one_kind(feedback: DataFrame, kind: str | None = None) -> DataFrame:
+    """Feedback of one kind; None: of the only one there is.
+
+    Raises ValueError where there are several, which are no one number, and for a kind that no score has.
+    """
+    import polars as pl
+
+    found = sorted(feedback["kind"].unique().to_list())
+    if kind is None and len(found) > 1:
+        raise ValueError(
+            f"feedback must be of one kind, got {', '.join(found)}, which mean different things; name one of them"
+        )
+    if kind is not None and kind not in found:
+        raise ValueError(f"the log must hold feedback of the kind {kind!r}, got {', '.join(found) or 'none at all'}")
+    return feedback if kind is None else feedback.filter(pl.col("kind") == kind)
 
 
 def read_decisions(folder: Path) -> DecisionFrames:
@@ -406,13 +467,22 @@ def read_decisions(folder: Path) -> DecisionFrames:
     if not path.is_file():
         raise FileNotFoundError(f"{folder} must hold a {FILE}, got none; `llmrouterbench serve --log` makes one")
     connection, version = _reading(path)
-    names = [f"NULL AS {name}" if version == 1 and name in _NEW else name for name in _COLUMNS]
+    sides: list[tuple[Any, ...]] = []
     try:
-        rows = connection.execute(f"SELECT {', '.join(names)} FROM decisions ORDER BY time, id").fetchall()
-        scores = connection.execute("SELECT decision, time, score FROM feedback ORDER BY time, rowid").fetchall()
+        rows = connection.execute(f"{_select(connection, 'decisions', _COLUMNS)} ORDER BY time, id").fetchall()
+        names = ("decision", "time", "score", "kind", "cost")
+        scores = connection.execute(f"{_select(connection, 'feedback', names)} ORDER BY time, rowid").fetchall()
+        if version >= _SIDES:
+            sides = connection.execute(f"SELECT {', '.join(_SIDE)} FROM sides ORDER BY time, id").fetchall()
     finally:
         connection.close()
-    return DecisionFrames(_decisions(rows), _models(rows), _feedback(scores))
+    return DecisionFrames(_decisions(rows), _models(rows), _feedback(scores), _sides(sides))
+
+
+def _select(connection: sqlite3.Connection, table: str, names: Sequence[str]) -> str:
+    """A query for columns; NULL for those that an older schema does not have."""
+    there = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+    return f"SELECT {', '.join(name if name in there else f'NULL AS {name}' for name in names)} FROM {table}"
 
 
 def _reading(path: Path) -> tuple[sqlite3.Connection, int]:
@@ -465,5 +535,13 @@ def _models(rows: list[tuple[Any, ...]]) -> DataFrame:
 def _feedback(rows: list[tuple[Any, ...]]) -> DataFrame:
     import polars as pl
 
-    frame = pl.DataFrame(rows, schema={"id": pl.String, "time": pl.Float64, "score": pl.Float64}, orient="row")
-    return frame.unique("id", keep="last", maintain_order=True)
+    schema = {"id": pl.String, "time": pl.Float64, "score": pl.Float64, "kind": pl.String, "cost": pl.Float64}
+    frame = pl.DataFrame(rows, schema=schema, orient="row").with_columns(pl.col("kind").fill_null(KINDS[0]))
+    return frame.unique(["id", "kind"], keep="last", maintain_order=True)
+
+
+def _sides(rows: list[tuple[Any, ...]]) -> DataFrame:
+    import polars as pl
+
+    kinds = {name: pl.Float64 if name in ("time", "probability") else pl.String for name in _SIDE}
+    return pl.DataFrame(rows, schema=kinds, orient="row")

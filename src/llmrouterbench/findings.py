@@ -77,6 +77,7 @@ class Options:
     filter     the score that counts, where replies have several; "" where they have one
     scale      of the scores of a long table: WORST-BEST, or words from worst to best; "" for 0 to 1
     columns    of a long table: our name of a column -> its name in the file, where it has another
+    feedback   the kind of feedback that counts, where a server's log has several; "" where it has one
     replies    folder for parts of stored replies, or None to leave replies out
     progress   called with (what, done, total) while reading; total is None where it is not known
     """
@@ -88,6 +89,7 @@ class Options:
     filter: str = ""
     columns: Mapping[str, str] = field(default_factory=dict)
     scale: str = ""
+    feedback: str = ""
 
     def tell(self, what: str, done: int, total: int | None) -> None:
         """Report progress, if somebody listens."""

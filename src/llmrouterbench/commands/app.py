@@ -22,9 +22,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Collect and score": ("datasets", "collect", "score", "run", "cache"),
     "Bench and report": ("routers", "bench", "report", "judge-choices", "robustness"),
     "Production": (
-        "fit", "policies", "route", "serve", "new-key", "add-model", "drop-model", "export-policy", "plugins",
+        "fit", "policies", "route", "serve", "new-key", "keys", "add-model", "drop-model", "export-policy", "plugins",
     ),
-    "Logs": ("evaluate-logs", "drift"),
+    "Logs": ("evaluate-logs", "drift", "compare-live", "refit"),
 }  # fmt: skip
 """The commands in the order of the work, as `--help` shows them."""
 _IN_ORDER = {name: group for group, names in GROUPS.items() for name in names}

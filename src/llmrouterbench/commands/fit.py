@@ -64,6 +64,7 @@ def fit(
     outcomes, _ = load(folder, setting)
     usage(lambda: settings.check(outcomes.pool.models))
     fitted = make(outcomes, settings, say=lambda what: say(f"{what} ..."))
+    fitted.facts["data"] |= {"folder": str(folder)} | ({"setting": setting} if setting else {})
     _save(fitted, to, overwrite=overwrite)
     promised = usual_promises(fitted)
     if json:

@@ -50,6 +50,9 @@ def import_(
     scale: Annotated[
         str, typer.Option("--scale", help="WORST-BEST of the scores of a table, such as 1-5, or words: fail,pass.")
     ] = "",
+    feedback: Annotated[
+        str, typer.Option("--feedback", help="The kind of feedback that counts, where a server's log has several.")
+    ] = "",
     json: Json = False,
 ) -> None:
     """Read outcomes of any known format into a folder, and say what was masked or dropped."""
@@ -71,6 +74,7 @@ def import_(
             filter=filter,
             columns=columns,
             scale=scale,
+            feedback=feedback,
             progress=tell,
         )
     if json:

@@ -1,4 +1,4 @@
-"""`llmrouterbench evaluate-logs` and `drift`: what the decision log of a server tells."""
+"""`llmrouterbench evaluate-logs`, `drift`, `compare-live` and `refit`: what the decision log of a server tells."""
 
 from __future__ import annotations
 
@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from llmrouterbench.commands._terminal import print_json, say, show_rows
-from llmrouterbench.commands.app import Json, app, usage
-from llmrouterbench.numerals import UNKNOWN, count, interval, number, p_value, percent, usd
+from llmrouterbench.commands._terminal import print_json, say, show_lines, show_rows
+from llmrouterbench.commands.app import Json, SettingName, app, usage
+from llmrouterbench.files import check_free
+from llmrouterbench.naming import listed
+from llmrouterbench.numerals import UNKNOWN, count, interval, number, p_value, percent, points, usd
 
 if TYPE_CHECKING:
+    from llmrouterbench.production.live import Live
     from llmrouterbench.production.log_study import PolicyValue, Studied
+    from llmrouterbench.production.refitting import Refit
 
 LogFolder = Annotated[Path, typer.Argument(help="The folder that `serve --log` wrote.")]
+Kind = Annotated[str | None, typer.Option("--feedback", help="The kind that counts, where the log has several.")]
 AnyLog = Annotated[Path, typer.Argument(help="The folder that `serve --log` wrote, or a folder of logged outcomes.")]
 
 
@@ -28,6 +33,7 @@ def evaluate_logs(
     policy: Annotated[
         list[str] | None, typer.Option("--policy", help="A policy of that router; say it again for more.")
     ] = None,
+    feedback: Kind = None,
     json: Json = False,
 ) -> None:
     """Estimate how other policies would have done on the requests of a log: IPS, SNIPS and doubly robust."""
@@ -40,7 +46,7 @@ def evaluate_logs(
     if (log / "manifest.json").is_file():
         _of_outcomes(log, router, policies, json)
         return
-    studied = study(read_decisions(log))
+    studied = study(read_decisions(log), feedback)
     fitted = FittedRouter.load(router) if router else None
     if fitted is not None and not policies:
         policies = [str(fitted.default_policy)]
@@ -87,6 +93,7 @@ def _of_outcomes(folder: Path, router: Path | None, policies: list[str], json: b
 def drift(
     log: LogFolder,
     router: Annotated[Path, typer.Option("--router", help="The folder of the router that serves.")],
+    feedback: Kind = None,
     json: Json = False,
 ) -> None:
     """Compare the requests of a log with what the router was fitted on."""
@@ -95,7 +102,7 @@ def drift(
     from llmrouterbench.production.log_study import log_drift, study
 
     fitted = FittedRouter.load(router)
-    studied = study(read_decisions(log))
+    studied = study(read_decisions(log), feedback)
     found = log_drift(studied, fitted)
     novel = float(studied.ood.mean())
     if json:
@@ -114,6 +121,100 @@ def drift(
     ]
     show_rows("Means then and now (values)", rows, json=False)
     say(f"{percent(novel, unit=' %')} of {count(len(studied))} requests are out of distribution")
+
+
+@app.command("compare-live")
+def compare_live(
+    logs: Annotated[list[Path], typer.Argument(help="Folders that `serve --candidate --log` wrote.")],
+    experiment: Annotated[
+        str | None, typer.Option("--experiment", help="Of several in a log; the newest when not given.")
+    ] = None,
+    feedback: Kind = None,
+    json: Json = False,
+) -> None:
+    """Compare a candidate with the running router on split traffic; look as often as you like."""
+    from llmrouterbench.production.live import compare_live as compare
+
+    live = compare(*logs, experiment=experiment, feedback=feedback)
+    if json:
+        print_json({**asdict(live), "finding": live.finding})
+        return
+    rows = [
+        {
+            "side": name,
+            "conversations": count(side.conversations),
+            "requests": count(side.requests),
+            "failed": count(side.failed),
+            "with feedback": count(side.scored),
+            "score": _thousandths(side.score),
+            "USD a request": usd(side.cost),
+        }
+        for name, side in (("running", live.running), ("candidate", live.candidate))
+    ]
+    show_rows(f"Experiment {live.experiment}, candidate on {percent(live.share, unit=' %')}", rows, json=False)
+    for line in _said_of(live):
+        say(line)
+
+
+def _said_of(live: Live) -> list[str]:
+    told = {"better": "the candidate is better", "worse": "the candidate is worse", "cannot tell": "cannot tell yet"}
+    scored = count(live.running.scored + live.candidate.scored)
+    lines = [
+        f"{told[live.finding]}: score {interval(live.score, points, ' points')} on {scored} conversations with feedback"
+        f" ({live.feedback}); on {percent(live.differs, unit=' %')} of them the routers differ. This holds however"
+        " often you look",
+        f"USD a conversation {interval(live.cost, _signed)}",
+    ]
+    if live.judging:
+        lines.append(f"judges cost {usd(live.judging, ' USD')}")
+    if live.others:
+        lines.append(f"other experiments in the log: {', '.join(live.others)}")
+    return lines
+
+
+@app.command()
+def refit(
+    router_dir: Annotated[Path, typer.Argument(help="The folder of the router that serves.")],
+    logs: Annotated[Path, typer.Option("--logs", help="What `serve --log --log-text --explore` wrote.")],
+    to: Annotated[Path, typer.Option("--to", help="Folder to make.")],
+    data: Annotated[
+        Path | None, typer.Option("--data", help="The old outcomes; those that the manifest names when not given.")
+    ] = None,
+    setting: SettingName = None,
+    feedback: Kind = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the folder if it exists.")] = False,
+    json: Json = False,
+) -> None:
+    """Fit a router again on old outcomes and a log, and say whether it is better than the running one."""
+    from llmrouterbench.api import refit as make
+
+    check_free(to, overwrite)
+    made = make(router_dir, logs, data, feedback=feedback, setting=setting)
+    made.router.save(to, overwrite=overwrite)
+    if json:
+        print_json({"folder": str(to), "promote": made.promote, **made.router.facts["lineage"][-1]})
+        return
+    show_lines(refit_lines(made))
+    then = f"serve it: llmrouterbench serve {to}" if made.promote else f"go on with {router_dir}, and collect more"
+    say(f"stored in {to}; {then}")
+
+
+def refit_lines(made: Refit) -> list[str]:
+    """What was compared and what follows, as plain lines."""
+    verdict = "Promote the new router: it is surely better." if made.promote else "Keep the running router."
+    changed = f"Old outcomes of {listed(made.changed)} are left out: the log contradicts them." if made.changed else ""
+    return [
+        verdict,
+        f"Score of the new one minus the running one: {interval(made.score, points, ' points')}, at least"
+        f" {points(made.at_least, unit=' points')} with 95 % certainty; USD a query {_signed(made.cost)}.",
+        f"Learned from {count(made.trained)} queries of the log, compared on {count(made.judged)} later ones; they"
+        f" differ on {percent(made.differs, unit=' %')} of these.",
+        *([changed] if changed else []),
+    ]
+
+
+def _signed(value: float | None) -> str:
+    return f"{'-' if (value or 0.0) < 0.0 else '+'}{usd(None if value is None else abs(value))}"
 
 
 def _cells(value: PolicyValue) -> dict[str, Any]:

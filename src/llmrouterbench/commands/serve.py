@@ -32,6 +32,10 @@ def serve(
     explore: Annotated[
         float, typer.Option("--explore", min=0.0, max=1.0, help="Share of queries that a random model serves.")
     ] = 0.0,
+    candidate: Annotated[
+        Path | None, typer.Option("--candidate", help="A router that serves a share of the conversations, to compare.")
+    ] = None,
+    share: Annotated[float, typer.Option("--share", min=0.0, max=1.0, help="Of the candidate.")] = 0.1,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that serve together.")] = 1,
     request_lines: Annotated[
         bool, typer.Option("--request-lines/--no-request-lines", help="A log line for every request.")
@@ -48,7 +52,9 @@ def serve(
     chosen = usage(lambda: _config(config, changed))
     if log_text and log is None:
         raise typer.BadParameter("--log-text needs --log DIR, the log that keeps the texts")
-    serving = Serving(log, log_text, shadow, explore)
+    if candidate is not None and log is None:
+        raise typer.BadParameter("--candidate needs --log DIR, which `compare-live` reads")
+    serving = Serving(log, log_text, shadow, explore, candidate, share)
     listening = bind(chosen)
     load = partial(_load, router, config, changed)
     lines = LogLines(requests=request_lines)

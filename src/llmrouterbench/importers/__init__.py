@@ -111,6 +111,7 @@ def import_outcomes(
     filter: str = "",
     columns: Mapping[str, str] | None = None,
     scale: str = "",
+    feedback: str = "",
     progress: Progress | None = None,
 ) -> ImportReport:
     """Read foreign outcomes and store them as the folder `to`, whole or not at all.
@@ -121,7 +122,8 @@ def import_outcomes(
     every record while one text was asked of several models); `filter` names the score that counts where a reply
     has several, by filter or metric. `columns` names columns of a long table that are called otherwise there, such
     as {"query": "ticket", "score": "rating"}; `scale` is that of its scores where they are not 0 to 1, as "1-5"
-    or, from worst to best, "fail,pass". `progress(what, done, total)` is called while reading.
+    or, from worst to best, "fail,pass". `feedback` is the kind that counts of a server's log with several.
+    `progress(what, done, total)` is called while reading.
 
     Raises FileNotFoundError and FileExistsError for the two paths, ConnectionError and PermissionError of an address,
     ImportError where an extra is missing, ValueError where the source is of no known format,
@@ -140,8 +142,10 @@ def import_outcomes(
         kind = "long_table" if asked and format == "auto" else _format_of(found.path, format)
         if asked and kind != "long_table":
             raise ValueError(f"{' and '.join(asked)} are of a long table alone, got format {kind!r}; leave them out")
+        if feedback and kind != "decision_log":
+            raise ValueError(f"feedback is of a server's log alone, got format {kind!r}; leave it out")
         options = Options(
-            zero_cost, partial / "replies" if replies else None, progress, key, filter, columns or {}, scale
+            zero_cost, partial / "replies" if replies else None, progress, key, filter, columns or {}, scale, feedback
         )
         imported = read_source(found.path, kind, options)
         report = _report(found, kind, imported)
@@ -149,6 +153,7 @@ def import_outcomes(
             raise ImportFindingsError(report)
         outcomes = replace(imported.outcomes, source={**imported.outcomes.source, **report.source})
         chosen: dict[str, Any] = ({} if key == "auto" else {"key": key}) | ({"filter": filter} if filter else {})
+        chosen |= {"feedback": feedback} if feedback else {}
         settings = {"zero_cost": zero_cost, "replies": replies} | chosen | asked
         fill_folder(outcomes, partial, settings=settings, report=report.to_dict())
     return report

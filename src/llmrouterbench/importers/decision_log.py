@@ -23,9 +23,13 @@ _DATASET = "served"
 
 def read_decision_log(path: Path, options: Options) -> Imported:
     """Read the folder of a log. Raises ValueError where it is no log or holds no text of a served request."""
-    findings = Findings()
     options.tell("reading", 0, None)
-    frames = read_decisions(path)
+    return served_outcomes(read_decisions(path), path, options)
+
+
+def served_outcomes(frames: DecisionFrames, path: Path, options: Options) -> Imported:
+    """The same of some requests of a log; `path` is where they are said to be from."""
+    findings = Findings()
     served = frames.decisions.filter(pl.col("status") == "ok", pl.col("model").is_not_null())
     _note(findings, "request that no model served in full", path, frames.decisions.height - served.height)
     kept = served.filter(pl.col("query").fill_null("").str.strip_chars() != "")
@@ -35,7 +39,9 @@ def read_decision_log(path: Path, options: Options) -> Imported:
             f"{path / FILE} must hold the text of requests that were served, got none in {frames.decisions.height:,}"
             " requests; start the server with --log-text"
         )
-    scored = kept.join(frames.feedback.select("id", "score"), on="id", how="left", maintain_order="left")
+    scored = kept.join(
+        frames.scored(options.feedback or None).select("id", "score"), on="id", how="left", maintain_order="left"
+    )
     table = scored.select(
         pl.int_range(1, pl.len() + 1).alias("#"),
         "query",

@@ -73,8 +73,11 @@ class PolicyValue:
         return asdict(self)
 
 
-def study(frames: DecisionFrames) -> Studied:
-    """The requests of a log that count. Raises ValueError where there are none."""
+def study(frames: DecisionFrames, feedback: str | None = None) -> Studied:
+    """The requests of a log that count, with feedback of one kind, see `DecisionFrames.scored`.
+
+    Raises ValueError where there are none.
+    """
     rows = frames.decisions.with_columns(
         why=pl.when(pl.col("status") != "ok")
         .then(pl.lit("not served in full"))
@@ -91,7 +94,7 @@ def study(frames: DecisionFrames) -> Studied:
             f"the log must hold requests that the server chose a model for, got none of {frames.decisions.height:,};"
             ' ask for the model "auto"'
         )
-    rows = rows.join(frames.feedback.select("id", feedback="score"), on="id", how="left", maintain_order="left")
+    rows = rows.join(frames.scored(feedback).select("id", feedback="score"), on="id", how="left", maintain_order="left")
     long = frames.models.join(rows.select("id", "row"), on="id", how="inner")
     models = sorted(set(long["model"]) | set(rows["chosen"]))
     place = {model: j for j, model in enumerate(models)}

@@ -53,7 +53,7 @@ def table_values(outcomes: Outcomes, router: FittedRouter | None = None, policie
     models = values_of_models(made)
     chosen = [value_of(f"always {one.name}", made, _everyone(made.part, one.name)) for one in models]
     if router is not None:
-        chosen = [*(value_of(policy, made, _decided(made.part, router, policy)) for policy in policies), *chosen]
+        chosen = [*(value_of(policy, made, decided(made.part, router, policy)) for policy in policies), *chosen]
     return TableValues(tuple(chosen), made.known, len(made.part), len(outcomes) - len(made.part))
 
 
@@ -61,7 +61,7 @@ def _everyone(part: Outcomes, model: str) -> IntArray:
     return np.full(len(part), part.models.index(model))
 
 
-def _decided(part: Outcomes, router: FittedRouter, policy: str) -> IntArray:
+def decided(part: Outcomes, router: FittedRouter, policy: str) -> IntArray:
     """The model (n,) that a policy of a router serves each query; the models of the log limit it."""
     allowed = [model for model in router.models if model in part.models]
     if not allowed:

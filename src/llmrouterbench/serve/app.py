@@ -7,12 +7,12 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
 from fastapi import FastAPI, Request, Security
 from fastapi.responses import Response
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
@@ -54,6 +54,20 @@ class Feedback(BaseModel):
 
     decision: Annotated[str, Field(min_length=1, max_length=100, description="From the header x-router-decision.")]
     score: Annotated[float, Field(ge=0, le=1, description="Quality, 0 to 1.")]
+    kind: Annotated[
+        Literal["score", "thumb", "retry", "judge"],
+        Field(
+            description="A measured score; a thumb, 1 or 0; whether the user went on (1), or asked again or had the"
+            " reply made again (0); what a judge gave."
+        ),
+    ] = "score"
+    cost: Annotated[float | None, Field(ge=0, description="USD that a judge cost.")] = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.kind in ("thumb", "retry") and self.score not in (0.0, 1.0):
+            raise ValueError(f"the score of a {self.kind} must be 0 or 1, got {self.score:g}")
+        return self
 
 
 class _Handed(Response):
@@ -208,14 +222,13 @@ def _add_watching(app: FastAPI, gateway: Gateway) -> None:
     @app.get("/v1/models", responses=errors(401, 429))
     async def models(request: Request, _: HTTPAuthorizationCredentials | None = _bearer) -> dict[str, Any]:
         """The models that a request may name."""
-        await _admit(gateway, request)
-        return {"object": "list", "data": list(_models(gateway.config).values())}
+        account = await _admit(gateway, request)
+        return {"object": "list", "data": list(_models(gateway.config, account).values())}
 
     @app.get("/v1/models/{name:path}", responses=errors(401, 404, 429))
     async def model(request: Request, name: str, _: HTTPAuthorizationCredentials | None = _bearer) -> dict[str, Any]:
         """One of them."""
-        await _admit(gateway, request)
-        known = _models(gateway.config)
+        known = _models(gateway.config, await _admit(gateway, request))
         if name not in known:
             said = f"no model named {name[:100]!r}{did_you_mean(name[:100], known)}"
             raise RefusedError(404, said, "model_not_found")
@@ -247,13 +260,18 @@ def _add_watching(app: FastAPI, gateway: Gateway) -> None:
         return Response(gateway.meters.page(one), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def _models(config: ServeConfig) -> dict[str, dict[str, Any]]:
-    """What a request may name, as OpenAI lists it."""
+def _models(config: ServeConfig, account: Account) -> dict[str, dict[str, Any]]:
+    """What a request of a key may name, as OpenAI lists it."""
+    ours = account.config.models
     named = [
         (AUTO, "llmrouterbench"),
         *((model.name, model.provider) for model in (*config.models, *config.embeddings)),
     ]
-    return {name: {"id": name, "object": "model", "created": 0, "owned_by": owner} for name, owner in named}
+    return {
+        name: {"id": name, "object": "model", "created": 0, "owned_by": owner}
+        for name, owner in named
+        if name == AUTO or not ours or name in ours
+    }
 
 
 def _add_feedback(app: FastAPI, gateway: Gateway) -> None:
@@ -266,13 +284,13 @@ def _add_feedback(app: FastAPI, gateway: Gateway) -> None:
         dependencies=[_bearer],
     )
     async def feedback(request: Request) -> dict[str, str]:
-        """Store how good the reply to a decision was; the last score counts."""
+        """Store how good the reply to a decision was; the last score of a kind counts."""
         account = await _admit(gateway, request)
         sent = _parse_feedback(await read_body(request.scope, request.receive, _SMALL))
         if gateway.log is None:
             raise RefusedError(404, "this server keeps no decision log; start it with --log DIR")
         try:
-            await gateway.log.add_feedback(sent.decision, time.time(), account.name, sent.score)
+            await gateway.log.add_feedback(sent.decision, time.time(), account.name, sent.score, sent.kind, sent.cost)
         except LookupError as error:
             raise RefusedError(404, f"{error}, got {sent.decision!r}", "decision_not_found") from None
         except OSError as error:

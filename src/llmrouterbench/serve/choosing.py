@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -27,11 +27,24 @@ NAN = float("nan")
 
 
 @dataclass(frozen=True)
+class Side:
+    """The side of a conversation on split traffic; the fields are those of `decision_log.LoggedSide`."""
+
+    experiment: str
+    unit: str
+    name: str
+    probability: float
+    preferred: str
+    other: str
+
+
+@dataclass(frozen=True)
 class Choice:
     """Who serves, and what was believed; the fields are those of `decision_log.Logged`.
 
     chain  models in the order in which they are tried, the chosen one first
     text   the text that decided
+    side   which side it is on, None where traffic is not split
     """
 
     chain: tuple[str, ...]
@@ -47,6 +60,7 @@ class Choice:
     ood: bool = False
     conversation: str | None = None
     decision_seconds: float = 0.0
+    side: Side | None = None
 
     @property
     def chosen(self) -> str:
@@ -112,15 +126,17 @@ class Chooser:
                 self._policies.popitem(last=False)
         return known
 
-    def choose(self, body: ChatBody, who: str = "", conversation: str = "") -> Choice:
-        """Who serves a request of the client key `who`; `conversation` is the id that it gave, "" for none.
+    def choose(self, body: ChatBody, who: str = "", conversation: str = "", models: Collection[str] = ()) -> Choice:
+        """Who serves a request of the client key `who`, of its `models` where there are any.
 
-        Raises RefusedError (400, 404).
+        conversation  the id that it gave, "" for none
+
+        Raises RefusedError (400, 403, 404).
         """
         started = time.perf_counter()
         name, _, words = body.model.partition(":")
         choice = self._named(body) if name != AUTO or body.model in self._models else self._routed(
-            body, words or self._default, self._conversation(body, who, conversation)
+            body, words or self._default, self._conversation(body, who, conversation), models
         )  # fmt: skip
         return replace(choice, decision_seconds=time.perf_counter() - started)
 
@@ -155,7 +171,7 @@ class Chooser:
             return None
         return text_hash(f"{who}\n{body.model}\n{given or body.opening()}")
 
-    def _routed(self, body: ChatBody, words: str, conversation: str | None) -> Choice:
+    def _routed(self, body: ChatBody, words: str, conversation: str | None, models: Collection[str]) -> Choice:
         try:
             policy = self.policy(words)
         except ValueError as error:
@@ -163,7 +179,7 @@ class Chooser:
                 400, f"model {body.model[:100]!r} must name a policy: {error}", "invalid_policy"
             ) from None
         text = body.deciding_text(self._context, self._most)
-        allowed = self._allowed(body)
+        allowed = self._allowed(body, models)
         all_serve = allowed == self._router.models
         try:
             (decision,), estimate = self._router.route_and_estimate(
@@ -192,11 +208,15 @@ class Chooser:
             ood=novel,
         )  # fmt: skip
 
-    def _allowed(self, body: ChatBody) -> tuple[str, ...]:
-        """Models of the pool that can take the request."""
+    def _allowed(self, body: ChatBody, models: Collection[str]) -> tuple[str, ...]:
+        """Models of the pool that may serve the key and can take the request."""
         able = self.pool
+        if models:
+            able = tuple(model for model in able if model in models)
+            if not able or (self._shadow and self._shadow not in models):
+                raise RefusedError(403, "no model that this key may ask is routed to here", "model_not_allowed")
         if body.needs:
-            able = tuple(model for model in self.pool if body.needs.isdisjoint(self._models[model].lacks))
+            able = tuple(model for model in able if body.needs.isdisjoint(self._models[model].lacks))
         if not able:
             raise RefusedError(400, f"no model of this server takes {' and '.join(sorted(body.needs))}")
         return self._wide_enough(able, body) if self._windowed else able

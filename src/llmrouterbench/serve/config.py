@@ -7,6 +7,7 @@ there as its sha256. Provider addresses come from here and from nowhere else.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -91,16 +92,32 @@ class ModelConfig(Strict):
         return Place(provider=self.provider, api_model=self.api_model), *self.also
 
 
+class TeamConfig(Strict):
+    """Keys that spend one budget together, USD in each period of UTC."""
+
+    name: Name
+    budget: Positive
+    budget_period: Literal["day", "month", "ever"] = "month"
+
+
 class KeyConfig(Strict):
     """A client key, as `llmrouterbench new-key` prints it, with limits of its own.
 
     budget is USD in each period of UTC; a restart remembers what was spent where there is a decision log. An admin sees
     the numbers of all keys, everybody else those of their own.
+
+    team      whose budget it spends too, "" for none
+    models    that may serve it, policies: that it may name after `auto:`; all where there are none
+    tokens_per_minute  in and out, of calls that have ended
     """
 
     name: Name
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    team: str = ""
+    models: list[Name] = Field(default_factory=list)
+    policies: list[Name] = Field(default_factory=list)
     requests_per_minute: Positive | None = None
+    tokens_per_minute: Positive | None = None
     budget: Positive | None = None
     budget_period: Literal["day", "month", "ever"] = "month"
     admin: bool = False
@@ -173,6 +190,7 @@ class ServeConfig(Strict):
     state      file or address (redis://, postgresql://) of what several servers know together: what keys have used,
                the models of conversations, and who rests
     state_env  the environment variable with the address, for one that holds a password
+    managed_keys  keys and teams that `llmrouterbench keys` keeps in the state count beside those of this file
     cors       origins whose pages may ask and read, such as https://app.example.org; "*": all
     """
 
@@ -180,6 +198,8 @@ class ServeConfig(Strict):
     models: list[ModelConfig] = Field(min_length=1)
     embeddings: list[ModelConfig] = Field(default_factory=list)
     keys: list[KeyConfig] = Field(default_factory=list)
+    teams: list[TeamConfig] = Field(default_factory=list)
+    managed_keys: bool = False
     policy: str = ""
     state: str = ""
     state_env: str = ""
@@ -197,6 +217,11 @@ class ServeConfig(Strict):
         each_once("model", [model.name for model in named])
         each_once("key", [key.name for key in self.keys])
         each_once("key's sha256", [key.sha256 for key in self.keys])
+        each_once("team", [team.name for team in self.teams])
+        for key in self.keys:
+            self.check_key(key, [team.name for team in self.teams])
+        if self.managed_keys and not (self.state or self.state_env):
+            raise ValueError("managed_keys needs a state that keeps them; add state or state_env")
         for model in named:
             if model.name.partition(":")[0] == AUTO:
                 raise ValueError(f"model {model.name!r} must not be called auto; that name asks the router")
@@ -211,6 +236,14 @@ class ServeConfig(Strict):
         if "@" in self.state and urlsplit(self.state).password:
             raise ValueError("state must not hold a password; put the address into a variable and name it in state_env")
         return self
+
+    def check_key(self, key: KeyConfig, teams: Sequence[str]) -> None:
+        """Raises ValueError for a key that names a team or a model that is not there."""
+        named = [model.name for model in (*self.models, *self.embeddings)]
+        for what, names, known in (("team", [key.team] if key.team else [], teams), ("model", key.models, named)):
+            for name in names:
+                if name not in known:
+                    raise ValueError(f"key {key.name!r}: no {what} named {name!r}{did_you_mean(name, known)}")
 
     def _check_api(self, model: ModelConfig, api: str) -> None:
         if any(model is one for one in self.embeddings):
@@ -251,10 +284,11 @@ class ServeConfig(Strict):
         for model in (*self.models, *self.embeddings):
             found[model.name] = self.price_at(model, model.places[0])
         unpriced = [name for name, known in found.items() if known is None]
-        limited = next((key.name for key in self.keys if key.budget is not None), None)
+        limited = next((f"key {key.name!r} has" for key in self.keys if key.budget is not None or key.team), None)
+        limited = limited or ("managed keys may have" if self.managed_keys else None)
         if limited is not None and unpriced:
             raise ValueError(
-                f"model {unpriced[0]!r} must have a price, as key {limited!r} has a budget;"
+                f"model {unpriced[0]!r} must have a price, as {limited} a budget;"
                 " add price: {input: USD, output: USD} per million tokens"
             )
         return found

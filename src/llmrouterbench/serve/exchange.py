@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from llmrouterbench.calling.calls import Usage
-from llmrouterbench.decision_log import Logged, LoggedEmbeddings
+from llmrouterbench.decision_log import Logged, LoggedEmbeddings, LoggedSide
 from llmrouterbench.embedders.vectors import text_hash
 from llmrouterbench.serve.choosing import Choice
 from llmrouterbench.serve.dialects import chat
@@ -132,6 +132,15 @@ class Exchange:
             first_token_seconds=self.first_token_seconds, seconds=self.seconds, attempts=tuple(self.attempts),
             cost_from=self.cost_from,
         )  # fmt: skip
+
+    def side_row(self) -> LoggedSide | None:
+        """Which side it was on, None where traffic is not split."""
+        side = None if self.choice is None else self.choice.side
+        if side is None:
+            return None
+        return LoggedSide(
+            self.id, self.at, side.experiment, side.unit, side.name, side.probability, side.preferred, side.other
+        )
 
     def embeddings_row(self) -> LoggedEmbeddings:
         """Its row in the decision log where it asked for vectors."""

@@ -41,8 +41,10 @@ from llmrouterbench.serve.exchange import CONVERSATION, Exchange
 from llmrouterbench.serve.keys import Account, Keyring
 from llmrouterbench.serve.ledger import Grant
 from llmrouterbench.serve.log_lines import LogLines
+from llmrouterbench.serve.managed_keys import MANAGED
 from llmrouterbench.serve.meters import Meters
 from llmrouterbench.serve.refusals import RefusedError, error_body
+from llmrouterbench.serve.split import Candidate, Split
 from llmrouterbench.serve.state import State
 from llmrouterbench.serve.upstream import Streamed, Upstream, Whole, blames, is_told, tells
 
@@ -88,6 +90,7 @@ class Call:
     reply: Whole | Streamed | None = None
     billed: bool = False
     cost: float = 0.0
+    tokens: int = 0
 
     def go(self) -> None:
         """Note that it went out."""
@@ -106,6 +109,7 @@ class Gateway:
         log_text: bool = False,
         shadow: str = "",
         explore: float = 0.0,
+        candidate: Candidate | None = None,
         lines: LogLines | None = None,
         state: State | None = None,
         meters: Meters | None = None,
@@ -115,7 +119,8 @@ class Gateway:
         self.lines = lines or LogLines()
         self.meters = meters or Meters()
         self.state = state or State(remembered=config.conversation.remembered)
-        self.keyring = Keyring(config.keys, self.state)
+        managed = self.state.mirror(MANAGED) if config.managed_keys else None
+        self.keyring = Keyring(config.keys, self.state, config.teams, managed)
         self.upstreams = {
             name: Upstream(name, provider, provider.endpoint(name), config.fallback, self.state)
             for name, provider in config.providers.items()
@@ -139,7 +144,8 @@ class Gateway:
             ]
             for model in (*config.models, *config.embeddings)
         }
-        self.chooser = Chooser(router, config, shadow=shadow, explore=explore, windows=self._windows, state=self.state)
+        made = Chooser if candidate is None else partial(Split, candidate=candidate)
+        self.chooser = made(router, config, shadow=shadow, explore=explore, windows=self._windows, state=self.state)
         self.meters.watch(
             {one: [name for name, places in self._places.items() if any(place.upstream is one for place in places)]
              for one in self.upstreams.values()}
@@ -156,19 +162,18 @@ class Gateway:
         """Look up what keys have spent, alone. Raises OSError."""
         if self.log is not None:
             self.log.keep_days = self.config.log.keep_days
-            for account in self.keyring.limited:
-                await account.know(self.log.spent(account.name, account.period))
+        await self.keyring.begin(None if self.log is None else self.log.spent)
 
     @property
     def ready(self) -> bool:
         """Whether it can take requests: few enough are under way, and what keys have used can be looked up."""
         return self._under_way <= self.config.limits.requests and not self.state.away
 
-    def renewed(self, router: FittedRouter, config: ServeConfig) -> Gateway:
-        """One with another router and config, and the same log, books and meters. Raises ValueError."""
+    def renewed(self, router: FittedRouter, config: ServeConfig, candidate: Candidate | None = None) -> Gateway:
+        """One with other routers and config, and the same log, books and meters. Raises ValueError."""
         return Gateway(
             router, config, log=self.log, log_text=self._log_text, shadow=self._shadow, explore=self._explore,
-            lines=self.lines, state=self.state, meters=self.meters,
+            candidate=candidate, lines=self.lines, state=self.state, meters=self.meters,
         )  # fmt: skip
 
     async def finish(self) -> None:
@@ -197,8 +202,11 @@ class Gateway:
                 asked = await self._aside(raw, dialect.read, raw)
                 body, exchange.left_out = asked.body, asked.left_out
                 exchange.asked, exchange.stream = body.model, body.stream
+                account.permit(body.model)
                 conversation = header(scope, CONVERSATION)
-                choice = await self._aside(raw, self.chooser.choose, body, account.name, conversation)
+                choice = await self._aside(
+                    raw, self.chooser.choose, body, account.name, conversation, account.config.models
+                )
                 choice = exchange.choice = await self.chooser.stick(choice, body)
                 exchange.new_reply = partial(asked.reply, exchange.id)
                 places = [place for name in choice.chain for place in self._places[name]]
@@ -215,6 +223,7 @@ class Gateway:
                 account = await self.admit(exchange, scope)
                 raw = await read_body(scope, receive, self.config.limits)
                 exchange.asked = named_model(await self._aside(raw, parse_object, raw))
+                account.permit(exchange.asked)
                 places = self._places[self._embedder(exchange.asked)]
                 make = partial(self._embedding_attempt, raw)
                 await self._answer(exchange, account, places, make, EMBEDDINGS, receive, send)
@@ -322,6 +331,8 @@ class Gateway:
         row = exchange.embeddings_row() if vectors else exchange.row(self._log_text)
         if self.log is not None and row is not None:
             self.log.add(row)
+            if (side := exchange.side_row()) is not None:
+                self.log.add(side)
         if exchange.model is not None and exchange.first_token_seconds is not None:
             meters.first_token.labels(exchange.model).observe(exchange.first_token_seconds)
         if self.lines.requests:
@@ -422,6 +433,7 @@ class Gateway:
             if id := told.get("x-request-id") or told.get("request-id"):
                 fact["request_id"] = id
             exchange.attempts.append(fact)
+            account.use_tokens(call.tokens)
             await account.settle(grant, call.cost)  # before the log has it: a restart counts none of it twice
 
     async def _with_room(self, exchange: Exchange, account: Account, attempt: Attempt) -> tuple[Grant | None, bytes]:
@@ -457,7 +469,7 @@ class Gateway:
         elif isinstance(reply, Streamed) and reply.usage.tokens_out is not None and not reply.whole:
             usage = replace(usage, tokens_out=max(reply.usage.tokens_out, reply.counted_tokens))  # told in its midst
         dollars = cost(usage, self._prices[attempt.model, attempt.upstream.name])
-        call.cost = dollars or 0.0
+        call.cost, call.tokens = dollars or 0.0, (usage.tokens_in or 0) + (usage.tokens_out or 0)
         told = "usage" if usage.provider_cost is None else "provider"
         exchange.bill(usage, dollars, "counted" if counted else told)
         if dollars is None:

@@ -11,12 +11,16 @@ from llmrouterbench.serve.state import Change, State
 
 @dataclass(frozen=True)
 class Grant:
-    """USD that were set aside for one call of a key, in a period that began then; `id` is the call's own."""
+    """USD that were set aside for one call of a key, in a period that began then; `id` is the call's own.
+
+    also  the same of its team, which has no more USD
+    """
 
     key: str
     period: float
     usd: float
     id: str
+    also: Grant | None = None
 
 
 class Ledger:

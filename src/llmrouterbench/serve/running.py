@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from llmrouterbench.serve.app import Front
     from llmrouterbench.serve.gateway import Gateway
     from llmrouterbench.serve.log_lines import LogLines
+    from llmrouterbench.serve.split import Candidate
 
 Load = Callable[[], "tuple[FittedRouter, ServeConfig]"]
 """Reads the router and the config from their files."""
@@ -40,6 +41,7 @@ class Serving:
     log            folder of the decision log, None for none; log_text: with the texts of queries
     shadow         a model that serves everything, "" for none
     explore        share of queries that a random model serves
+    candidate      folder of a router that serves `share` of the conversations, None for none
     finish_seconds how long requests under way may take when the server is stopped
     state          where the state lies that it shares with others, "": where the config says, else in memory
     alone          whether no other process accepts connections of the same socket
@@ -49,14 +51,23 @@ class Serving:
     log_text: bool = False
     shadow: str = ""
     explore: float = 0.0
+    candidate: Path | None = None
+    share: float = 0.1
     finish_seconds: int = 600
     state: str = ""
     alone: bool = True
 
+    def load_candidate(self) -> Candidate | None:
+        """The candidate as its folder has it now. Raises as `FittedRouter.load`; ValueError for a share of 0 or 1."""
+        from llmrouterbench.production.fitted import FittedRouter
+        from llmrouterbench.serve.split import Candidate
+
+        return None if self.candidate is None else Candidate(FittedRouter.load(self.candidate), self.share)
+
 
 def bind(config: ServeConfig) -> socket.socket:
     """The listening socket. Raises ValueError for an address that others reach without client keys, OSError."""
-    if not is_loopback(config.host) and not config.keys:
+    if not is_loopback(config.host) and not (config.keys or config.managed_keys):
         raise ValueError(
             f"host must be a loopback address such as 127.0.0.1 while the config has no keys, got {config.host!r};"
             " add keys, see `llmrouterbench new-key`"
@@ -107,7 +118,7 @@ def _gateway(
     log = None if serving.log is None else DecisionLog(serving.log, lost, state=shown(address))
     gateway = Gateway(
         router, config, log=log, log_text=serving.log_text, shadow=serving.shadow, explore=serving.explore,
-        lines=lines, state=state,
+        candidate=serving.load_candidate(), lines=lines, state=state,
     )  # fmt: skip
     return log, gateway
 
@@ -148,14 +159,16 @@ def serve(
         started(address_of(listening))
         # One query is too little work for more than one thread of a matrix library.
         with _signals_ignored_at_the_end(), threadpool_limits(limits=1):
-            _server(settings, None if load is None else partial(_renew, front, load, lines)).run(sockets=[listening])
+            _server(settings, None if load is None else partial(_renew, front, load, serving, lines)).run(
+                sockets=[listening]
+            )
 
 
-async def _renew(front: Front, load: Load, lines: LogLines) -> None:
+async def _renew(front: Front, load: Load, serving: Serving, lines: LogLines) -> None:
     """Answer by the files as they are now; nothing changes where these are wrong."""
     try:
         router, config = await asyncio.to_thread(load)
-        gateway = front.gateway.renewed(router, config)
+        gateway = front.gateway.renewed(router, config, await asyncio.to_thread(serving.load_candidate))
         await gateway.know()
     except (OSError, ValueError, ImportError) as error:
         lines.say("error", f"nothing is changed: {error}")
