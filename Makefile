@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE  # else every run of the tests compiles all of them again
 
-.PHONY: demo quick test prove lint types unit mutants some-mutants seconds house coverage bench results exhibits screens production logs log-coverage parity agreement formats same clean
+.PHONY: demo quick test prove lint types unit mutants some-mutants seconds house coverage advice bench results exhibits screens production logs log-coverage parity agreement formats same clean
 
 demo: $(VENV)/demo.stamp  ## install, run the main job on SIMULATED data at paper scale, print the leaderboard
 	$(BIN)/llmrouterbench demo --out demo
@@ -43,6 +43,9 @@ house: $(VENV)/dev.stamp  ## count the house again, into docs/architecture.md; `
 
 coverage: $(VENV)/dev.stamp  ## how often intervals, verdicts and promises are right, into docs/protocol.md, about an hour; `WORLDS=40` for a sketch in minutes
 	$(BIN)/python -m benchmarks.coverage $(WORLDS)
+
+advice: $(VENV)/dev.stamp  ## what `advise` says in 20 worlds of known truth, into docs/protocol.md, a minute or two
+	$(BIN)/python -m benchmarks.advice
 
 bench: $(VENV)/dev.stamp  ## timings as ratios, into docs/benchmarks.md
 	$(BIN)/python -m benchmarks

@@ -25,7 +25,12 @@ from llmrouterbench.table import FloatArray, IntArray
 
 PAGE = ROOT / "docs" / "protocol.md"
 KEPT = ROOT / "benchmarks" / "kept" / "coverage.json"
-RESTS_ON = "benchmarks/coverage.py", "src/llmrouterbench/stats.py", "src/llmrouterbench/benching/policies"
+RESTS_ON = (
+    "benchmarks/coverage.py",
+    "src/llmrouterbench/metrics.py",
+    "src/llmrouterbench/stats.py",
+    "src/llmrouterbench/benching/policies",
+)
 MARKS = "<!-- made by `make coverage` -->", "<!-- end -->"
 WORLDS = 2000
 """Worlds of a cell."""
@@ -301,9 +306,9 @@ def jobs() -> dict[str, Callable[[int], list[Cell]]]:
     sizes = [(d, q, s) for q in SIZES for d in (3, 12) for s in (1, 5)]
     return {
         **{f"bounds of {q} queries": partial(bound_cells, q) for q in (6, 12, 30, 100, 400)},
+        **{f"promises, {n}, {tasks}": partial(promise_cells, n, tasks) for n in (100, 400) for tasks in (0, 5)},
         **{f"intervals, {_size(*one)}": partial(interval_cells, *one) for one in sizes},
         **{f"board, {_size(*one)}": partial(board_cells, *one) for one in sizes if one[1] <= 200},
-        **{f"promises, {n}, {tasks}": partial(promise_cells, n, tasks) for n in (100, 400) for tasks in (0, 5)},
     }
 
 

@@ -10,9 +10,10 @@ import orjson
 import pytest
 
 from llmrouterbench.importers import import_outcomes
-from llmrouterbench.reporting.advice import advice_lines, recommendation, write_advice
+from llmrouterbench.reporting.advice import advice_lines, reasons, recommendation, write_advice
+from llmrouterbench.stats import UNKNOWN_NUMBER
 from llmrouterbench.store import write_outcomes
-from llmrouterbench.studies.advise import advise
+from llmrouterbench.studies.advise import Action, advise
 from llmrouterbench.table import Outcomes
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -74,8 +75,45 @@ def test_without_costs_or_scores_there_is_no_saving_and_no_crash() -> None:
     unpriced = Outcomes.of(list(outcomes.queries.text), outcomes.models, score, dataset=outcomes.dataset.tolist())
     advice = advise(unpriced, quick=True, jobs=1)
     assert all(one.saving is None for one in advice.candidates)
+    worse = Outcomes.of([f"q {i}" for i in range(200)], ["a", "b"], [[1.0, float(i % 5 == 0)] for i in range(200)])
+    assert advise(worse, quick=True, jobs=1).action == "do not route"
     with pytest.raises(ValueError, match="needs a measured score"):
         advise(Outcomes.of(["q", "r"], ["a"], [[np.nan], [np.nan]]), quick=True, jobs=1)
+
+
+@pytest.mark.slow
+def test_where_a_bench_says_another_thing_it_says_which_and_why() -> None:
+    advice = advise(tasks({"sums": (0.9, 0.2), "verbs": (0.2, 0.9), "maps": (0.9, 0.2)}), quick=True, jobs=1)
+    another = "The verdict of a bench of these routers is another: Route with "
+    assert not any("The verdict of a bench" in line for line in advice_lines(advice))
+    cases: tuple[tuple[Action, str], ...] = (
+        ("do not route", "that is not a certain gain of 0.5 points or a certain saving of 5.0 %"),
+        ("cannot tell", "that is not a certain gain"),
+        ("route by task", "a bench serves no table of tasks"),
+        ("swap the model", "advise asks for quality first"),
+    )
+    for action, why in cases:
+        found = reasons(replace(advice, action=action, router=None))[-1]
+        assert found.startswith(another)
+        assert f"The reason: {why}" in found
+    offers = advice.offers
+    assert offers is not None
+    nothing = replace(offers.offers[0], difference=UNKNOWN_NUMBER, saving=UNKNOWN_NUMBER)
+    found = reasons(replace(advice, offers=replace(offers, seen=0.02, offers=(nothing, nothing))))[-1]
+    assert found.startswith("The verdict of a bench of these routers is another: Serve ")
+    assert found.endswith("sure on training queries too.")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("each", [3, 10])
+def test_few_queries_cannot_tell_and_say_what_they_would_not_show(each: int) -> None:
+    equal = (np.random.default_rng(0).random((12 * each, 3)) < 0.6).astype(float)
+    names = [f"task {i % 12}" for i in range(len(equal))]
+    advice = advise(Outcomes.of([f"q {i}" for i in range(len(equal))], ["a", "b", "c"], equal, dataset=names), jobs=1)
+    assert advice.action == "cannot tell"
+    said = advice_lines(advice)
+    assert said[0].startswith("Cannot tell whether to route: score more queries. Until then serve ")
+    assert any("need not show" in line for line in said) == (advice.offers is not None)
 
 
 def test_it_says_when_reading_cheap_replies_first_can_pay() -> None:

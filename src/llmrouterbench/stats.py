@@ -1,23 +1,26 @@
 """How sure a number is: paired bootstrap over queries within datasets and over seeds.
 
 A replicate draws, within each dataset, as many query groups with replacement as there are (copies of a query travel
-together) and as many seeds with replacement as there are. Every router sees the same draw, so that differences are
-paired. A query that is tested under several seeds is one query: its weight is the same in all of them.
+together). Every router sees the same draw, so that differences are paired. A query that is tested under several seeds
+is one query: its weight is the same in all of them. Seeds are drawn too, for what they change on the queries that
+several of them test: which queries a seed tests is in the draw of queries already. Bills are about the choices made.
 
 Few queries carry less than a bootstrap of them shows. So a draw of g query groups stands sqrt(g / (g - 1)) times as far
 from their mean; the ends of an interval are those of a t-test with as many degrees of freedom as there are groups
 beyond the first of each dataset; and the error holds the query that was not seen: where all agree, the next may not.
 With no dataset of two groups there is no interval.
 
-Bills have long tails, which few queries do not show. So their error holds one more query as far off as the farthest
-one, the interval of a bill is that of a t statistic with its skewness taken out, and a bill of fewer than 30 query
-groups, or of fewer than six a dataset, has none. Ratios of two bills, in which most of the tail cancels, need fewer.
+Bills have long tails, which few queries do not show. So their error holds one and a half more queries as far off as the
+farthest one, the interval of a bill is that of a t statistic with its skewness taken out, and a bill of fewer than 30
+query groups, or of fewer than ten a dataset, has none. Ratios of two bills, in which most of the tail cancels, need
+fewer. A gain divides by accuracies dataset by dataset: it has none where a dataset has fewer than 30 groups.
 
 Source: Efron, Tibshirani, An Introduction to the Bootstrap, 1993, ch. 13 (percentile interval) and p. 69 (a bootstrap's
 variance is (g - 1) / g of what it should be); Hanley, Lippman-Hand, If nothing goes wrong, is everything all right?,
-1983 (the standard error of no failure among n is 1.5 / n); the two-way draw over queries and seeds follows Owen, The
-pigeonhole bootstrap (arXiv 0712.1111), and is a little wide, never narrow, for a number that does not depend on the
-seed.
+1983 (the standard error of no failure among n is 1.5 / n); Nadeau, Bengio, Inference for the generalization error,
+2003 (resplits of one sample share most of their training data: the variance of the mean of s is 1 / s and the test over
+the train share of what they show). The percentile rule draws queries and seeds both (Owen, The pigeonhole bootstrap,
+arXiv 0712.1111).
 """
 
 from __future__ import annotations
@@ -42,8 +45,10 @@ _UNSEEN = 1.5
 """Queries that the unseen one counts for in an error."""
 _RARE = 3.0
 """The same with 95 % certainty: what was not seen in g groups happens in less than 3 of g."""
-_BILLS, _BILLS_EACH = 30, 6
+BILLS, BILLS_EACH = 30, 10
 """Query groups, and on average of each dataset, below which a bill has no interval: its tail may not be there."""
+GAINS = 30
+"""Query groups of a dataset below which a gain has no interval: its base may be near 0 on another sample."""
 _STEP = 1e-6
 _NORMAL = 1.959963984540054
 """97.5 % quantile of the normal distribution."""
@@ -113,7 +118,7 @@ def effective_trials(weight: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True)
 class Replicates:
-    """Bootstrap draws, averaged over the seeds drawn.
+    """Bootstrap draws of means over seeds.
 
     acc     (replicates, k, datasets) mean score
     cost    (replicates, k, datasets) USD for all test queries of a dataset
@@ -158,13 +163,13 @@ class Replicates:
         if self.rule == "percentile" or not np.isfinite(plain.low):
             return plain
         groups = self._groups(used)
-        if groups.sum() < max(_BILLS, _BILLS_EACH * len(groups)) or self._single(used):
+        if groups.sum() < max(BILLS, BILLS_EACH * len(groups)) or self._single(used):
             return Interval(plain.value, math.nan, math.nan)
         times, _ = self.error(used)
         known = draws[np.isfinite(draws)]
         error, skew = float(known.std()), _skewness(known)
         below, above = (_without_skew(end, skew) * error for end in (times, -times))
-        above = math.hypot(above, times * float(apart.max(initial=0.0)))
+        above = math.hypot(above, times * _UNSEEN * float(apart.max(initial=0.0)))
         return Interval(plain.value, max(plain.value - below, 0.0), plain.value + above)
 
     def error(self, used: BoolArray | None = None) -> tuple[float, float]:
@@ -253,8 +258,14 @@ def bootstrap(
     shape = (replicates, columns.pop(), len(datasets))
     acc, cost = np.empty(shape), np.empty(shape)
     groups = np.zeros(len(datasets), dtype=np.int64)
+    taken = drawn if rule == "percentile" else np.ones_like(drawn)
     for i, name in enumerate(datasets):
-        acc[:, :, i], cost[:, :, i], groups[i] = _one_dataset(samples, name, drawn, rng, rule)
+        acc[:, :, i], cost[:, :, i], groups[i] = _one_dataset(samples, name, taken, rng, rule)
+    if rule == "t" and len(samples) > 1:
+        times = math.sqrt(len(samples) / (len(samples) - 1) * (1.0 + len(samples) * _test_over_train(samples)))
+        for i, name in enumerate(datasets):
+            effect = times / len(samples) * _seed_effects(samples, name)
+            acc[:, :, i] += sum(many[:, None] * one for many, one in zip((drawn - 1.0).T, effect, strict=True))
     apart = () if rule == "percentile" else tuple(_bills_apart(samples, name) for name in datasets)
     return Replicates(acc, cost, groups, rule, apart)
 
@@ -295,6 +306,41 @@ def _one_dataset(
             for draws, mean in ((acc, _over_seeds(once, scores, drawn)), (cost, _over_seeds(once, costs, drawn)))
         )
     return acc, cost, len(groups)
+
+
+def _seed_effects(samples: Sequence[Sample], name: str) -> FloatArray:
+    """How much higher each seed scores (s, k) than all do on the query groups of a dataset that others test too.
+
+    0 where a seed shares none: then the draw of queries holds all that it shows.
+    """
+    rows = [np.flatnonzero(sample.dataset == name) for sample in samples]
+    groups = np.unique(np.concatenate([sample.group[mine] for sample, mine in zip(samples, rows, strict=True)]))
+    means = np.full((len(samples), len(groups), samples[0].score.shape[1]), np.nan)
+    for mean, sample, mine in zip(means, samples, rows, strict=True):
+        at, score = np.searchsorted(groups, sample.group[mine]), sample.score[mine]
+        total, known = np.zeros((2, *mean.shape))
+        np.add.at(total, at, np.nan_to_num(score))
+        np.add.at(known, at, np.isfinite(score))
+        np.divide(total, known, out=mean, where=known > 0)
+    times = np.isfinite(means).sum(axis=0)
+    shared = np.isfinite(means) & (times > 1)
+    apart = np.where(shared, means - known_mean(means, axis=0), 0.0).sum(axis=1)
+    weight = np.where(shared, 1.0 - 1.0 / np.maximum(times, 1), 0.0).sum(axis=1) * len(samples) / (len(samples) - 1)
+    effect: FloatArray = np.divide(apart, weight, out=np.zeros(apart.shape), where=weight > 0.0)
+    return effect
+
+
+def _test_over_train(samples: Sequence[Sample]) -> float:
+    """Test queries over training queries, from how often two seeds test the same; 0 where all test the same ones."""
+    times = [np.zeros(0)]
+    for name in sorted({name for sample in samples for name in sample.dataset.tolist()}):
+        tested = [np.unique(sample.group[sample.dataset == name]) for sample in samples]
+        many = np.unique(np.concatenate(tested), return_counts=True)[1]
+        if many.min() < len(samples):
+            times.append(many.astype(np.float64))
+    varied = np.concatenate(times)
+    overlap = float((varied * (varied - 1.0)).sum()) / max((len(samples) - 1) * float(varied.sum()), 1.0)
+    return overlap / (1.0 - overlap)
 
 
 def _draw(rng: np.random.Generator, times: int, groups: int) -> FloatArray:
@@ -381,7 +427,7 @@ def bounds(values: FloatArray, group: IntArray, most: float | None = None) -> tu
     known = np.isfinite(values)
     values, (_, at) = values[known], np.unique(group[known], return_inverse=True)
     groups = int(at.max()) + 1 if len(at) else 0
-    if groups < (_BILLS if most is None else 2):
+    if groups < (BILLS if most is None else 2):
         return -math.inf, math.inf
     mean = float(values.mean())
     apart = np.bincount(at, weights=values - mean)
@@ -469,8 +515,10 @@ class Paired:
         if len(columns) == 2 and metric is not gap and value == 0.0 and not draws.any() and self._one_twice(*columns):
             return interval(value, draws)
         measured = self._measured(*columns)
-        if metric is gain and self.draws.rule == "t" and (acc[1][measured] <= 0.0).any():
-            return Interval(value, math.nan, math.nan)  # such a dataset is left out, in other draws it is not
+        if metric is gain and self.draws.rule == "t":
+            near = (acc[1] <= 0.0) | (self.draws.groups < GAINS)  # a base of 0 is left out, in other draws it is not
+            if near[measured].any():
+                return Interval(value, math.nan, math.nan)
         slope = abs(float(metric(acc[0] + _STEP, *acc[1:])) - value) / _STEP
         return self._drawn(*columns).interval(value, draws, measured, slope)
 

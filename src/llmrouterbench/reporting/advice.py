@@ -12,7 +12,7 @@ from llmrouterbench.files import write_bytes, write_json
 from llmrouterbench.naming import markdown_safe
 from llmrouterbench.numerals import count, interval, percent, points
 from llmrouterbench.reporting.log_advice import log_advice_dict, log_advice_lines
-from llmrouterbench.reporting.verdict import prices
+from llmrouterbench.reporting.verdict import headline, prices
 from llmrouterbench.stats import Interval
 from llmrouterbench.studies.advise import WORTH_GAIN, WORTH_SAVING, Advice, Candidate
 from llmrouterbench.studies.headroom import Needless
@@ -20,10 +20,14 @@ from llmrouterbench.studies.learning import Learning
 from llmrouterbench.studies.log_advice import BY_TASK, LogAdvice
 from llmrouterbench.studies.swaps import Lacking, Swap
 
+BAR = f"a certain gain of {percent(WORTH_GAIN)} points or a certain saving of {percent(WORTH_SAVING, unit=' %')}"
+"""What a way to route must show."""
+
 
 def recommendation(advice: Advice) -> str:
     """The recommendation in plain words."""
     return {
+        "cannot tell": f"Cannot tell whether to route: score more queries. Until then serve {advice.headroom.best}.",
         "do not route": f"Do not route: serve {advice.headroom.best} to everyone.",
         "route by task": "Route by task: where you know the task of a query, serve the model that is best on it.",
         "swap the model": _swapped(advice.swap),
@@ -64,7 +68,26 @@ def reasons(advice: Advice) -> list[str]:
         *([_swap(advice.swap)] if advice.swap else []),
         *map(_lacks, advice.lacking),
         *_decision(advice),
+        *_beside_bench(advice),
     ]
+
+
+def _beside_bench(advice: Advice) -> list[str]:
+    """What the verdict of a bench of the same routers is, where it would serve in another way, and why."""
+    found = advice.offers
+    theirs = found.choice.kind if found and found.choice else ""
+    acts = {"swap the model": "model", "route by task": "table"}
+    mine = "router" if advice.router else acts.get(advice.action, "")
+    if found is None or mine == theirs:
+        return []
+    why = "advise asks for quality first, then for what saves more; a bench for the best offer, then for the cheapest."
+    if mine == "table":
+        why = "a bench serves no table of tasks, which must be known."
+    elif not mine:
+        why = f"that is not {BAR}, which advise asks for."
+    elif not theirs:
+        why = "a bench asks that a lead be sure on training queries too."
+    return [f"The verdict of a bench of these routers is another: {headline(found)} The reason: {why}"]
 
 
 def _gain(one: Candidate) -> str:
@@ -91,8 +114,11 @@ def _decision(advice: Advice) -> list[str]:
         return ["It loses no more than it is worth, for certain, and no router here does better."]
     if advice.action == "route to save":
         return [f"{advice.router} saves certainly, at equal quality."]
-    bar = f"a certain gain of {percent(WORTH_GAIN)} points or a certain saving of {percent(WORTH_SAVING, unit=' %')}"
-    said = [f"No way to route shows {bar} with no more than a point of quality lost."]
+    said = [f"No way to route shows {BAR} with no more than a point of quality lost."]
+    if advice.action == "cannot tell" and advice.offers:
+        seen = advice.offers.seen
+        size = f"of {percent(seen)} points" if math.isfinite(seen) else "of any size"
+        said.append(f"With {count(advice.offers.queries)} test queries a lead {size} need not show.")
     best = max(advice.candidates, key=lambda one: one.gain.value if math.isfinite(one.gain.value) else -math.inf)
     needed = best.queries_to_be_sure(advice.queries)
     if needed > advice.queries:

@@ -11,6 +11,7 @@ import numpy as np
 from llmrouterbench.benching.replay import ORACLE, RANDOM
 from llmrouterbench.naming import listed
 from llmrouterbench.numerals import count, percent
+from llmrouterbench.stats import BILLS, BILLS_EACH, GAINS
 
 if TYPE_CHECKING:
     from llmrouterbench.benching.folder import Runs
@@ -236,6 +237,14 @@ def _protocol(board: Leaderboard, runs: Runs) -> Iterator[str]:
             f"A single test query on {listed(single)}: intervals of accuracy count it as if the next one could be"
             " anything, and costs have no interval."
         )
+    if board.facts["intervals"] == "t" and "log" not in board.facts:
+        if few := [name for name, size in sizes.items() if size < GAINS]:
+            yield (
+                f"Gain@R and Gain@B have no interval: it takes {GAINS} test queries a dataset, and fewer are on"
+                f" {listed(few)}."
+            )
+        if board.priced and sum(sizes.values()) < (least := max(BILLS, BILLS_EACH * len(sizes))):
+            yield f"Costs have no interval: it takes {least} test queries here, and there are {sum(sizes.values())}."
     if len(board.facts["seeds"]) == 1:
         yield (
             "There is one seed: the intervals say what these choices would give on new queries. What the method would"

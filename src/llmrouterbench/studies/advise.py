@@ -43,6 +43,7 @@ _ONE_SPLIT = 1.0 / 0.7
 _POWER = ((1.959964 + 0.841621) / 1.959964) ** 2
 """Queries for a power of 80 %, over those at which the expected interval just excludes 0."""
 Action = Literal[
+    "cannot tell",
     "do not route",
     "swap the model",
     "route by task",
@@ -149,6 +150,9 @@ def advise(outcomes: Outcomes, *, quick: bool = False, replicates: int = 1000, j
     candidates = tuple(map(evidence.candidate, CANDIDATES))
     swap = find_swap(pool, replicates=replicates)
     action, router = _recommend(evidence, by_task, candidates, swap)
+    offers = verdict(evidence.runs, grouped, samples=replicates)
+    if action == "do not route" and not (offers and offers.told):
+        action = "cannot tell"
     learned = {trial.seed: (trial.split, trial.learned) for trial in trials}
     return Advice(
         action,
@@ -163,7 +167,7 @@ def advise(outcomes: Outcomes, *, quick: bool = False, replicates: int = 1000, j
         swap,
         lacking_models(pool),
         len(seeds),
-        verdict(evidence.runs, grouped, samples=replicates),
+        offers,
         lowest_bill(pool),
     )
 

@@ -61,6 +61,7 @@ class Verdict:
 
     queries  of the test part of a seed
     seen     smallest true lead of the most accurate other way that these queries show in 80 of 100 samples
+    behind   whether that way is certainly less accurate
     """
 
     base: str
@@ -68,6 +69,7 @@ class Verdict:
     queries: int
     seen: float
     offers: tuple[Offer, ...]
+    behind: bool = False
 
     @property
     def choice(self) -> Offer | None:
@@ -85,7 +87,7 @@ class Verdict:
     @property
     def told(self) -> bool:
         """Whether these queries tell: of something to run, or that nothing leads by much."""
-        return self.choice is not None or self.seen <= MUCH
+        return self.choice is not None or self.behind or self.seen <= MUCH
 
     def losing(self, loss: float) -> Offer:
         """The offer at a loss."""
@@ -106,7 +108,7 @@ def verdict(
     lead = paired.difference(other, other + 1)
     seen = math.nan if judged(lead) == "the same" else detectable(lead)
     base = Counter(found.base).most_common(1)[0][0]
-    return Verdict(base, len(found.samples), round(tested), seen, tuple(made))
+    return Verdict(base, len(found.samples), round(tested), seen, tuple(made), judged(lead) == "worse")
 
 
 def _offer(found: Offers, i: int, models: Sequence[str], paired: Paired, tested: float) -> Offer:
