@@ -34,13 +34,15 @@ def commands(page: Path) -> list[list[str]]:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.name)
 def test_commands_run(page: Path, tmp_path: Path) -> None:
-    """On stand-ins with the names that the page uses: a small simulated release and a small log."""
+    """On stand-ins with the names that the page uses: a small simulated release, a small log, a card."""
     from llmrouterbench.simulation.release import release_files, write_release
 
     small = [file for file in release_files() if file.dataset in ("aime", "gpqa")]
     write_release(tmp_path / "bench-release.tar.gz", reply_bytes=50, files=small)
     rows = [f"what is {i} plus {i * i},{model},{(i + at) % 2}" for i in range(30) for at, model in enumerate("mn")]
     (tmp_path / "log.csv").write_text("\n".join(["query,model,score", *rows]) + "\n")
+    for block in blocks(ROOT / "docs" / "boards.md", "json"):
+        (tmp_path / "card.json").write_text(block)
     env = {**os.environ, "LLMROUTERBENCH_CACHE": str(tmp_path / "cache")}
     for words in commands(page):
         command = [sys.executable, "-m", "llmrouterbench.cli", *words[1:]]
