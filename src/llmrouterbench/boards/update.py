@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
 from llmrouterbench.boards.folder import load_board
@@ -10,6 +11,9 @@ from llmrouterbench.boards.standing import Standing, stand
 from llmrouterbench.boards.submission import HISTORY
 from llmrouterbench.files import write_json
 from llmrouterbench.table import Outcomes
+
+_SUMMING = ("scipy.linalg", "sklearn.decomposition", "sklearn.linear_model", "sklearn.neighbors")
+"""What sums on several threads, in an order that depends on how many there are."""
 
 
 def update(folder: str | Path, *, data: str | Path | Outcomes | None = None, samples: int = 1000) -> Standing:
@@ -24,6 +28,8 @@ def update(folder: str | Path, *, data: str | Path | Outcomes | None = None, sam
     """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+    for name in _SUMMING:
+        import_module(name)  # a library that is loaded later would not be limited
     with threadpool_limits(limits=1):  # sums in one order
         standing = stand(load_board(folder), data, samples)
     write_site(standing, Path(folder) / "site")
