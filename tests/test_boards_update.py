@@ -12,13 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from board_worlds import card, oracle, put, put_parts, world
-from llmrouterbench.benching.bench import bench
+from board_worlds import oracle, put, put_parts, world
 from llmrouterbench.benching.folder import Served
-from llmrouterbench.boards.audit import LEVEL, Audit, audit, expectations
+from llmrouterbench.boards.audit import Audit, audit, expectations
 from llmrouterbench.boards.folder import Board, init
 from llmrouterbench.boards.standing import Standing, stand
-from llmrouterbench.boards.submission import problem, published_digests, read_submission, submit
+from llmrouterbench.boards.submission import problem, published_digests, read_submission
 from llmrouterbench.boards.update import update
 from llmrouterbench.files import read_json
 from llmrouterbench.metrics import avg_acc, dataset_means
@@ -237,47 +236,3 @@ def test_a_drop_between_what_is_open_and_what_is_held_out_is_flagged(
     standing = stand(board, full, samples=50)
     row = standing.numbers["memory"]
     assert row.avg_acc.value < 0.75, "ranks are made of what is held out alone"
-
-
-HONEST = [
-    *("knn:k=5", "knn:k=20", "knn:k=60", "knn_tuned", "knn_guard", "linear", "linear:pooled=false", "svm", "mlp"),
-    *("avengers:k=4", "avengers:k=16", "avengers_pro:k=4", "avengers_pro:k=16", "task_lookup", "task_soft", "carrot"),
-    *("gated:router=knn", "gated:router=linear", "hiershrink", "linucb", "uniroute", "eagle", "sw_ranking", "gbm"),
-    *("proxrouter", "best_single", "irt", "model_sat", "equirouter", "routellm"),
-]
-
-
-@pytest.mark.prove
-def test_thirty_honest_routers_are_not_flagged(table: Outcomes, tmp_path: Path) -> None:
-    """At most one of them."""
-    board = init(tmp_path / "board", table, seeds=SEEDS)
-    bench(board.outcomes, tmp_path / "runs", routers=HONEST, seeds=SEEDS, jobs=1, cache=tmp_path / "cache")
-    for i, router in enumerate(HONEST):
-        submit(board.folder, card(f"r{i}"), bench=tmp_path / "runs", router=router)
-    found = stand(board, samples=50).audit
-    assert len(HONEST) == len(found.findings) == 30
-    flagged = {HONEST[int(name[1:])]: flags(found, name) for name in found.findings if found.flagged(name)}
-    assert len(flagged) <= 1, flagged
-
-
-@pytest.mark.prove
-def test_an_honest_entry_is_flagged_by_chance_as_rarely_as_is_said(tmp_path: Path) -> None:
-    """Worlds in which the audit knows no more than it does elsewhere, and entries that know their topics exactly."""
-    flagged = total = 0
-    for seed in range(6):
-        table = world(500, copies=20, seed=seed)
-        board = init(tmp_path / f"b{seed}", table, seeds=(1,))
-        rng = np.random.default_rng(seed)
-        for i in range(10):
-            by_topic = rng.integers(0, 4, 6)
-            topic = np.array([hash_of(text) for text in table.queries.text])
-            put(board, f"e{i}", chooses(board, lambda rows, t=topic, b=by_topic: b[t[rows]]))  # type: ignore[misc]
-        found = audited(board)
-        flagged += sum(bool({one.test for one in found.flagged(name)} - {"twin"}) for name in found.findings)
-        total += len(found.findings)
-    assert flagged <= max(1, 3 * LEVEL * total)
-
-
-def hash_of(text: str) -> int:
-    """The topic of a text, by its first word."""
-    return ["river", "prime", "verb", "court", "cell", "loop"].index(text.split()[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -87,7 +88,7 @@ def _examined(board: Board) -> tuple[dict[str, Submission], dict[str, str]]:
         try:
             entries[name] = accepted(board, name, published)
         except (ValueError, OSError) as error:
-            refused[name] = str(error)
+            refused[name] = str(error).replace(f"{board.folder}{os.sep}", "")  # every clone lies elsewhere
     return entries, refused
 
 
