@@ -34,7 +34,7 @@ def commands(page: Path) -> list[list[str]]:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.name)
 def test_commands_run(page: Path, tmp_path: Path) -> None:
-    """On stand-ins with the names that the page uses: a small simulated release, a small table and a log of traffic."""
+    """On stand-ins with the names that the page uses: a small simulated release, a small table, traffic, a card."""
     from llmrouterbench.simulation.release import release_files, write_release
 
     small = [file for file in release_files() if file.dataset in ("aime", "gpqa")]
@@ -43,6 +43,8 @@ def test_commands_run(page: Path, tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text("\n".join(["query,model,score", *rows]) + "\n")
     served = [f"sort {i} words of list {i * i},{'mn'[i % 2]},{i // 3 % 2},0.001,0.5" for i in range(200)]
     (tmp_path / "traffic.csv").write_text("\n".join(["query,model,score,cost,propensity", *served]) + "\n")
+    for block in blocks(ROOT / "docs" / "boards.md", "json"):
+        (tmp_path / "card.json").write_text(block)
     env = {**os.environ, "LLMROUTERBENCH_CACHE": str(tmp_path / "cache")}
     for words in commands(page):
         command = [sys.executable, "-m", "llmrouterbench.cli", *words[1:]]

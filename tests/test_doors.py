@@ -71,6 +71,10 @@ DOORS = {
 """Command -> the public name that does it."""
 
 REASONS = {
+    "board check": "tends a folder of submissions; boards.submission.check",
+    "board init": "makes a folder for others to submit to; boards.folder.init",
+    "board submit": "writes a folder for a pull request; boards.submission.submit",
+    "board update": "computes a folder of submissions again; boards.update.update",
     "cache export": "tends a store of paid replies; calling.cache.open_cache opens it",
     "cache import": "tends a store of paid replies; calling.cache.open_cache opens it",
     "cache prune": "tends a store of paid replies; calling.cache.open_cache opens it",

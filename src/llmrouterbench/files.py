@@ -87,6 +87,7 @@ KINDS = {
     "llmrouterbench/replies": Kind("a folder of replies", "manifest.json", "collect", "score"),
     "llmrouterbench/runs": Kind("a folder of runs", "runs.json", "bench", "report"),
     "llmrouterbench/fitted-router": Kind("a fitted router", "manifest.json", "fit", "route, policies or serve"),
+    "llmrouterbench/board": Kind("a board", "board.json", "board init", "board submit, check or update"),
     "llmrouterbench/router": Kind("a saved router", "router.json", "", "load_router"),
 }
 """The folders that are read again, by the format that their marking file says."""

@@ -49,11 +49,7 @@ def judge_choices(
     """
     path, folder = Path(choices), Path(runs_folder)
     runs = load_runs(folder)
-    check_name(name, runs)
-    table = read_choices(path, runs)
-    _check_sides(table, runs)
-    digest = sha256_of(path)
-    decided = [_decide(table, runs, seed, name, digest) for seed in _seeds_of(table, runs, allow_missing)]
+    decided = outside_decisions(path, runs, name, allow_missing=allow_missing)
     _check_present(decided, runs, name, overwrite)
     for one in decided:
         one.save(decisions_path(folder, name, one.seed))
@@ -61,6 +57,15 @@ def judge_choices(
     entries[name] = _entry(name, entries.get(name), path.name)
     write_json(folder / RECORD, to_record(runs.rules, replace(runs.made, routers=tuple(entries.values()))))
     return load_runs(folder)
+
+
+def outside_decisions(path: Path, runs: Runs, name: str, *, allow_missing: bool = False) -> list[Decisions]:
+    """What a file of choices decides, one a seed, before anything is written. Raises as `judge_choices`."""
+    check_name(name, runs)
+    table = read_choices(path, runs)
+    _check_sides(table, runs)
+    digest = sha256_of(path)
+    return [_decide(table, runs, seed, name, digest) for seed in _seeds_of(table, runs, allow_missing)]
 
 
 def check_name(name: str, runs: Runs) -> None:

@@ -20,7 +20,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Start": ("demo", "advise"),
     "Data": ("import", "fetch", "simulate", "info", "curate", "split", "export", "settings"),
     "Collect and score": ("datasets", "collect", "score", "run", "cache"),
-    "Bench and report": ("routers", "bench", "report", "judge-choices", "robustness"),
+    "Bench and report": ("routers", "bench", "report", "judge-choices", "robustness", "board"),
     "Production": (
         "fit", "policies", "route", "serve", "new-key", "keys", "add-model", "drop-model", "export-policy", "plugins",
     ),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from llmrouterbench.reporting.figures.picture import Picture
     from llmrouterbench.reporting.page.explorer import Explorer
 
-_SCRIPTS = ("page.js", "tables.js", "plot.js", "verdict.js", "explorer.js")
+_SCRIPTS = ("page.js", "tables.js", "plot.js", "verdict.js", "explorer.js", "start.js")
 _MOST_FIGURES, _MOST_A_FIGURE = 1_500_000, 250_000
 """Bytes of all figures and of one; larger ones stay beside the page."""
 _COLOURS = 128

@@ -76,15 +76,3 @@ function startTheme() {
   button.hidden = false;
   say();
 }
-
-function start() {
-  for (const element of findAll("[data-needs-script]")) element.hidden = false;
-  for (const form of findAll("form")) form.addEventListener("submit", (event) => event.preventDefault());
-  startTheme();
-  startBoard();
-  startGrids();
-  startVerdict(startPlot());
-  startExplorer();
-}
-
-document.addEventListener("DOMContentLoaded", start);

@@ -1,6 +1,7 @@
 // The leaderboard sorts and filters; the heat map and the matrix are read cell by cell.
 
-function startBoard() {
+// `keep` is what else decides whether a row is shown; gives the function that applies all filters.
+function startBoard(keep = () => true) {
   const table = find("#board");
   const body = table.tBodies[0];
   const rows = [...body.rows];
@@ -30,7 +31,7 @@ function startBoard() {
     let shown = 0;
     for (const row of rows) {
       const name = row.cells[0].dataset.sort.toLowerCase();
-      row.hidden = !kinds.has(row.dataset.kind) || !name.includes(words);
+      row.hidden = !kinds.has(row.dataset.kind) || !name.includes(words) || !keep(row);
       shown += !row.hidden;
     }
     find("#count").textContent = `${shown} of ${rows.length} rows`;
@@ -56,6 +57,7 @@ function startBoard() {
   filter();
   const [, column, way] = (readView().get("sort") ?? "").match(/^(\d+)(up|down)$/) ?? [];
   for (let i = 0; heads[column] && i < 2 && heads[column].ariaSort !== `${way === "up" ? "a" : "de"}scending`; i += 1) sortBy(Number(column));
+  return filter;
 }
 
 const keyOf = (row, column) => row.cells[column].dataset.sort ?? row.cells[column].textContent;
