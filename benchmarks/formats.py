@@ -6,7 +6,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from llmrouterbench.importers import import_outcomes
+from llmrouterbench.table import Outcomes
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, FILES = ROOT / "docs" / "importing.md", ROOT.parent / "shared" / "data" / "formats"
@@ -38,18 +41,23 @@ def row(source: Path) -> str:
             report = import_outcomes(source, Path(folder) / "o", filter=chosen)
         except ValueError as refused:
             why = str(refused).replace(str(source), source.name).replace("|", "\\|")
-            return f"| {shown} | refused | | | {why} |"
+            return f"| {shown} | refused | | | | | {why} |"
+        outcomes = Outcomes.load(Path(folder) / "o")
     counts = report.counts
     found = "; ".join(f"{each.kind} ({each.count}, {each.happened})" for each in report.findings) or "-"
     size = f"{counts['queries']} x {counts['models']}"
-    return f"| {shown} | `{report.source['format']}` | {counts['records']} | {size} | {found} |"
+    planes = [name for name, plane in outcomes.planes().items() if name != "score" and np.isfinite(plane).any()]
+    beside = ", ".join(planes) or "-"
+    cells = f"{counts['records']} | {size} | {counts['cells_missing']} | {beside}"
+    return f"| {shown} | `{report.source['format']}` | {cells} | {found} |"
 
 
 def main() -> None:
     text = PAGE.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
-    lines = ["| file or folder | format | records | queries x models | what was found, or why it is refused |",
-             "|---|---|---:|---:|---|", *map(row, sources())]  # fmt: skip
+    columns = "records | queries x models | not measured | numbers beside the score"
+    lines = [f"| file or folder | format | {columns} | what was masked or merged, or why it is refused |",
+             "|---|---|---:|---:|---:|---|---|", *map(row, sources())]  # fmt: skip
     PAGE.write_text(f"{before}{BEGIN}\n\n" + "\n".join(lines) + f"\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
 
 

@@ -50,6 +50,7 @@ DOORS = {
     "evaluate-logs": "evaluate_logs",
     "export": "export",
     "export-policy": "export_policy",
+    "export-table": "export_table",
     "fetch": "fetch",
     "fit": "fit",
     "import": "import_outcomes",

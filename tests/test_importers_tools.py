@@ -5,10 +5,12 @@ Those that are refused are in `importers/_no_outcomes.py`.
 
 from __future__ import annotations
 
+import csv
 import json
 import random
 import shutil
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +115,60 @@ def test_the_means_of_lm_eval_are_its_own(tmp_path: Path) -> None:
         for task, metric in (("toy_gen", "exact_match,strict-match"), ("toy_mc", "acc_norm,none")):
             own = outcomes.score[np.asarray(outcomes.dataset) == task, column].mean()
             assert own == pytest.approx(results["results"][task][metric])
+
+
+def _embedllm(row: dict[str, str]) -> Iterator[tuple[str, str, float]]:
+    yield row["prompt_id"], row["model_name"], float(row["label"])
+
+
+def _routerbench(row: dict[str, str]) -> Iterator[tuple[str, str, float]]:
+    for column in row:
+        if f"{column}|total_cost" in row:
+            yield row["sample_id"], column, float(row[column] or "nan")
+
+
+def _raw(row: dict[str, str]) -> Iterator[tuple[str, str, float]]:
+    yield row["sample_id"], row["model_name"], float(row["performance"])
+
+
+def _routerarena(row: dict[str, Any]) -> Iterator[tuple[str, str, float]]:
+    yield row["global_index"], row["llm_selected"], float(row["evaluation_result"]["score"])
+
+
+@real
+@pytest.mark.parametrize(
+    ("name", "files", "cells"),
+    [
+        ("embedllm", "train.csv", _embedllm),
+        ("routerbench/0shot_to_csv_default.csv", "", _routerbench),
+        ("routerbench/raw_to_csv.csv", "", _raw),
+        ("routerarena", "*.jsonl", _routerarena),
+        ("../routerbench", "*.csv", _routerbench),
+    ],
+)
+def test_accuracies_are_those_of_a_plain_count(name: str, files: str, cells: Any, tmp_path: Path) -> None:
+    """On the queries that every model answered; of rows with one id, the fullest counts."""
+    known: dict[str, dict[str, float]] = {}
+    for file in sorted((SHARED / name).rglob(files)) if files else [SHARED / name]:
+        with file.open(newline="", encoding="utf-8") as lines:
+            csv.field_size_limit(1 << 30)
+            rows: Iterator[Any] = csv.DictReader(lines) if file.suffix == ".csv" else map(json.loads, lines)
+            for row in rows:
+                found = {model: score for _, model, score in cells(row) if score == score}
+                name_of = next(cells(row))[0]
+                mine = known.get(name_of, {})
+                if cells is not _routerbench:
+                    known[name_of] = mine | found
+                elif len(found) > len(mine):
+                    known[name_of] = found
+    models = sorted({model for scores in known.values() for model in scores})
+    complete = [scores for scores in known.values() if len(scores) == len(models)]
+    outcomes = imported(SHARED / name, tmp_path / "o")
+    whole = np.isfinite(outcomes.score).all(axis=1)
+    assert list(outcomes.models) == models
+    assert whole.sum() == len(complete) > 0
+    plain = [sum(scores[model] for scores in complete) / len(complete) for model in models]
+    np.testing.assert_allclose(outcomes.score[whole].mean(axis=0), plain, rtol=1e-12)
 
 
 @real

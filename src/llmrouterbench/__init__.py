@@ -22,6 +22,7 @@ _PUBLIC = {
     "advise": "api",
     "bench": "benching.bench",
     "check_dataset": "checks.dataset",
+    "check_importer": "checks.importer",
     "check_router": "checks.router",
     "collect": "api",
     "compare": "api",
@@ -32,6 +33,7 @@ _PUBLIC = {
     "evaluate_logs": "api",
     "export": "api",
     "export_policy": "api",
+    "export_table": "api",
     "fetch": "api",
     "fit": "api",
     "import_outcomes": "importers",
@@ -72,6 +74,7 @@ if TYPE_CHECKING:
         evaluate_logs,
         export,
         export_policy,
+        export_table,
         fetch,
         fit,
         info,
@@ -87,6 +90,7 @@ if TYPE_CHECKING:
     from llmrouterbench.benching.outside import judge_choices
     from llmrouterbench.benching.policies.policy import Policy
     from llmrouterbench.checks.dataset import check_dataset
+    from llmrouterbench.checks.importer import check_importer
     from llmrouterbench.checks.router import check_router
     from llmrouterbench.contracts import Router
     from llmrouterbench.importers import import_outcomes
@@ -112,6 +116,7 @@ __all__ = [
     "advise",
     "bench",
     "check_dataset",
+    "check_importer",
     "check_router",
     "collect",
     "compare",
@@ -122,6 +127,7 @@ __all__ = [
     "evaluate_logs",
     "export",
     "export_policy",
+    "export_table",
     "fetch",
     "fit",
     "import_outcomes",

@@ -229,6 +229,23 @@ def export(
     return Facts(facts)
 
 
+def export_table(
+    outcomes: Outcomes | str | Path,
+    to: str | Path,
+    *,
+    setting: Setting | str | Path | None = None,
+    overwrite: bool = False,
+) -> Facts:
+    """Write outcomes as a long table, which `import_outcomes` reads back as they were; returns what was written.
+
+    `to` is a .csv, .jsonl or .parquet file, or a folder: a dataset for the Hugging Face hub, with its card. Raises
+    ValueError where `to` has another ending or a text is empty, FileExistsError where it is taken.
+    """
+    from llmrouterbench.exporters.long_table import export_table as write
+
+    return Facts(write(load_outcomes(outcomes, setting), to, overwrite=overwrite))
+
+
 def collect(
     config: CollectConfig | Mapping[str, Any] | str | Path,
     *,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "Start": ("demo", "advise"),
-    "Data": ("import", "fetch", "simulate", "info", "curate", "split", "export", "settings"),
+    "Data": ("import", "fetch", "simulate", "info", "curate", "split", "export", "export-table", "settings"),
     "Collect and score": ("datasets", "collect", "score", "run", "cache"),
     "Bench and report": ("routers", "bench", "report", "judge-choices", "robustness", "board"),
     "Production": (

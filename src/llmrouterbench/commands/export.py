@@ -1,4 +1,4 @@
-"""`llmrouterbench export` and `judge-choices`: routers of others."""
+"""`llmrouterbench export`, `export-table` and `judge-choices`: tools and routers of others."""
 
 from __future__ import annotations
 
@@ -59,6 +59,28 @@ def export(
         for note in facts["notes"]:
             say(note)
         say(f"files for {method} in {to}")
+
+
+@app.command("export-table")
+def export_table_(
+    folder: Annotated[Path, typer.Argument(help="A folder of outcomes.")],
+    to: Annotated[Path, typer.Option("--to", help="A .csv, .jsonl or .parquet file, or a folder for the hub.")],
+    setting: SettingName = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export.")] = False,
+    json: Json = False,
+) -> None:
+    """Write outcomes as a table for any tool, a row per query and model; `import` reads it back as they were."""
+    from llmrouterbench.api import export_table as write
+    from llmrouterbench.numerals import count
+
+    outcomes, _ = load(folder, setting)
+    facts = write(outcomes, to, overwrite=overwrite)
+    if json:
+        print_json({"to": str(to), "simulated": outcomes.simulated, **facts})
+    else:
+        mark = "SIMULATED data: " if outcomes.simulated else ""
+        said = f"{count(facts['records'])} records of {count(facts['queries'])} queries and {facts['models']} models"
+        say(f"{mark}{said} in {to}")
 
 
 def _pair(text: str) -> tuple[str, str] | None:

@@ -30,22 +30,26 @@ DEFAULT_PAIR = ("gpt-5", "qwen3-235b-a22b-2507")
 
 @dataclass(frozen=True)
 class Method:
-    """A method's exporter as "module:function", and whether it needs query embeddings or a pair of models."""
+    """A method's exporter as "module:function", and whether it needs query embeddings or a pair of models.
+
+    reads   the format under which `import` reads the files; "" where they hold less than outcomes
+    """
 
     target: str
     embedding: bool = False
     pair: bool = False
+    reads: str = ""
 
 
 METHODS = {
     "avengers": Method("avengers:export_avengers"),
     "avengers_pro": Method("avengers:export_avengers"),
     "frugalgpt": Method("avengers:export_frugalgpt"),
-    "embedllm": Method("embedllm:export_embedllm", embedding=True),
+    "embedllm": Method("embedllm:export_embedllm", embedding=True, reads="embedllm"),
     "routerdc": Method("routerdc:export_routerdc", embedding=True),
     "graphrouter": Method("graphrouter:export_graphrouter", embedding=True),
     "model_sat": Method("model_sat:export_model_sat"),
-    "hybridllm": Method("hybridllm:export_hybridllm", pair=True),
+    "hybridllm": Method("hybridllm:export_hybridllm", pair=True, reads="wide_rows"),
     "routellm": Method("routellm:export_routellm", embedding=True, pair=True),
 }
 """Method name -> its exporter."""

@@ -26,7 +26,8 @@ from llmrouterbench.findings import (
     ZeroCost,
     report_lines,
 )
-from llmrouterbench.importers._detect import KNOWN, recognised
+from llmrouterbench.importers._detect import KNOWN, recognised, refuse_pickle
+from llmrouterbench.importers._no_outcomes import refuse_export, refuse_without_outcomes
 from llmrouterbench.importers._scale import check_scale
 from llmrouterbench.importers._sources import Opened, is_address, opened
 from llmrouterbench.naming import did_you_mean
@@ -181,7 +182,7 @@ def detect_format(source: str | Path) -> str:
     plug-ins take it for theirs. A plug-in that fails at this is named in the error, and stops no other.
     """
     with opened(source) as found:
-        return _detected(found.path)
+        return _format_of(found.path, "auto")
 
 
 def _detected(path: Path) -> str:
@@ -205,7 +206,6 @@ def _detected(path: Path) -> str:
 
 def _by_content(path: Path) -> str | None:
     """Name of our format whose keys or columns a source has."""
-    from llmrouterbench.importers._no_outcomes import refuse_without_outcomes
     from llmrouterbench.importers._samples import Glimpse
 
     glimpse = Glimpse(path)
@@ -243,6 +243,9 @@ def _report(source: Opened, format: str, imported: Imported) -> ImportReport:
 
 def _format_of(source: Path, format: str) -> str:
     _check_format(format)
+    refuse_export(source)
+    if format in ("auto", *FORMATS):
+        refuse_pickle(source)
     return _detected(source) if format == "auto" else format
 
 

@@ -61,11 +61,12 @@ def note_missing_cells(present: BoolArray, block: StrArray, models: Sequence[str
 
 def note_repeated_prompts(outcomes: Outcomes, findings: Findings) -> None:
     """Count queries with the prompt of an earlier one: they stay, and the table marks them as one group."""
-    repeat = outcomes.group != np.arange(len(outcomes))
+    _, original, copy = np.unique(outcomes.group, return_index=True, return_inverse=True)
+    original = original[copy]
+    repeat = original != np.arange(len(outcomes))
     if repeat.any():
         first = str(outcomes.queries.id[repeat.argmax()])
         findings.add("prompt repeated inside a dataset", "kept", first, int(repeat.sum()))
-    original = outcomes.score[outcomes.group]
-    clash = repeat & (np.abs(outcomes.score - original) > 0).any(axis=1)
+    clash = repeat & (np.abs(outcomes.score - outcomes.score[original]) > 0).any(axis=1)
     if clash.any():
         findings.add("contradictory duplicate", "kept", str(outcomes.queries.id[clash.argmax()]), int(clash.sum()))

@@ -9,7 +9,8 @@ TABLES = (
     ".db",
 )  # fmt: skip
 """Suffixes of long tables."""
-NAMED = (".xlsx", ".ods", ".eval", ".npz", ".pkl", ".pickle")
+PICKLES, ARRAYS = (".pkl", ".pickle", ".p", ".joblib", ".pt", ".pth"), (".npz", ".npy")
+NAMED = (".xlsx", ".ods", ".eval", *ARRAYS, *PICKLES)
 """Suffixes that say more of a zip, or of anything, than its first bytes."""
 KNOWN = (
     f"a tar.gz or folder of the official release, a long table ({', '.join(TABLES)}) or a folder of them,"
@@ -18,21 +19,29 @@ KNOWN = (
 
 
 def recognised(path: Path) -> str | None:
-    """Name of our format that a file or folder is of, None where it is of none. Raises ValueError for a pickle."""
+    """Name of our format that a file or folder is of, None where it is of none."""
     return _folder_format(path) if path.is_dir() else _file_format(path)
 
 
 def _file_format(path: Path) -> str | None:
-    suffix = path.suffix.lower()
-    if suffix in (".pkl", ".pickle"):
-        refuse_pickle(path)
-    if suffix in TABLES:
+    if path.suffix.lower() in TABLES:
         return "long_table"
     return "official" if _is_archive(path) else None
 
 
 def refuse_pickle(path: Path) -> None:
-    """Raise the ValueError that a pickle deserves: opening it can run any program."""
+    """Raise the ValueError that a pickle deserves, whatever it is called: opening it can run any program."""
+    if path.is_dir():
+        return
+    with path.open("rb") as file:
+        head = file.read(2)
+    if path.suffix.lower() in ARRAYS:
+        raise ValueError(f"{path} is arrays of numpy, which have no names of models; make a long table of it")
+    if path.suffix.lower() in PICKLES or (head[:1] == b"\x80" and b"\0" < head[1:] <= b"\x05"):
+        _refuse(path)
+
+
+def _refuse(path: Path) -> None:
     raise ValueError(
         f"{path} must not be a pickle file, because opening one can run any program hidden in it;"
         " save it as CSV where it was made (pandas: `frame.to_csv(...)`) and import that"
@@ -58,6 +67,6 @@ def _folder_format(path: Path) -> str | None:
         return "routellm"
     if any(path.rglob("*.json")):
         return "official"
-    if pickles := sorted(path.rglob("*.pkl")):
-        refuse_pickle(pickles[0])
+    if pickles := sorted(file for file in path.rglob("*") if file.suffix.lower() in PICKLES):
+        _refuse(pickles[0])
     return "long_table" if any(file.suffix.lower() in TABLES for file in path.rglob("*")) else None

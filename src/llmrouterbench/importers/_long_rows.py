@@ -10,8 +10,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from llmrouterbench.exporters.long_table import MARK, OF_QUERY
 from llmrouterbench.findings import Findings, Happened, Key, Options
 from llmrouterbench.importers._cells import mask_zero_cost, note_missing_cells
+from llmrouterbench.importers._written import as_written
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.table import LOG_PLANES, PLANES, FloatArray, Outcomes
 
@@ -44,9 +46,14 @@ def number_queries(table: pl.DataFrame, path: Path, word: str, findings: Finding
     """
     key = _key(table)
     prompt = pl.col("prompt").drop_nulls().first() if "prompt" in table.columns else pl.lit(None, dtype=pl.String)
-    rest = [pl.col(name).first() for name in ("dataset", "query") if name not in key]
+    rest = [
+        pl.col(name).first() for name in ("dataset", "query", *OF_QUERY) if name in table.columns and name not in key
+    ]
     queries = table.group_by(key, maintain_order=True).agg(*rest, prompt.alias("prompt")).with_row_index("row")
-    joined = table.join(queries, on=key, how="left", suffix="_first", maintain_order="left")
+    compared = table.select(
+        name for name in dict.fromkeys(("#", "dataset", "query", "prompt", *key)) if name in table.columns
+    )
+    joined = compared.join(queries, on=key, how="left", suffix="_first", maintain_order="left")
     if key == ["id"]:
         other = (joined["query"] != joined["query_first"]) | (joined["dataset"] != joined["dataset_first"])
         _refuse_shared_id(joined.filter(other), path, word)
@@ -74,28 +81,45 @@ def averaged_cells(table: pl.DataFrame, queries: pl.DataFrame, findings: Finding
     Records of a cell that say the same are one, where no column tells runs or requests apart.
     """
     table = table.join(queries.select("row", *_key(table)), on=_key(table), how="left", maintain_order="left")
-    if "propensity" in table.columns:
+    if "propensity" in table.columns and MARK not in table.columns:
         table = table.with_columns(propensity=_ever_measured())
-    cell, numbers = ["row", "model"], [name for name in PLANES if name in table.columns]
-    said = [name for name in (*numbers, "reply") if name in table.columns]
-    same = pl.lit(value=False)
-    if "run" not in table.columns:
-        same = pl.all_horizontal(pl.col(name).n_unique().over(cell) == 1 for name in said)
-    again = ~pl.struct(cell).is_first_distinct()
-    _note(table.filter(again & same), "identical repeated record", "merged", findings)
-    table = table.filter(~(again & same))
-    _note(table.filter(~pl.struct(cell).is_first_distinct()), "repeated record, averaged as a run", "merged", findings)
-    scored_first = table.sort(pl.col("score").is_null(), maintain_order=True)
-    cells = scored_first.group_by(cell, maintain_order=True).agg(
-        *(pl.col(name).mean() for name in numbers),
-        pl.col("score").count().cast(pl.Float64).alias("runs"),
-        pl.col("score").std().alias("spread"),
-        *(pl.col(name).first() for name in table.columns if name not in (*cell, *numbers)),
-    )
-    cells = cells.sort("#")
+    alone = pl.struct(_CELL).is_unique()
+    one = {"runs": pl.col("score").is_not_null().cast(pl.Float64), "spread": pl.lit(None, dtype=pl.Float64)}
+    cells = table.filter(alone).with_columns(of.alias(name) for name, of in one.items() if name not in table.columns)
+    if cells.height < table.height:
+        cells = pl.concat([cells, _averaged(table.filter(~alone), findings).select(cells.columns)]).sort("#")
     unscored = pl.col("score").is_null() & (~pl.col("failed") if "failed" in cells.columns else True)
     _note(cells.filter(unscored), "null score", "masked", findings)
     return cells
+
+
+_CELL = ("row", "model")
+
+
+def _averaged(table: pl.DataFrame, findings: Findings) -> pl.DataFrame:
+    """One record of every cell that has several."""
+    numbers = [name for name in PLANES if name in table.columns]
+    said = [name for name in (*numbers, "reply") if name in table.columns]
+    same = pl.lit(value=False)
+    if "run" not in table.columns:
+        same = pl.all_horizontal(pl.col(name).n_unique().over(_CELL) == 1 for name in said)
+    again = ~pl.struct(_CELL).is_first_distinct()
+    _note(table.filter(again & same), "identical repeated record", "merged", findings)
+    table = table.filter(~(again & same))
+    _note(table.filter(~pl.struct(_CELL).is_first_distinct()), "repeated record, averaged as a run", "merged", findings)
+    told = {"runs": pl.col("score").count().cast(pl.Float64), "spread": pl.col("score").std()}
+    told = {name: _once(name, of) if name in table.columns else of for name, of in told.items()}
+    scored_first = table.sort(pl.col("score").is_null(), maintain_order=True)
+    return scored_first.group_by(_CELL, maintain_order=True).agg(
+        *(pl.col(name).mean() for name in numbers),
+        *(of.alias(name) for name, of in told.items()),
+        *(pl.col(name).first() for name in table.columns if name not in (*_CELL, *numbers, *told)),
+    )
+
+
+def _once(name: str, of_runs: pl.Expr) -> pl.Expr:
+    """What a record says of its runs, where it is the only one of its cell."""
+    return pl.when(pl.len() == 1).then(pl.col(name).first()).otherwise(of_runs)
 
 
 def _key(table: pl.DataFrame) -> list[str]:
@@ -212,7 +236,7 @@ def wide_table(
     if not (known["runs"] > 1).any():
         known = {"propensity": known["propensity"]}
     known = {name: plane for name, plane in known.items() if np.isfinite(plane).any()}
-    return replace(outcomes, **known)  # type: ignore[arg-type]
+    return as_written(replace(outcomes, **known), queries, cells, path)  # type: ignore[arg-type]
 
 
 def _plane(cells: pl.DataFrame, name: str, at: tuple[AnyArray, AnyArray], shape: tuple[int, int]) -> FloatArray:

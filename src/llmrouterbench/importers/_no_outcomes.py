@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from pathlib import Path
+
+from llmrouterbench.exporters import FORMAT, METHODS
+from llmrouterbench.files import read_json
 from llmrouterbench.importers._samples import Glimpse
 
 _NO_SCORE = "has no score of any reply; add one (a column score of a long table)"
@@ -33,3 +38,22 @@ def refuse_without_outcomes(source: Glimpse) -> None:
             raise ValueError(f"{source.path} is {what}, which {why}")
     if any(name.startswith("[") and "] " in name for file in source.named("*.csv") for name in source.keys(file)):
         raise ValueError(f"{source.path} is promptfoo's table for people; write the results with -o results.json")
+
+
+def refuse_export(path: Path) -> None:
+    """Raise the ValueError that files of `export` deserve where they hold less than the outcomes they came from."""
+    facts: object = None
+    with suppress(ValueError, OSError):
+        facts = read_json((path if path.is_dir() else path.parent) / "export.json")
+    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+        return
+    if path.is_file() and path.name not in map(str, facts.get("files", ())):
+        return
+    method = METHODS.get(str(facts.get("method")))
+    if method is None or not method.reads:
+        why = "which holds no more than that method reads"
+    elif cells := facts.get("stand_ins", {}).get("score", {}).get("cells"):
+        why = f"in which 0 stands for {cells} scores that were not measured"
+    else:
+        return
+    raise ValueError(f"{path} is an export for {facts.get('method')}, {why}; import what it was made from")

@@ -28,6 +28,8 @@ def recognises(source: Glimpse) -> bool:
 def read_embedllm(path: Path, options: Options) -> Imported:
     """Read one table or those of a folder. Raises ValueError with the file and record of what breaks a rule."""
     files = [path] if path.is_file() else [file for file in sorted(path.glob("*.csv")) if _is_table(file)]
+    if not files:
+        raise ValueError(f"{path} must hold tables of EmbedLLM (prompt_id, model_id, label), got none; are they cut?")
     tables = [_table(file) for file in files]
     table = pl.concat(tables, how="diagonal").with_row_index("#", offset=1)
     columns = {name: name for name in table.columns if name not in ("#", "at")}

@@ -12,6 +12,7 @@ the record where there are many of them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import numpy as np
 import orjson
 import polars as pl
 
+from llmrouterbench.exporters.long_table import MARK
 from llmrouterbench.files import sha256_of
 from llmrouterbench.findings import Findings, Imported, Options
 from llmrouterbench.importers._bad_rows import BadRows
@@ -35,7 +37,10 @@ from llmrouterbench.importers._long_rows import (
 )
 from llmrouterbench.importers._messages import asked, instructed
 from llmrouterbench.importers._scale import hint, scaled
+from llmrouterbench.importers._sense import note_sense
 from llmrouterbench.importers._table_files import ARROW, DATABASES, WORKBOOKS, read_tables
+from llmrouterbench.importers._written import NUMBERS as SUMMED
+from llmrouterbench.importers._written import TEXTS as WRITTEN
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.records import (
     Place,
@@ -73,10 +78,12 @@ _THOUSANDTHS = ("latency_ms", "duration_ms", "milliseconds")
 """Names of a column of seconds that say it holds milliseconds."""
 
 _DATASET = "data"
-_NUMBERS = (*PLANES, "propensity")
+_NAMED = (*TEXTS, *PLANES, "propensity")
+"""The columns that a user can name."""
+_NUMBERS = (*PLANES, "propensity", *SUMMED)
 _FACTS = ("run", "filter", "success", "error", "status")
 """Columns of any JSON values, which are read as words."""
-_MAY_BE_EMPTY = ("prompt", "reply", "system", *_FACTS)
+_MAY_BE_EMPTY = ("prompt", "reply", "system", *_FACTS, *WRITTEN)
 _BOUNDS = {"score": "between 0 and 1", "propensity": "above 0 and at most 1"}
 _BATCH = 10_000
 _ZERO_OR_MORE = "a number of 0 or more"
@@ -99,6 +106,7 @@ def read_long_table(path: Path, options: Options) -> Imported:
             raw = _with_messages(_with_points(raw, columns, file, words), columns)
             columns |= {"system": "system"} if "system" in raw.columns and "system" not in columns else {}
             ignored |= dict.fromkeys(name for name in raw.columns if name not in columns.values() and name != "#")
+            raw = raw.select("#", *dict.fromkeys(columns.values()))
             tables.append((raw, columns, " ".join(filter(None, (_below(file, path), name, word)))))
         options.tell("reading", size or number, size or len(files))
     read = {ours: theirs for _, columns, _ in tables for ours, theirs in columns.items()}
@@ -107,7 +115,9 @@ def read_long_table(path: Path, options: Options) -> Imported:
     facts |= {"read_as": list(words)} if words else {}
     if len(tables) == 1:
         raw, columns, at = tables[0]
-        return read_records(raw, columns, Place(path, at, raw["#"]), options, findings, facts, 1, bad)
+        place = Place(path, at, raw["#"])
+        del raw  # so that it goes when its values are read
+        return read_records(tables.pop()[0], columns, place, options, findings, facts, 1, bad)
     below = [
         raw.select(at=pl.concat_str(pl.lit(f"{at} "), "#"), **{ours: pl.col(name) for ours, name in columns.items()})
         for raw, columns, at in tables
@@ -172,6 +182,8 @@ def _with_messages(raw: pl.DataFrame, columns: Mapping[str, str]) -> pl.DataFram
     """The records with texts in the place of lists of messages, and their system prompts in a column of their own."""
     name = columns["query"]
     query = raw[name]
+    if MARK in columns:
+        return raw
     if isinstance(query.dtype, pl.List) and isinstance(query.dtype.inner, pl.Struct):
         values = query.to_list()
     elif query.dtype == pl.String and query.str.contains(r'^\s*\[\s*\{\s*"').any():
@@ -224,17 +236,20 @@ def read_records(
     Raises ValueError with the place of the first value that breaks a rule, where there are many.
     """
     path, word, bad = place.path, place.word, bad or BadRows()
-    table = _checked(raw, columns, place, options.scale, bad)
-    bad.settle(raw.height, findings)
+    options = replace(options, key="id", zero_cost="free") if MARK in columns else options
+    table, records = _checked(raw, columns, place, options.scale, bad), raw.height
+    del raw
+    bad.settle(records, findings)
     table = keyed(table, options.key, findings)
     table = without_failed(filtered(_with_system(table), options.filter, path), findings)
     queries = number_queries(table, path, word, findings)
     cells = averaged_cells(table, queries, findings)
     outcomes = wide_table(cells, queries, path, options, findings)
     note_repeated_prompts(outcomes, findings)
+    note_sense(outcomes, findings)
     if "reply" in cells.columns and options.replies is not None:
         write_replies(options.replies, 0, cells["row"].to_numpy(), cells["model"].to_list(), cells["reply"])
-    return Imported(outcomes, findings, {"files": files, "records": raw.height}, facts)
+    return Imported(outcomes, findings, {"files": files, "records": records}, facts)
 
 
 def _with_system(table: pl.DataFrame) -> pl.DataFrame:
@@ -314,7 +329,7 @@ def _kinds(column: str) -> tuple[tuple[type, ...], str]:
     """The JSON types of a column, and what to call them; JSON's true and false are numbers in Python."""
     if column in _NUMBERS:
         return (int, float), _RULES.get(column, _ZERO_OR_MORE)
-    if column in (*_FACTS, "words"):
+    if column in (*_FACTS, *WRITTEN, "words"):
         return (object,), "anything"
     return ((str, int) if column in ("id", "model", "dataset") else (str,)), "a text"
 
@@ -335,7 +350,7 @@ def _taken(found: Sequence[str], path: Path, chosen: Mapping[str, str]) -> dict[
     """Column name -> name in the file, of all that are there. Raises ValueError where one that was named is not."""
     names = {name.strip().lower(): name for name in reversed(found) if name != "#"}
     columns = _chosen(names, path, chosen)
-    for column in (*TEXTS, *_NUMBERS):
+    for column in (*_NAMED, *((*WRITTEN, *SUMMED) if MARK in names else ())):
         free = (names[name] for name in (column, *ALIASES.get(column, ())) if name in names)
         taken = next((name for name in free if name not in columns.values()), None)
         if column not in columns and taken is not None:
@@ -359,11 +374,10 @@ def _columns(found: Sequence[str], path: Path, chosen: Mapping[str, str]) -> dic
 
 def _chosen(names: Mapping[str, str], path: Path, chosen: Mapping[str, str]) -> dict[str, str]:
     """The columns that the user named."""
-    known = (*TEXTS, *_NUMBERS)
     for column, name in chosen.items():
-        if column not in known:
+        if column not in _NAMED:
             raise ValueError(
-                f"no column is called {column!r}{did_you_mean(column, known)}; there are {', '.join(known)}"
+                f"no column is called {column!r}{did_you_mean(column, _NAMED)}; there are {', '.join(_NAMED)}"
             )
         if name.strip().lower() not in names:
             raise ValueError(
