@@ -27,7 +27,6 @@ from llmrouterbench.findings import (
     report_lines,
 )
 from llmrouterbench.importers._detect import KNOWN, recognised, refuse_pickle
-from llmrouterbench.importers._no_outcomes import refuse_export, refuse_without_outcomes
 from llmrouterbench.importers._scale import check_scale
 from llmrouterbench.importers._sources import Opened, is_address, opened
 from llmrouterbench.naming import did_you_mean
@@ -206,6 +205,7 @@ def _detected(path: Path) -> str:
 
 def _by_content(path: Path) -> str | None:
     """Name of our format whose keys or columns a source has."""
+    from llmrouterbench.importers._no_outcomes import refuse_without_outcomes
     from llmrouterbench.importers._samples import Glimpse
 
     glimpse = Glimpse(path)
@@ -243,6 +243,8 @@ def _report(source: Opened, format: str, imported: Imported) -> ImportReport:
 
 def _format_of(source: Path, format: str) -> str:
     _check_format(format)
+    from llmrouterbench.importers._no_outcomes import refuse_export
+
     refuse_export(source)
     if format in ("auto", *FORMATS):
         refuse_pickle(source)

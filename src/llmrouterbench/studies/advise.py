@@ -27,7 +27,7 @@ from llmrouterbench.studies.headroom import Headroom, Needless, headroom, needle
 from llmrouterbench.studies.learning import Choices, Learning, learned_choices, learning_curves, sizes
 from llmrouterbench.studies.log_advice import BY_TASK, LogAdvice, advise_log
 from llmrouterbench.studies.swaps import Lacking, Swap, find_swap, lacking_models
-from llmrouterbench.studies.verdict import Verdict, verdict
+from llmrouterbench.studies.verdict import MUCH, Verdict, ceiling, verdict
 from llmrouterbench.table import IntArray, Outcomes
 from llmrouterbench.worth import train_best_single
 
@@ -151,7 +151,8 @@ def advise(outcomes: Outcomes, *, quick: bool = False, replicates: int = 1000, j
     swap = find_swap(pool, replicates=replicates)
     action, router = _recommend(evidence, by_task, candidates, swap)
     offers = verdict(evidence.runs, grouped, samples=replicates)
-    if action == "do not route" and not (offers and offers.told):
+    told = ceiling(pool, room.best) <= MUCH if offers is None else offers.told
+    if action == "do not route" and not told:
         action = "cannot tell"
     learned = {trial.seed: (trial.split, trial.learned) for trial in trials}
     return Advice(

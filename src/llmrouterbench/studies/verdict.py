@@ -60,7 +60,8 @@ class Verdict:
     """The offers of a bench, the one for accuracy first, and the best single model of train in most seeds.
 
     queries  of the test part of a seed
-    seen     smallest true lead of the most accurate other way that these queries show in 80 of 100 samples
+    seen     smallest true lead of the most accurate other way that these queries show in 80 of 100 samples, or the lead
+             that a perfect choice can have at most, where that is less
     behind   whether that way is certainly less accurate
     """
 
@@ -106,9 +107,22 @@ def verdict(
     other = len(found.losing)
     made = [_offer(found, i, outcomes.pool.models, paired, tested) for i in range(other)]
     lead = paired.difference(other, other + 1)
-    seen = math.nan if judged(lead) == "the same" else detectable(lead)
     base = Counter(found.base).most_common(1)[0][0]
+    seen = float(np.fmin(math.nan if judged(lead) == "the same" else detectable(lead), ceiling(outcomes, base)))
     return Verdict(base, len(found.samples), round(tested), seen, tuple(made), judged(lead) == "worse")
+
+
+def ceiling(outcomes: Outcomes, base: str) -> float:
+    """AvgAcc that a perfect choice can gain on a model at most, with two standard errors; NaN where it is not known.
+
+    At least 3 / n: what n queries show of no gain at all (Hanley, Lippman-Hand, If nothing goes wrong, 1983).
+    """
+    if not np.isfinite(outcomes.score).all():
+        return math.nan
+    gain = outcomes.score.max(axis=1) - outcomes.score[:, outcomes.pool.models.index(base)]
+    each = [gain[outcomes.dataset == name] for name in outcomes.datasets]
+    error = math.sqrt(sum(float(one.var()) / len(one) for one in each)) / len(each)
+    return float(np.mean([one.mean() for one in each])) + max(2.0 * error, 3.0 / len(gain))
 
 
 def _offer(found: Offers, i: int, models: Sequence[str], paired: Paired, tested: float) -> Offer:
