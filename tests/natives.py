@@ -27,7 +27,7 @@ class Native(Loopback):
     says    what a reply says: thoughts, text and calls, in this order
     stop    why it ends, in the words of its API, "" for the plain end
     fault   "" or "529", "400", "error-event", "cut"
-    bodies  what was sent, read; wrong: what the vendor's own types found wrong in it
+    bodies  what was sent, read; raw: as it came; wrong: what the vendor's own types found wrong in it
     swap    a field of the reply, wherever it stands, and the value in its place; parts: such fields
     """
 
@@ -38,6 +38,7 @@ class Native(Loopback):
     stop: str = ""
     fault: Callable[[dict[str, Any]], str] = lambda body: ""
     bodies: list[dict[str, Any]] = field(default_factory=list)
+    raw: list[bytes] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     swap: tuple[str, Any] | None = None
@@ -66,6 +67,7 @@ async def _answer(
 ) -> Response:
     body = json.loads(await request.body())
     native.bodies.append(body)
+    native.raw.append(await request.body())
     native.headers.append(dict(request.headers))
     try:
         types.validate_python(body)
@@ -77,7 +79,7 @@ async def _answer(
         return JSONResponse({"type": "error", "error": said}, int(fault))
     if body.get("stream"):
         made = [_swapped(one, native.swap) for one in _faulty(events(native, body), fault)]
-        lines = (f"data: {json.dumps(one)}\n\n" for one in made)
+        lines = (f"event: {one['type']}\ndata: {json.dumps(one)}\n\n" for one in made)
         return StreamingResponse(lines, media_type="text/event-stream")
     return JSONResponse(_swapped(whole(native, body), native.swap))
 

@@ -126,7 +126,7 @@ def test_agents_of_each_family_go_on_through_any_api(api: str) -> None:
         sent = native.bodies[1]
         assert (sent["max_tokens" if api == "messages" else "max_output_tokens"]) == 900
         if api == "messages":
-            assert sent["system"] == [{"type": "text", "text": "Be brief."}]
+            assert sent["system"] == "Be brief."  # as it came: the client speaks what the provider speaks
             assert [turn["role"] for turn in sent["messages"]] == ["user", "assistant", "user"]
             assert [block["type"] for block in sent["messages"][2]["content"]] == ["tool_result", "tool_result"]
             assert native.bodies[2]["max_tokens"] == 5000  # the model's own: Messages have no other end
@@ -340,6 +340,10 @@ def test_however_a_stream_is_cut_into_pieces_it_says_the_same(api: str, data: st
     reply = streamed(APIS[api], [raw[a:b] for a, b in pairwise(cuts)])
     assert "".join(reply.text) == "Grüße, 世界 \U0001f600"
     assert (reply.finish, reply.done, reply.usage.tokens_out) == ("tool_calls", True, 100)
+    events = APIS[api].Events()
+    came = [(events.feed(raw[a:b]), events.came())[1] for a, b in pairwise(cuts)]
+    assert b"".join(came) == raw
+    assert all(one.endswith(b"\n\n") or not one for one in came)  # whole events only
 
 
 json_values = st.recursive(

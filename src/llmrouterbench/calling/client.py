@@ -101,10 +101,11 @@ class Client:
 
 @dataclass(frozen=True)
 class Body:
-    """A body that is JSON, and what it says; not yet judged."""
+    """A body that is JSON, and what it says; not yet judged. `came`: as a server of another API sent it."""
 
     raw: bytes
     data: Any
+    came: bytes = b""
 
 
 async def read_reply(response: Response, *, keep_text: bool = True, drop_usage: bool = False) -> Body | Streaming:
@@ -120,7 +121,7 @@ async def read_whole(response: Response) -> Body:
     if not response.is_good:
         raise await _refusal(response)
     with suppress(ValueError):
-        return Body(response.body, decode_json(response.body))
+        return Body(response.body, decode_json(response.body), response.came)
     content_type = response.content_type.partition(";")[0].strip() or "no content type"
     if content_type.lower().endswith("json"):
         raise bad_reply(endpoint, f"{len(response.body)} bytes that are no whole JSON")
@@ -154,6 +155,13 @@ class Streaming:
         self._drop_usage = drop_usage
         self._failed: CallError | None = None
         self._ended = False
+        self._came: list[bytes] = []
+
+    def came(self) -> bytes:
+        """The whole events that a server of another API sent since this was last asked."""
+        came = b"".join(self._came)
+        self._came.clear()
+        return came
 
     async def answer(self) -> Answer:
         """The whole reply, its text kept. Raises CallError."""
@@ -202,6 +210,7 @@ class Streaming:
             if error.kind not in ("broken_stream", "timeout") or not self.reply.finish:
                 raise
             piece = None
+        self._came.append(self._response.came)
         if piece is not None:
             return self._reader.feed(piece)
         self._ended = True

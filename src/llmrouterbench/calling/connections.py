@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -47,11 +47,20 @@ class Connections:
 
     @asynccontextmanager
     async def post(
-        self, path: str, body: bytes, *, stream: bool = False, sent: Callable[[], None] = lambda: None
+        self,
+        path: str,
+        body: bytes,
+        *,
+        stream: bool = False,
+        native: Mapping[str, str] | None = None,
+        sent: Callable[[], None] = lambda: None,
     ) -> AsyncIterator[Response]:
-        """The response to a POST of a JSON body, opened; `sent` is told when it has its place. Raises CallError."""
+        """The response to a POST of a JSON body, opened; `sent` is told when it has its place. Raises CallError.
+
+        native  more headers of a body that is in the server's own API already
+        """
         if self._api is not None:
-            path, body = self._api.PATH, self._translated(body)
+            path, body = self._api.PATH, self._translated(body) if native is None else body
         await self._take_slot()
         sent()
         self.in_flight += 1
@@ -60,7 +69,7 @@ class Connections:
             taken.append(await self._take())
             response = Response(self.endpoint, stream=stream, api=self._api)
             try:
-                await response.open(taken[0], self._request(path, body))
+                await response.open(taken[0], self._request(path, body, native or {}))
                 yield response
                 await response.drain()
             except CallError as error:
@@ -89,10 +98,11 @@ class Connections:
             facts: dict[str, Any] = {"status": 400, "elsewhere": True, "body": said}
             raise self.endpoint.failed("bad_request", f"was not asked: {error}", **facts) from None
 
-    def _request(self, path: str, body: bytes) -> httpcore2.Request:
+    def _request(self, path: str, body: bytes, more: Mapping[str, str]) -> httpcore2.Request:
         if path not in self._addresses:
             self._addresses[path] = httpcore2.URL(f"{self.endpoint.url.rstrip('/')}/{path}")
         headers = [*self._headers, (b"content-length", b"%d" % len(body))]
+        headers += [(name.encode(), value.encode("latin-1")) for name, value in more.items()]
         seconds = self.endpoint.connect_timeout
         limits = {"timeout": {"connect": seconds, "pool": seconds}}
         return httpcore2.Request("POST", self._addresses[path], headers=headers, content=body, extensions=limits)

@@ -37,13 +37,14 @@ class Response:
     status, content_type  of the head; is_good: whether the status is that of a reply
     is_events             whether it comes as server-sent events; body: of a good reply that does not
     api                   what the server speaks, where that is not chat completions: body and pieces are made of it
+    came                  then that body, or the whole events of the last piece, as the server sent them
     patience              seconds of silence that end the attempt, None: only its whole time limit does
     """
 
     def __init__(self, endpoint: Endpoint, *, stream: bool, api: Api | None = None) -> None:
         self.endpoint = endpoint
         self._api = api
-        self.status, self.content_type, self.body = 0, "", b""
+        self.status, self.content_type, self.body, self.came = 0, "", b"", b""
         self.is_good = self.is_events = False
         self.patience = endpoint.first_token_timeout if stream else None
         self._headers: dict[bytes, bytes] = {}
@@ -68,6 +69,7 @@ class Response:
                     self.body = b"".join([piece async for piece in self._pieces])
                     self._at_end = True
                     if self._api is not None:
+                        self.came = self.body
                         self.body = self._translated(partial(self._api.completion_of, self.body))
                 self._events = None if self._api is None or not self.is_good else self._api.Events()
         except TimeoutError:
@@ -116,9 +118,9 @@ class Response:
         self._quiet_since, self._at_end = None, piece is None
         if self._events is None:
             return piece
-        if piece is None:
-            return self._translated(self._events.close) or None
-        return self._translated(partial(self._events.feed, piece))
+        made = self._translated(self._events.close if piece is None else partial(self._events.feed, piece))
+        self.came = self._events.came()
+        return made if piece is not None else made or None
 
     def _translated(self, translate: Callable[[], bytes]) -> bytes:
         """What is made of bytes of another API. Raises CallError for what is none of its replies."""

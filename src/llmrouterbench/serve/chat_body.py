@@ -121,7 +121,7 @@ class ChatBody:
 def parse_chat(raw: bytes) -> ChatBody:
     """A chat body. Raises RefusedError (400) for what no server could answer; all else is the provider's to judge."""
     data = parse_object(raw)
-    return chat_body(_said_once(raw, data), data)
+    return chat_body(said_once(raw, data), data)
 
 
 def chat_body(raw: bytes, data: Mapping[str, Any]) -> ChatBody:
@@ -178,7 +178,7 @@ def _whole(value: Any) -> int:
         return 1
 
 
-def _said_once(raw: bytes, data: Mapping[str, Any]) -> bytes:
+def said_once(raw: bytes, data: Mapping[str, Any]) -> bytes:
     """The body, written anew where it says a field that costs money twice, or in an encoding of its own.
 
     Servers read such a body differently: a client could show us one number and the provider another.
@@ -216,6 +216,15 @@ def with_values(raw: bytes, changes: Mapping[str, Any], parameters: ParametersCo
         text = _written(new, parameters)[1:-1]
         return _OPEN.sub(lambda _: b"{" + text + b",", raw, count=1) if text else raw
     said = {name: raw[start:end] for name, (start, end) in _deep(raw)}
+    if (
+        said
+        and not new
+        and all(
+            name not in drop and name not in rename and _clamped(value, clamp.get(name)) == value
+            for name, value in said.items()
+        )
+    ):
+        return raw
     return _written({name: b"" for name in changes if name not in said} | said | new, parameters)
 
 

@@ -36,7 +36,7 @@ from llmrouterbench.serve.chat_body import LIMITS, named_model, parse_object, wi
 from llmrouterbench.serve.choosing import Chooser
 from llmrouterbench.serve.config import ModelConfig, ParametersConfig, ServeConfig
 from llmrouterbench.serve.dialects import chat, messages
-from llmrouterbench.serve.dialects.dialect import Asked, Dialect, Reply
+from llmrouterbench.serve.dialects.dialect import Asked, Dialect, Native, Reply
 from llmrouterbench.serve.exchange import CONVERSATION, Exchange
 from llmrouterbench.serve.keys import Account, Keyring
 from llmrouterbench.serve.ledger import Grant
@@ -70,7 +70,10 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Attempt:
-    """One call that may be made: which model, where, what makes the body to send, and what it can cost."""
+    """One call that may be made: which model, where, what makes the body to send, and what it can cost.
+
+    native  what is sent, where the provider speaks the client's own API
+    """
 
     model: str
     upstream: Upstream
@@ -79,6 +82,7 @@ class Attempt:
     bound: Callable[[], Bound]
     stream: bool = False
     wants_usage: bool = False
+    native: Native | None = None
 
 
 @dataclass
@@ -200,6 +204,9 @@ class Gateway:
                 account = await self.admit(exchange, scope)
                 raw = await read_body(scope, receive, self.config.limits)
                 asked = await self._aside(raw, dialect.read, raw)
+                if (native := asked.native) is not None:
+                    passed = {name: said for name in native.passes if (said := header(scope, name.encode()))}
+                    asked = replace(asked, native=replace(native, headers=passed))
                 body, exchange.left_out = asked.body, asked.left_out
                 exchange.asked, exchange.stream = body.model, body.stream
                 account.permit(body.model)
@@ -273,11 +280,14 @@ class Gateway:
 
     def _chat_attempt(self, asked: Asked, place: Place) -> Attempt:
         body, (name, upstream, sent_name) = asked.body, place
+        native = asked.native if asked.native is not None and asked.native.api == upstream.config.api else None
         make_body = partial(body.sent, sent_name, upstream.config, self._parameters[name])
+        if native is not None:
+            make_body = partial(native.sent, sent_name, self._parameters[name])
         bound = partial(
             self._bound, name, upstream, lambda: body.sizes, most_tokens=body.most_tokens, choices=body.choices
         )
-        return Attempt(name, upstream, body.raw, make_body, bound, body.stream, asked.wants_usage)
+        return Attempt(name, upstream, body.raw, make_body, bound, body.stream, asked.wants_usage, native)
 
     def _embedding_attempt(self, raw: bytes, place: Place) -> Attempt:
         name, upstream, sent_name = place
@@ -411,7 +421,12 @@ class Gateway:
         breaker = upstream.breaker(attempt.model)
         try:
             async with upstream.ask(
-                path, body, stream=attempt.stream, wants_usage=attempt.wants_usage, sent=call.go
+                path,
+                body,
+                stream=attempt.stream,
+                wants_usage=attempt.wants_usage,
+                native=None if attempt.native is None else attempt.native.headers,
+                sent=call.go,
             ) as call.reply:
                 yield call
                 breaker.succeeded()  # before the connection is read to its end, which the client need not see
@@ -484,7 +499,10 @@ class Gateway:
         attempt, reply = call.attempt, call.reply
         assert reply is not None
         exchange.told = reply.told
-        out = exchange.reply = exchange.new_reply()  # nothing of a reply that could not be told is left in it
+        out = exchange.new_reply()  # nothing of a reply that could not be told is left in it
+        if attempt.native is not None and reply.native:
+            out, exchange.left_out = attempt.native.reply(), attempt.native.left_out
+        exchange.reply = out
         if isinstance(reply, Whole):
             self._bill(exchange, call)
             body = _translated(attempt, partial(_whole, out, reply, attempt.stream, exchange.usage))

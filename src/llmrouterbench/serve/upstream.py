@@ -24,22 +24,30 @@ from llmrouterbench.serve.state import State
 
 @dataclass(frozen=True)
 class Whole:
-    """A reply that is there; `told` are headers that name the call at its provider, or its limits."""
+    """A reply that is there; `told` are headers that name the call at its provider, or its limits.
+
+    native  whether the body is as the provider sent it, in an API of its own that the client speaks too
+    """
 
     body: bytes
     content_type: str
     usage: Usage
     counted_tokens: int = 0
     told: Mapping[str, str] = field(default_factory=dict)
+    native: bool = False
 
 
 @dataclass(frozen=True)
 class Streamed:
-    """A stream whose first token has come: `begun` holds all bytes up to it, `rest` gives the others."""
+    """A stream whose first token has come: `begun` holds all bytes up to it, `rest` gives the others.
+
+    native  whether these are as the provider sent them, in an API of its own that the client speaks too
+    """
 
     begun: bytes
     streaming: Streaming
     told: Mapping[str, str] = field(default_factory=dict)
+    native: bool = False
 
     @property
     def usage(self) -> Usage:
@@ -59,7 +67,7 @@ class Streamed:
     async def rest(self) -> AsyncIterator[bytes]:
         """The bytes after the first token. Raises CallError where the provider breaks off."""
         while (piece := await self.streaming.next()) is not None:
-            if piece:
+            if piece := self.streaming.came() if self.native else piece:
                 yield piece
 
 
@@ -95,18 +103,24 @@ class Upstream:
         *,
         stream: bool,
         wants_usage: bool = False,
+        native: Mapping[str, str] | None = None,
         sent: Callable[[], None] = lambda: None,
     ) -> AsyncIterator[Whole | Streamed]:
         """One attempt; `wants_usage`: whether the client asked a stream for it; `sent` is told when it goes out.
 
+        native  more headers of a body that is in the provider's own API, as is then the reply
+
         Raises CallError until the reply is there or its stream has begun.
         """
-        async with self._connections.post(path, body, stream=stream, sent=sent) as response:
+        async with self._connections.post(path, body, stream=stream, native=native, sent=sent) as response:
             reply = await read_reply(response, keep_text=False, drop_usage=not wants_usage)
             if isinstance(reply, Body):
-                yield replace(self._judged(path, reply, stream, wants_usage), told=response.told)
+                judged = replace(self._judged(path, reply, stream, wants_usage), told=response.told)
+                as_it_came = native is not None and not stream
+                yield replace(judged, body=reply.came, native=True) if as_it_came else judged
             elif stream:
-                yield Streamed(await reply.begin(), reply, response.told)
+                begun = await reply.begin()
+                yield Streamed(begun if native is None else reply.came(), reply, response.told, native is not None)
             else:
                 raise bad_reply(self._connections.endpoint, "an event stream where JSON was asked for")
 

@@ -16,6 +16,9 @@ class Events(Protocol):
     def close(self) -> bytes:
         """What is left at the end."""
 
+    def came(self) -> bytes:
+        """The events that were read since this was last asked, as they came; an error is none of them."""
+
 
 class Api(Protocol):
     """A file of this folder."""

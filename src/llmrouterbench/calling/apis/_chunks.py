@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from llmrouterbench.calling.events import EventReader
+from llmrouterbench.calling.events import Event, EventReader
 from llmrouterbench.calling.wire import decode_json
 
 DONE = b"data: [DONE]\n\n"
@@ -29,15 +29,22 @@ class Reader:
 
     def __init__(self) -> None:
         self._reader = EventReader()
+        self._came: list[bytes] = []
         self.head: dict[str, Any] = {}
 
     def feed(self, piece: bytes) -> bytes:
         """What these bytes say."""
-        return b"".join(out for event in self._reader.feed(piece) for out in self._read(event.data))
+        return b"".join(out for event in self._reader.feed(piece) for out in self._read(event))
 
     def close(self) -> bytes:
         """What is left at the end."""
-        return b"".join(out for event in self._reader.close() for out in self._read(event.data))
+        return b"".join(out for event in self._reader.close() for out in self._read(event))
+
+    def came(self) -> bytes:
+        """The events that were read since this was last asked, as they came; an error is none of them."""
+        came = b"".join(self._came)
+        self._came.clear()
+        return came
 
     def said(self, kind: str, event: Mapping[str, Any]) -> Iterator[bytes]:
         """What an event of a kind says."""
@@ -47,13 +54,16 @@ class Reader:
         """An event of this stream with a delta."""
         return chunk(self.head, delta, **more)
 
-    def _read(self, data: bytes) -> Iterator[bytes]:
+    def _read(self, one: Event) -> Iterator[bytes]:
         """What is no event of theirs goes on as it came."""
+        data = one.data
         try:
             event = decode_json(data) if data else {"type": "ping"}
         except ValueError:
             event = None
         if isinstance(event, Mapping) and isinstance(kind := event.get("type"), str):
+            if kind != "error":
+                self._came.append(one.raw)
             yield from self.said(kind, event)
         else:
             yield b"data: " + data.replace(b"\n", b" ") + b"\n\n"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from llmrouterbench.calling.calls import Usage
-from llmrouterbench.serve.chat_body import ChatBody
+from llmrouterbench.serve.chat_body import ChatBody, with_model, with_values
+from llmrouterbench.serve.config import ParametersConfig
 
 
 class Reply(Protocol):
@@ -30,6 +31,32 @@ class Reply(Protocol):
 
 
 @dataclass(frozen=True)
+class Native:
+    """The request as it came, for providers that speak the client's API themselves: nothing of it is translated.
+
+    api       what they speak, as a config names it; raw: its bytes, which say no field that costs money twice
+    limit     the field of the most tokens out; left_out: fields that are taken out, as a price depends on them
+    passes    names of the client's headers that go on, headers: what they say
+    reply     makes the way of their reply back
+    """
+
+    api: str
+    raw: bytes
+    limit: str
+    left_out: tuple[str, ...]
+    passes: tuple[str, ...]
+    reply: Callable[[], Reply]
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def sent(self, model: str, parameters: ParametersConfig, most_tokens: int | None = None) -> bytes:
+        """The bytes with another model, its parameters, no more tokens out than are given; others stay."""
+        if self.left_out:
+            parameters = parameters.model_copy(update={"drop": [*parameters.drop, *self.left_out]})
+        changes = {} if most_tokens is None else {self.limit: most_tokens}
+        return with_values(with_model(self.raw, model), changes, parameters)
+
+
+@dataclass(frozen=True)
 class Asked:
     """A request, read.
 
@@ -37,12 +64,14 @@ class Asked:
     reply        from the id of a decision to its reply's way back
     wants_usage  whether a stream's usage is needed for that
     left_out     names of fields that say nothing to a provider in chat completions, and do not change what is asked
+    native       the request for providers that speak the dialect themselves, None where it has none
     """
 
     body: ChatBody
     reply: Callable[[str], Reply]
     wants_usage: bool = True
     left_out: tuple[str, ...] = ()
+    native: Native | None = None
 
 
 class Dialect(Protocol):

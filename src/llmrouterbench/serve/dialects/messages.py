@@ -13,11 +13,12 @@ from llmrouterbench.calling.calls import Usage
 from llmrouterbench.calling.counting import text_bytes, tokens_of
 from llmrouterbench.calling.refusals import error_text
 from llmrouterbench.calling.wire import decode_json
-from llmrouterbench.serve.chat_body import as_json, chat_body, named_model, parse_object
+from llmrouterbench.serve.chat_body import as_json, chat_body, named_model, parse_object, said_once
 from llmrouterbench.serve.dialects._fields import Fields
 from llmrouterbench.serve.dialects._pieces import ChatReader, Piece
 from llmrouterbench.serve.dialects._turns import Part, Turns, text_part
-from llmrouterbench.serve.dialects.dialect import Asked
+from llmrouterbench.serve.dialects.chat import AsItIs
+from llmrouterbench.serve.dialects.dialect import Asked, Native
 from llmrouterbench.serve.refusals import RefusedError
 
 PATH = "/v1/messages"
@@ -28,6 +29,9 @@ _ERRORS = {
     422: "invalid_request_error", 429: "rate_limit_error", 503: "overloaded_error", 504: "timeout_error",
 }  # fmt: skip
 _STOPS = {"length": "max_tokens", "content_filter": "refusal"}
+_PRICED = ("service_tier",)
+"""What changes the price of a call, which the config has for the standard tier."""
+_PASSES = ("anthropic-beta",)
 
 
 # --- a request -------------------------------------------------------------------------------------------------------
@@ -69,9 +73,12 @@ def _read(raw: bytes, *, counting: bool) -> Asked:
     top.expect("speed", "standard", remedy="the speed is the provider's")
     top.close()
     body = replace(chat_body(as_json(chat), chat), most_tokens=most, stream=bool(stream))
+    priced = tuple(name for name in _PRICED if name in data)
+    native = Native("messages", said_once(raw, data), "max_tokens", priced, _PASSES, _AsItIs)
     return Asked(
-        body, lambda id: _Reply(f"msg_{id}", body.sizes[0], stops, shows=thinks), left_out=tuple(sorted(left_out))
-    )
+        body, lambda id: _Reply(f"msg_{id}", body.sizes[0], stops, shows=thinks), left_out=tuple(sorted(left_out)),
+        native=native,
+    )  # fmt: skip
 
 
 def _add_messages(turns: Turns, top: Fields) -> None:
@@ -281,6 +288,18 @@ def _error(status: int, message: str) -> dict[str, str]:
     return {"type": _ERRORS.get(status, "api_error"), "message": message}
 
 
+class _AsItIs(AsItIs):
+    """A reply of a provider that speaks Messages."""
+
+    def broken(self, said: bytes) -> bytes:
+        """An error event."""
+        return _broken(said)
+
+
+def _broken(said: bytes) -> bytes:
+    return b"event: error\ndata: " + error(502, said) + b"\n\n"
+
+
 @dataclass(eq=False)
 class _Block:
     """A block of the reply; parts: what of it came, or what waits to be sent."""
@@ -358,7 +377,7 @@ class _Reply:
 
     def broken(self, said: bytes) -> bytes:
         """An error event."""
-        return b"event: error\ndata: " + error(502, said) + b"\n\n"
+        return _broken(said)
 
     def _events(self, piece: bytes) -> Iterator[bytes]:
         for one in self._read.stream(piece):
