@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE  # else every run of the tests compiles all of them again
 
-.PHONY: demo quick test prove lint types unit mutants some-mutants seconds house coverage advice bench results exhibits screens production logs log-coverage parity agreement formats same clean
+.PHONY: demo quick test prove lint types unit mutants some-mutants seconds house coverage advice bench results exhibits screens production logs log-coverage live parity agreement formats same clean
 
 demo: $(VENV)/demo.stamp  ## install, run the main job on SIMULATED data at paper scale, print the leaderboard
 	$(BIN)/llmrouterbench demo --out demo
@@ -61,6 +61,9 @@ logs: $(VENV)/dev.stamp  ## real matrices replayed as logs, into docs/logs.md; `
 
 log-coverage: $(VENV)/dev.stamp  ## how often intervals of values from a log hold the truth, into docs/logs.md; goes on to `WORLDS=N` a line
 	$(BIN)/python -m benchmarks.log_coverage $(WORLDS)
+
+live: $(VENV)/dev.stamp  ## how often comparisons of live traffic are right, into docs/logs.md
+	$(BIN)/python -m benchmarks.live
 
 parity: $(VENV)/dev.stamp  ## our routers beside the official rules, into docs/parity.md
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.parity

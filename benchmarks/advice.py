@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 
 from benchmarks.house import ROOT
+from benchmarks.pages import put
 from llmrouterbench.studies.advise import advise
 from llmrouterbench.table import Outcomes
 
@@ -133,10 +134,7 @@ def table() -> str:
 
 def main() -> None:
     """Write the table between the marks of the page."""
-    found = table()
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(MARKS[0])
-    text = f"{before}{MARKS[0]}\n\n{found}\n\n{MARKS[1]}{rest.partition(MARKS[1])[2]}"
-    PAGE.write_text(text, encoding="utf-8")
+    put(PAGE, MARKS, table())
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from typing import Any
 
 import orjson
 
+from benchmarks.pages import put
 from llmrouterbench.datasets import Dataset, Instruments, dataset
 from llmrouterbench.datasets._choice import lettered
 from llmrouterbench.datasets._code import find_code
@@ -31,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
 PAGE = ROOT / "docs" / "scoring.md"
 VERDICTS = Path(__file__).with_name("agreement_verdicts.csv")
-BEGIN, END = "<!-- written by `make agreement` -->", "<!-- end of what `make agreement` writes -->"
+MARKS = "<!-- written by `make agreement` -->", "<!-- end of what `make agreement` writes -->"
 
 
 @dataclass(frozen=True)
@@ -292,9 +293,7 @@ def main() -> None:
         sys.exit(f"{VERDICTS.name} must hold a verdict on every disagreement, got none on {len(unread)}; read them")
     if checking:
         return
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    after = rest.partition(END)[2]
-    PAGE.write_text(f"{before}{BEGIN}\n\n{page(studies, scores, found)}\n\n{END}{after}", encoding="utf-8")
+    put(PAGE, MARKS, page(studies, scores, found))
 
 
 if __name__ == "__main__":

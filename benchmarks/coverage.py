@@ -7,7 +7,6 @@ it is made again where the sources that it rests on have changed.
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -17,6 +16,7 @@ import numpy as np
 from scipy.stats import binom
 
 from benchmarks.house import ROOT
+from benchmarks.pages import hash_of, put
 from llmrouterbench.benching.policies.policy import Belief, Policy, Slice
 from llmrouterbench.files import read_json, write_json
 from llmrouterbench.metrics import avg_acc, difference, excess, gain, gap, oracle_gap_recovered
@@ -314,8 +314,7 @@ def jobs() -> dict[str, Callable[[int], list[Cell]]]:
 
 def kept_cells(worlds: int = WORLDS) -> list[Cell]:
     """Every statement in every world; what is kept of as many worlds and the same sources is not made again."""
-    paths = [path for name in RESTS_ON for path in sorted({ROOT / name, *(ROOT / name).glob("*.py")}) if path.is_file()]
-    sources = hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:16]
+    sources = hash_of(ROOT, RESTS_ON)
     kept = read_json(KEPT) if KEPT.is_file() else {}
     if kept.get("sources") != sources:
         kept = {"sources": sources, "cells": {}}
@@ -349,9 +348,7 @@ def table(made: list[Cell]) -> str:
 def main() -> None:
     """Write the table between the marks of the page."""
     found = table(kept_cells(int(sys.argv[1]) if len(sys.argv) > 1 else WORLDS))
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(MARKS[0])
-    text = f"{before}{MARKS[0]}\n\n{found}\n\n{MARKS[1]}{rest.partition(MARKS[1])[2]}"
-    PAGE.write_text(text, encoding="utf-8")
+    put(PAGE, MARKS, found)
 
 
 if __name__ == "__main__":

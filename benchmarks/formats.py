@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.pages import put
 from llmrouterbench.importers import import_outcomes
 from llmrouterbench.table import Outcomes
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, FILES = ROOT / "docs" / "importing.md", ROOT.parent / "shared" / "data" / "formats"
-BEGIN, END = "<!-- written by `make formats` -->", "<!-- end of what `make formats` writes -->"
+MARKS = "<!-- written by `make formats` -->", "<!-- end of what `make formats` writes -->"
 CHOSEN = {"lm-eval": "strict-match,acc_norm", "mixinstruct": "bertscore", "open-llm-leaderboard-v1": "acc_norm"}
 """Where a reply has several scores, the one that counts here."""
 APART = ("arena", "fusionbench", "promptfoo", "rewardbench", "routerarena", "routerbench", "routereval", "vllm-sr")
@@ -53,12 +54,10 @@ def row(source: Path) -> str:
 
 
 def main() -> None:
-    text = PAGE.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
     columns = "records | queries x models | not measured | numbers beside the score"
     lines = [f"| file or folder | format | {columns} | what was masked or merged, or why it is refused |",
              "|---|---|---:|---:|---:|---|---|", *map(row, sources())]  # fmt: skip
-    PAGE.write_text(f"{before}{BEGIN}\n\n" + "\n".join(lines) + f"\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    put(PAGE, MARKS, "\n".join(lines))
 
 
 if __name__ == "__main__":

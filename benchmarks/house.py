@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.additions import ADDITIONS
+from benchmarks.pages import put
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "llmrouterbench"
@@ -176,10 +177,9 @@ def table() -> str:
 
 def main() -> None:
     """Write the counts into the page, and list the short helpers called once with `--helpers`."""
-    text = PAGE.read_text(encoding="utf-8")
-    before, after = text.split(MARKS[0])[0], text.split(MARKS[1])[1]
-    PAGE.write_text(f"{before}{MARKS[0]}\n\n{table()}\n\n{MARKS[1]}{after}", encoding="utf-8")
-    print(table())
+    found = table()
+    put(PAGE, MARKS, found)
+    print(found)
     for module, name, size in sorted(helpers_called_once()):
         if "--helpers" in sys.argv and size < SHORT:
             print(f"{module}.{name}: called once, {size} lines")

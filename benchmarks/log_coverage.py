@@ -7,7 +7,6 @@ all are made again where the sources that they rest on have changed.
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
@@ -18,6 +17,7 @@ from scipy.stats import binom
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from benchmarks.house import ROOT
+from benchmarks.pages import hash_of, put
 from llmrouterbench.estimating.pseudo import pseudo_outcomes
 from llmrouterbench.estimating.values import difference, value_of
 from llmrouterbench.files import read_json, write_json
@@ -169,8 +169,7 @@ def worlds(line: Line, seeds: Iterable[int]) -> list[Found]:
 
 def kept_worlds(asked: int) -> dict[str, list[Found]]:
     """Every line with as many worlds as asked or more; what is kept of the same sources is not made again."""
-    paths = [path for name in RESTS_ON for path in sorted({ROOT / name, *(ROOT / name).glob("*.py")}) if path.is_file()]
-    sources = hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:16]
+    sources = hash_of(ROOT, RESTS_ON)
     kept = read_json(KEPT) if KEPT.is_file() else {}
     if kept.get("sources") != sources:
         kept = {"sources": sources, "lines": {}}
@@ -212,9 +211,7 @@ def main() -> None:
     """Go on to as many worlds a line as asked, and write the table between the marks of the page."""
     with threadpool_limits(limits=1):
         made = table(kept_worlds(int(sys.argv[1]) if len(sys.argv) > 1 else WORLDS))
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(MARKS[0])
-    text = f"{before}{MARKS[0]}\n\n{made}\n\n{MARKS[1]}{rest.partition(MARKS[1])[2]}"
-    PAGE.write_text(text, encoding="utf-8")
+    put(PAGE, MARKS, made)
 
 
 if __name__ == "__main__":

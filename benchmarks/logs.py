@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from benchmarks.pages import put
 from benchmarks.production import FOREIGN, SOURCE, cut
 from benchmarks.results import ROOT, cli
 from llmrouterbench.benching.policies.best import Best
@@ -134,12 +135,6 @@ def walk(page: str, log: Outcomes, folder: Path) -> str:
     return "\n".join(["```text", *said[:-1], "```"])
 
 
-def between(page: str, marks: tuple[str, str], made: str) -> str:
-    """The page with something else between two marks."""
-    before, rest = page.split(marks[0])
-    return f"{before}{marks[0]}\n\n{made}\n\n{marks[1]}{rest.split(marks[1], 1)[1]}"
-
-
 def write_page(kept: dict[str, list[dict[str, Any]]]) -> None:
     """Put the table between the marks of the page."""
     head = (
@@ -152,7 +147,7 @@ def write_page(kept: dict[str, list[dict[str, Any]]]) -> None:
         found, anywhere = (kept.get(f"{whole} | {one}", []) for one in (said, tuple(EXPLORE)[-1]))
         if found:
             table.append(line(f"{whole} | {said}", found, kept[whole], anywhere))
-    PAGE.write_text(between(PAGE.read_text(encoding="utf-8"), MARKS, "\n".join(table)), encoding="utf-8")
+    put(PAGE, MARKS, "\n".join(table))
 
 
 def main() -> None:
@@ -180,8 +175,7 @@ def main() -> None:
         asks, _ = cuts["RouterBench"]
         rows = np.random.default_rng(0).permutation(len(asks))[: REQUESTS[-1]]
         log = logged(asks.take(np.sort(rows)), EXPLORE["30 %"], np.random.default_rng(0))
-        page = PAGE.read_text(encoding="utf-8")
-        PAGE.write_text(between(page, WALK_MARKS, walk(page, log, Path(folder))), encoding="utf-8")
+        put(PAGE, WALK_MARKS, walk(PAGE.read_text(encoding="utf-8"), log, Path(folder)))
     write_page(kept)
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks.logs import WALK_MARKS, between, logged, walk, write_traffic
+from benchmarks.logs import WALK_MARKS, logged, walk, write_traffic
+from benchmarks.pages import between
 
 from llmrouterbench.importers import import_outcomes
 from llmrouterbench.table import Outcomes

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import orjson
 import pytest
+from benchmarks.live import judged
 from typer.testing import CliRunner
 
 from llmrouterbench import Outcomes, refit, save_outcomes
@@ -18,12 +18,9 @@ from llmrouterbench.commands import fit as fit_command  # noqa: F401
 from llmrouterbench.commands import logs  # noqa: F401
 from llmrouterbench.commands.app import app
 from llmrouterbench.decision_log import DecisionLog
-from llmrouterbench.estimating.pseudo import Pseudo
-from llmrouterbench.estimating.values import difference
 from llmrouterbench.production.fitted import FittedRouter
 from llmrouterbench.production.fitting import FitSettings, fit
-from llmrouterbench.production.refitting import Refit, surely
-from llmrouterbench.stats import effective_trials
+from llmrouterbench.production.refitting import Refit
 from llmrouterbench.table import FloatArray
 from test_log_study import lost, row
 
@@ -101,30 +98,6 @@ def test_without_a_change_the_running_router_stays(tmp_path: Path) -> None:
     made = again(tmp_path / "log", 0.0, 1, n=900)
     assert not made.promote
     assert made.changed == ()
-
-
-def judged(drop: float, world: int, n: int = 1333, explore: float = EXPLORE) -> float:
-    """SIMULATED later traffic on which "a" ran and "b" is what the new router prefers: what the lead is at least."""
-    rng = np.random.default_rng(world)
-    good = np.array([GOOD["b"] - drop, GOOD["b"], GOOD["c"]])
-    truth = (rng.random((n, 3)) < good).astype(np.float64)
-    chance = np.tile([1.0 - explore + explore / 3, explore / 3, explore / 3], (n, 1))
-    served_by = np.where(rng.random(n) < 1.0 - explore, 0, rng.integers(0, 3, n))
-    tried = np.eye(3)[served_by] > 0
-    guess = np.broadcast_to(np.array([GOOD["b"], GOOD["b"], GOOD["c"]]), (n, 3))
-    part = _asked(n)
-    part = replace(part, score=np.where(tried, truth, np.nan), propensity=chance)
-    weight = np.where(tried, 1.0 / chance, 0.0)
-    residual = np.where(tried, truth - guess, 0.0)
-    made = Pseudo(part, guess + weight * residual, guess, weight, residual, chance < 0, known=True)
-    new, old = np.ones(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
-    trials = min(float(effective_trials(weight[:, j])) for j in (0, 1))
-    return surely(difference(made, new, old), trials)
-
-
-@cache
-def _asked(n: int) -> Outcomes:
-    return Outcomes.of([str(i) for i in range(n)], MODELS, np.full((n, 3), np.nan))
 
 
 @pytest.mark.prove

@@ -12,6 +12,7 @@ import numpy as np
 import orjson
 import polars as pl
 import pytest
+from benchmarks.live import POINTS, first_crossings, fixed_size
 from typer.testing import CliRunner
 
 from gateways import MODELS, config_of, fitted, outcomes, running, total
@@ -32,39 +33,14 @@ from llmrouterbench.production.fitting import FitSettings, fit
 from llmrouterbench.serve.chat_body import parse_chat
 from llmrouterbench.serve.config import parse_serve_config
 from llmrouterbench.serve.split import Candidate, Split
-from llmrouterbench.table import FloatArray
 from test_log_study import lost, row
 from upstream import Upstream
-
-POINTS = 0.05
 
 
 @cache
 def other() -> FittedRouter:
     """A router that always prefers one model."""
     return fit(outcomes(), FitSettings(router="best_single", policy="best"))
-
-
-def first_crossings(
-    share: float, lead: float, worlds: int, units: int, agree: float = 0.0, seed: int = 0
-) -> FloatArray:
-    """SIMULATED worlds: units until a look, one after every 50, finds a difference; inf where none does."""
-    rng, found = np.random.default_rng(0), []
-    scale, rho = tuning(share)
-    for _ in range(worlds // 50):
-        candidate, differs = rng.random((50, units)) < share, rng.random((50, units)) >= agree
-        right = 0.7 + np.where(candidate & differs, lead / (1.0 - agree), 0.0)
-        x = differences(Units(candidate, (rng.random((50, units)) < right).astype(np.float64), differs, share))
-        total, variance = (np.cumsum(part, axis=1)[:, 49::50] for part in (x, x**2))
-        beyond = np.maximum(*(mixture(sign * total, variance, scale, rho) for sign in (1.0, -1.0))) >= np.log(40.0)
-        found.append(np.where(beyond.any(axis=1), 50.0 * (1 + beyond.argmax(axis=1)), np.inf))
-    return np.concatenate(found)
-
-
-def fixed_size(share: float) -> float:
-    """Requests of the test of fixed size that finds 5 points in 80 of 100 samples (two-sided, 5 %)."""
-    variance = 0.75 * 0.25 / share + 0.7 * 0.3 / (1.0 - share)
-    return float((1.959964 + 0.841621) ** 2 * variance / POINTS**2)
 
 
 @pytest.mark.prove
@@ -80,6 +56,17 @@ def test_looking_after_every_50_requests_errs_in_no_more_than_its_level(share: f
 def test_five_points_are_found_nearly_as_soon_as_by_a_test_of_fixed_size(share: float) -> None:
     found = first_crossings(share, POINTS, 200, int(2.0 * fixed_size(share)))
     assert np.median(found) < 1.5 * fixed_size(share)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_look_of_these_worlds_is_the_interval_that_users_see(seed: int) -> None:
+    rng, share, n = np.random.default_rng(seed), (0.5, 0.1)[seed % 2], 400 + 100 * seed
+    on = rng.random(n) < share
+    units = Units(on, (rng.random(n) < np.where(on, 0.85, 0.7)).astype(np.float64), np.ones(n, dtype=np.bool_), share)
+    x = differences(units)
+    most = max(float(mixture(s * x.sum(), (x**2).sum(), *tuning(share))) for s in (1.0, -1.0))
+    found = difference_at_any_time(units)
+    assert (most >= np.log(40.0)) == (not found.low <= 0.0 <= found.high)
 
 
 @pytest.mark.slow

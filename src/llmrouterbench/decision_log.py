@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from polars import DataFrame
 
 FILE = "decisions.sqlite"
+RUNNING, CANDIDATE = "running", "candidate"
+"""The sides of split traffic."""
 _LOCK = "serving.lock"
 SCHEMA = 3
 """2 added `cost_from` and the table `embeddings`, 3 the table `sides` and what kind a score is; an older log is read,
@@ -132,7 +134,7 @@ class LoggedSide:
     id           of the decision
     experiment   hash of both routers and the share
     unit         hash of the conversation, which stays on its side
-    side         "running" or "candidate"; probability: of this side
+    side         RUNNING or CANDIDATE; probability: of this side
     preferred    what this side's router prefers; other: what the other one's would have preferred
     """
 

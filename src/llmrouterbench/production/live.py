@@ -13,12 +13,11 @@ from typing import Literal
 
 import polars as pl
 
-from llmrouterbench.decision_log import DecisionFrames, of_one_kind, read_decisions
+from llmrouterbench.decision_log import CANDIDATE, DecisionFrames, of_one_kind, read_decisions
 from llmrouterbench.production.confidence_sequence import Units, difference_at_any_time, differences, mean_at_any_time
 from llmrouterbench.shown import Shown
 from llmrouterbench.stats import Interval
 
-CANDIDATE = "candidate"
 Finding = Literal["better", "worse", "cannot tell"]
 
 

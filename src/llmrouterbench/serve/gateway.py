@@ -218,7 +218,8 @@ class Gateway:
                 exchange.new_reply = partial(asked.reply, exchange.id)
                 places = [place for name in choice.chain for place in self._places[name]]
                 make = partial(self._chat_attempt, asked)
-                await self._answer(exchange, account, places, make, CHAT, receive, send)
+                async with while_connected(receive):
+                    await self._answer(exchange, account, places, make, CHAT, send)
             except RefusedError as refusal:
                 await _refuse(exchange, refusal, send)
 
@@ -233,7 +234,8 @@ class Gateway:
                 account.permit(exchange.asked)
                 places = self._places[self._embedder(exchange.asked)]
                 make = partial(self._embedding_attempt, raw)
-                await self._answer(exchange, account, places, make, EMBEDDINGS, receive, send)
+                async with while_connected(receive):
+                    await self._answer(exchange, account, places, make, EMBEDDINGS, send)
             except RefusedError as refusal:
                 await _refuse(exchange, refusal, send)
 
@@ -355,22 +357,9 @@ class Gateway:
         places: list[Place],
         make: Callable[[Place], Attempt],
         path: str,
-        receive: Receive,
         send: Send,
     ) -> None:
         """Try providers until one answers, within the key's budget."""
-        async with while_connected(receive):
-            await self._try_all(exchange, account, places, make, path, send)
-
-    async def _try_all(
-        self,
-        exchange: Exchange,
-        account: Account,
-        places: list[Place],
-        make: Callable[[Place], Attempt],
-        path: str,
-        send: Send,
-    ) -> None:
         in_order = sorted(places, key=lambda one: not one.upstream.breaker(one.model).ready())
         failed: list[CallError] = []
         too_dear: RefusedError | None = None

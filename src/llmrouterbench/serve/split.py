@@ -13,6 +13,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from llmrouterbench.decision_log import CANDIDATE, RUNNING
 from llmrouterbench.embedders.vectors import text_hash
 from llmrouterbench.serve.chat_body import ChatBody
 from llmrouterbench.serve.choosing import Choice, Chooser, Side
@@ -20,8 +21,6 @@ from llmrouterbench.serve.choosing import Choice, Chooser, Side
 if TYPE_CHECKING:
     from llmrouterbench.production.fitted import FittedRouter
     from llmrouterbench.serve.config import ServeConfig
-
-RUNNING, CANDIDATE = "running", "candidate"
 
 
 @dataclass(frozen=True)
