@@ -281,6 +281,9 @@ class Outcomes:
         mark = "SIMULATED, " if self.simulated else ""
         return f"Outcomes({mark}{counts}, {known:,} of {self.score.size:,} cells measured)"
 
+    def _repr_html_(self) -> str:
+        return str(import_module("llmrouterbench.reporting.notebook").of_outcomes(self))
+
     @property
     def pool(self) -> Outcomes:
         """The outcomes of the models that a router may choose: all but those `outside`."""
@@ -384,6 +387,9 @@ class Estimate:
     def __repr__(self) -> str:
         costs = "with costs" if np.isfinite(self.cost).any() else "no cost known"
         return f"Estimate({len(self.score):,} queries, {len(self.models)} models, {costs})"
+
+    def _repr_html_(self) -> str:
+        return str(import_module("llmrouterbench.reporting.notebook").of_estimate(self))
 
 
 _CONTRACTS = ("Ask", "ReplyReader", "Router", "Run", "TradeOffRouter")

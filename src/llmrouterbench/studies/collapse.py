@@ -55,9 +55,9 @@ def routing_collapse(
     samples = [
         _sample(runs, one, {label: points[i] for label, points in chosen.items()}) for i, one in enumerate(runs.seeds)
     ]
-    draws = (
-        bootstrap(samples, [_ALL], replicates=replicates, seed=seed).acc[:, :, 0].reshape(replicates, len(names), -1)
-    )
+    spread = bootstrap(samples, [_ALL], replicates=replicates, seed=seed).acc[:, :, 0]
+    draws = np.clip(spread, 0.0, 1.0).reshape(replicates, len(names), -1)  # spread draws may leave the shares' bounds
+    draws[:, :, :m] /= draws[:, :, :m].sum(axis=2, keepdims=True)
     mean = np.mean([sample_means(sample, [_ALL])[0][:, 0] for sample in samples], axis=0).reshape(len(names), -1)
     oracle, oracle_draws = mean[-1, :m], draws[:, -1, :m]
     found = []
