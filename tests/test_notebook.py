@@ -22,6 +22,7 @@ def test_outcomes_show_their_kind_and_a_row_a_model() -> None:
     assert "<td>small</td><td>4</td><td>2</td><td>66.67</td><td>1.00</td>" in shown
     assert "<td>&lt;script&gt;</td><td>3</td><td>1</td><td>100.00</td><td>unknown</td>" in shown
     assert "7 of 8 cells measured" in shown
+    assert "<p>Partial data" in shown
     assert "<script>" not in shown
 
 

@@ -44,7 +44,12 @@ def of_outcomes(outcomes: Outcomes) -> str:
         for at, model in enumerate(outcomes.models)
     ]
     mean = "AvgAcc, %" if kind.matrix else "AvgAcc where it served, %"
-    return html(repr(outcomes), [f"{kind.words}."], ["model", "queries", "datasets", mean, "USD/1,000"], rows)
+    return html(
+        repr(outcomes),
+        [f"{kind.words[0].upper()}{kind.words[1:]}."],
+        ["model", "queries", "datasets", mean, "USD/1,000"],
+        rows,
+    )
 
 
 def of_estimate(estimate: Estimate) -> str:
