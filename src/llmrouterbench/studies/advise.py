@@ -76,6 +76,11 @@ class Candidate:
         return self.gain.low > 0.0 and self.gain.value >= WORTH_GAIN
 
     @property
+    def may_gain(self) -> bool:
+        """Whether quality rises by an amount worth having, but not certainly."""
+        return self.gain.low <= 0.0 and self.gain.value >= WORTH_GAIN
+
+    @property
     def pays_twice(self) -> bool:
         """Whether the setting that gains certainly costs less too, by an amount worth having."""
         return self.gains and self.bill is not None and self.bill.low > 0.0 and self.bill.value >= WORTH_SAVING
@@ -151,8 +156,8 @@ def advise(outcomes: Outcomes, *, quick: bool = False, replicates: int = 1000, j
     swap = find_swap(pool, replicates=replicates)
     action, router = _recommend(evidence, by_task, candidates, swap)
     offers = verdict(evidence.runs, grouped, samples=replicates)
-    told = ceiling(pool, room.best) <= MUCH if offers is None else offers.told
-    if action == "do not route" and not told:
+    told = ceiling(pool, room.best) <= MUCH if offers is None else offers.told and offers.unsettled is None
+    if action == "do not route" and (not told or any(one.may_gain for one in (by_task, *candidates))):
         action = "cannot tell"
     learned = {trial.seed: (trial.split, trial.learned) for trial in trials}
     return Advice(
