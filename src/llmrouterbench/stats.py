@@ -1,9 +1,10 @@
 """How sure a number is: paired bootstrap over queries within datasets and over seeds.
 
-A replicate draws, within each dataset, as many query groups with replacement as there are (copies of a query travel
-together). Every router sees the same draw, so that differences are paired. A query that is tested under several seeds
-is one query: its weight is the same in all of them. Seeds are drawn too, for what they change on the queries that
-several of them test: which queries a seed tests is in the draw of queries already. Bills are about the choices made.
+A replicate draws, within each dataset, as many query groups with replacement as there are (copies of a query, and of a
+cluster such as a conversation, travel together). Every router sees the same draw, so that differences are paired. A
+query that is tested under several seeds is one query: its weight is the same in all of them. Seeds are drawn too, for
+what they change on the queries that several of them test: which queries a seed tests is in the draw of queries already.
+Bills are about the choices made.
 
 Few queries carry less than a bootstrap of them shows. So a draw of g query groups stands sqrt(g / (g - 1)) times as far
 from their mean; the ends of an interval are those of a t-test with as many degrees of freedom as there are groups
@@ -76,7 +77,7 @@ class Sample:
     """What k columns (routers, operating points, models) got on the n test queries of one seed.
 
     dataset  (n,) dataset of each query
-    group    (n,) queries with the same number are copies; the numbers mean the same in every sample
+    group    (n,) queries with the same number are copies or of one cluster; the numbers mean the same in every sample
     score    (n, k) score of what was served; NaN where that was not measured
     cost     (n, k) USD; NaN where unknown
     weight   (n, k) of a log: 1 / propensity where what was served was measured, else 0; None: all was measured alike
@@ -716,4 +717,4 @@ def pair(samples: Sequence[Sample], *, replicates: int = 1000, seed: int = 0, ru
 
 def sample_of(outcomes: Outcomes, score: FloatArray, cost: FloatArray | None = None) -> Sample:
     """The sample of columns (n, k) on all queries of a table; without a cost, cost is unknown."""
-    return Sample(outcomes.dataset, outcomes.group, score, np.full(score.shape, np.nan) if cost is None else cost)
+    return Sample(outcomes.dataset, outcomes.together, score, np.full(score.shape, np.nan) if cost is None else cost)
