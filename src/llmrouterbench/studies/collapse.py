@@ -119,7 +119,7 @@ def _sample(runs: Runs, seed: int, points: dict[str, int]) -> Sample:
         blocks += [served, (served * _needless(score, cost)).sum(axis=1, keepdims=True)]
     columns = np.hstack(blocks)
     everything = np.full(len(test), _ALL)
-    return Sample(everything, pool.group[test], columns, np.full(columns.shape, np.nan))
+    return Sample(everything, pool.together[test], columns, np.full(columns.shape, np.nan))
 
 
 def oracle_shares(score: FloatArray, cost: FloatArray) -> FloatArray:
