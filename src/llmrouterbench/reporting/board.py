@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, field
 from html import escape
 from typing import Any
 
+from llmrouterbench.metrics import AVERAGES
 from llmrouterbench.reporting.columns import COLUMNS, Column, Group, Medium, Row, RowKind
-from llmrouterbench.reporting.verdict import lines
+from llmrouterbench.reporting.verdict import lines, verdict_dict
 from llmrouterbench.shown import shown
 from llmrouterbench.studies.verdict import Verdict
 
@@ -103,4 +104,10 @@ class Leaderboard:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, as plain values."""
-        return {"format": "llmrouterbench/report", "schema": SCHEMA, **asdict(self)}
+        return {
+            "format": "llmrouterbench/report",
+            "schema": SCHEMA,
+            "averages": {"AvgAcc": AVERAGES["AvgAcc"]},
+            **asdict(self),
+            "verdict": verdict_dict(self.verdict),
+        }
