@@ -71,14 +71,14 @@ def offers(runs: Runs, outcomes: Outcomes, losing: Sequence[float]) -> Offers | 
         judge = runs.judges.get(seed)
         table = outcomes if judge is None else judge.table(outcomes)
         rows = runs.splits[seed].train
-        base = train_best_single(table.take(rows))
+        base = train_best_single(table.pool.take(rows))
         held = _held_out(runs, labels, seed)
         if held is None:
             return None
         picks, validation = _candidates(runs, labels, seed, table, held)
         *asked, other = (picks[i] for i in _choose(validation, base, losing))
         chosen = [*asked, TABLE, other]
-        found.append((chosen, *_on_test(runs, seed, table, chosen, base), outcomes.models[base]))
+        found.append((chosen, *_on_test(runs, seed, table, chosen, base), table.pool.models[base]))
     return Offers(
         (None, *losing),
         tuple(zip(*(chosen[:-1] for chosen, *_ in found), strict=True)),
@@ -150,7 +150,7 @@ def _on_test(runs: Runs, seed: int, table: Outcomes, picks: list[Pick], base: in
             score, cost = metered(decisions, "test", rows, table)
             columns.append((score[pick.point], cost[pick.point]))
             served[i] = _shares(part, pick.point, len(pool.models))
-    columns.append((table.score[rows, base], table.cost[rows, base]))
+    columns.append((pool.score[rows, base], pool.cost[rows, base]))
     score, cost = (np.stack(plane, axis=1) for plane in zip(*columns, strict=True))
     return Sample(table.dataset[rows], table.group[rows], score, cost), served
 

@@ -103,8 +103,9 @@ def advise(outcomes: Outcomes, *, quick: bool = False, replicates: int = 1000, j
     pool = outcomes.pool
     seeds, replicates = (QUICK_SEEDS, min(replicates, 200)) if quick else (SEEDS, replicates)
     room, jobs = headroom(pool, replicates=replicates), min(jobs, len(seeds))
-    with TemporaryDirectory() as folder:
-        runs = bench(pool, Path(folder) / "runs", routers=(SINGLE, *CANDIDATES), seeds=seeds, jobs=jobs)
+    with TemporaryDirectory() as name:
+        routers, folder = (SINGLE, *CANDIDATES), Path(name)
+        runs = bench(pool, folder / "runs", routers=routers, seeds=seeds, jobs=jobs, cache=folder / "cache")
     return Advice(
         verdict(runs, pool, samples=replicates),
         room,

@@ -178,9 +178,10 @@ def ceiling(outcomes: Outcomes, base: str) -> float:
 
     At least 3 / n: what n queries show of no gain at all (Hanley, Lippman-Hand, If nothing goes wrong, 1983).
     """
-    if not np.isfinite(outcomes.score).all():
+    score = outcomes.pool.score
+    if not np.isfinite(score).all():
         return math.nan
-    gain = outcomes.score.max(axis=1) - outcomes.score[:, outcomes.pool.models.index(base)]
+    gain = score.max(axis=1) - score[:, outcomes.pool.models.index(base)]
     each = [gain[outcomes.dataset == name] for name in outcomes.datasets]
     error = math.sqrt(sum(float(one.var()) / len(one) for one in each)) / len(each)
     return float(np.mean([one.mean() for one in each])) + max(2.0 * error, 3.0 / len(gain))
