@@ -502,6 +502,8 @@ def test_a_router_outside_is_replayed_and_never_chosen(tmp_path: Path) -> None:
     assert {row.name for row in board.of_kind("model")} == {"m", "n"}
     assert (runs.decisions["knn:k=3", 1].parts["test"].model < 2).all()
     assert board["Oracle"].avg_acc.value < 1.0  # it may not serve openrouter either
+    assert board.verdict is not None
+    assert board.verdict.base in ("m", "n"), "nor is it what a verdict compares with"
     with pytest.raises(ValueError, match="router 'openrouter' is replayed from stored outcomes"):
         bench(table.pool, tmp_path / "q", routers=["openrouter"], seeds=[1], jobs=1)
     in_pool = bench(replace(table, outside=()), tmp_path / "p", routers=["openrouter", "knn:k=3"], seeds=[1], jobs=1)

@@ -105,7 +105,7 @@ def test_three_queries_a_dataset_cannot_tell(tmp_path: Path, tasks: int, each: i
     found = verdict(runs, runs.outcomes, samples=200)
     assert found is not None
     assert found.choice is None
-    assert not found.told
+    assert found.action == "cannot tell"
 
 
 @pytest.mark.skipif(not ZERO_WIDTH.is_file(), reason="no shared data here")

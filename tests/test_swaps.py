@@ -99,7 +99,7 @@ def test_failures_on_hard_queries_are_named_and_random_ones_are_not() -> None:
 def test_queries_to_be_sure_have_a_power_of_80_percent() -> None:
     """Where n queries give an error e, a gain of 2.8 errors is certain in 80 of 100 studies."""
     gain, error, n = 0.02, 0.02 / 2.8, 1000
-    seen = Candidate("r", Interval(gain, gain - 1.96 * error, gain + 1.96 * error), None, None)
+    seen = Candidate("r", Interval(gain, gain - 1.96 * error, gain + 1.96 * error))
     assert seen.queries_to_be_sure(n) == pytest.approx(n, rel=0.01)
     draws = np.random.default_rng(0).normal(gain, error, 20_000)
     assert (draws - 1.96 * error > 0).mean() == pytest.approx(0.8, abs=0.01)
@@ -112,7 +112,7 @@ def test_advice_swaps_the_model_and_says_what_is_lacking() -> None:
     score[(score[:, 0] == 0.0) & (np.arange(500) % 2 == 0), 2] = np.nan
     advice = advise(with_score(twins, score), quick=True, jobs=1)
     assert advice.action == "swap the model"
-    assert recommendation(advice) == "Do not route: serve m01 to everyone instead of m00."
+    assert recommendation(advice).startswith("Do not route: serve m01 to everyone instead of m00: it saves 90")
     said = "\n".join(advice_lines(advice))
     assert "m01 alone saves 90" in said
     assert "m02 has no score on" in said
@@ -125,7 +125,7 @@ def test_advice_routes_for_quality_and_cost_where_both_pay() -> None:
     rng = np.random.default_rng(0)
     kind = rng.integers(0, 3, 900)
     words = ("add these numbers", "conjugate this verb", "which river flows")
-    chance = np.array([[0.95, 0.9], [0.95, 0.2], [0.1, 0.95]])[kind]
+    chance = np.array([[0.95, 0.9], [0.95, 0.4], [0.1, 0.95]])[kind]  # the large one is surely the better one alone
     mixed = Outcomes.of(
         [f"{words[k]} {i}" for i, k in enumerate(kind.tolist())],
         ["small", "large"],
@@ -135,4 +135,4 @@ def test_advice_routes_for_quality_and_cost_where_both_pay() -> None:
     )
     advice = advise(mixed, replicates=200, jobs=1)
     assert advice.action == "route for quality and cost", advice.candidates
-    assert "for quality and cost" in recommendation(advice)
+    assert recommendation(advice).startswith("Route with ")

@@ -16,9 +16,11 @@ from llmrouterbench.reporting.verdict import (
     loss_in_words,
     serving,
     table,
+    verdict_dict,
 )
 from llmrouterbench.stats import Interval
-from llmrouterbench.studies.verdict import Offer, Verdict
+from llmrouterbench.studies.swaps import Swap
+from llmrouterbench.studies.verdict import Action, Offer, Verdict
 
 NOTHING = Interval(0.0, 0.0, 0.0)
 
@@ -49,8 +51,12 @@ def test_a_router_that_is_surely_better_is_run_and_its_price_said() -> None:
 def test_a_lead_that_may_be_noise_is_not_run() -> None:
     best = offer(None, "knn", difference=Interval(0.03, -0.01, 0.07))
     assert headline(found(best)) == (
-        "Serve big to everyone: nothing here is certainly better, or as good and certainly cheaper; a lead below 1.2"
-        " points need not show."
+        "Cannot tell whether to route: knn may gain, AvgAcc moves by +3.0 points [-1.0, +7.0]; more than 1,000 test"
+        " queries would settle it. Until then serve big."
+    )
+    assert headline(found(replace(best, difference=Interval(0.003, -0.01, 0.02)))) == (
+        "Do not route: serve big to everyone. Nothing here shows a certain gain of 0.5 points, or a certain saving of"
+        " 5.0 % at no loss; a lead below 1.2 points need not show."
     )
 
 
@@ -58,14 +64,14 @@ def test_a_lead_that_may_be_noise_is_not_run() -> None:
     ("kind", "said"),
     [
         ("router", "Route with x to save 30.0 % [25.0, 35.0] of the cost of big; "),
-        ("model", "Serve x instead of big: it saves 30.0 % [25.0, 35.0]; "),
+        ("model", "Do not route: serve x to everyone instead of big: it saves 30.0 % [25.0, 35.0]; "),
     ],
 )
 def test_what_saves_surely_at_no_loss_is_run(kind: str, said: str) -> None:
     free = offer(0.0, "x", kind=kind, difference=Interval(-0.001, -0.01, 0.008), saving=Interval(0.3, 0.25, 0.35))
     assert headline(found(losing=[free])) == f"{said}AvgAcc moves by -0.1 points [-1.0, +0.8]."
     worse = offer(0.0, "x", kind=kind, difference=Interval(-0.03, -0.05, -0.01), saving=Interval(0.3, 0.25, 0.35))
-    assert headline(found(losing=[worse])).startswith("Serve big to everyone"), "test says that it loses"
+    assert headline(found(losing=[worse])).startswith("Do not route"), "test says that it loses"
 
 
 @pytest.mark.parametrize(("seen", "said"), [(math.nan, "a lead of any size"), (0.101, "a lead below 10.1 points")])
@@ -80,7 +86,45 @@ def test_too_few_queries_cannot_tell(seen: float, said: str) -> None:
     assert headline(sure).startswith("Route with knn"), "what shows with few queries is told"
 
 
-def test_what_saves_and_may_lose_nothing_is_not_told() -> None:
+def test_quality_comes_before_cost_and_a_router_before_a_table_or_another_model_that_does_no_more() -> None:
+    gain, lower, higher = Interval(0.03, 0.01, 0.05), Interval(0.01, -0.01, 0.03), Interval(0.02, 0.01, 0.03)
+    best = offer(None, "knn", difference=gain, saving=Interval(0.2, 0.1, 0.3))
+    by_task = offer(None, "a table by task", kind="table", difference=gain)
+    swap = Swap("small", "big", sure=True, difference=lower, saving=Interval(0.4, 0.3, 0.5))
+    free = offer(0.0, "knn", difference=Interval(0.0, -0.005, 0.005), saving=Interval(0.3, 0.2, 0.4))
+    cases: list[tuple[Verdict, Action, str]] = [
+        (found(best), "route for quality and cost", "Route with knn: +3.0"),
+        (replace(found(best), table=by_task, over=lower), "route for quality and cost", "Route with knn: +3.0"),
+        (replace(found(best), table=by_task, over=higher), "route by task", "Route by task: "),
+        (replace(found(losing=[free]), table=by_task), "route by task", "Route by task: "),
+        (
+            replace(found(losing=[free]), swap=swap),
+            "swap the model",
+            "Do not route: serve small to everyone instead of",
+        ),
+        (
+            replace(found(losing=[free]), swap=replace(swap, sure=False)),
+            "route to save",
+            "Route with knn to save 30.0 %",
+        ),
+        (
+            replace(found(losing=[free]), swap=replace(swap, saving=gain)),
+            "route to save",
+            "Route with knn to save 30.0 %",
+        ),
+        (replace(found(best), swap=swap), "route for quality and cost", "Route with knn: +3.0"),
+        (replace(found(seen=0.2), behind=True), "do not route", "Do not route: serve big to everyone."),
+        (found(seen=0.2), "cannot tell", "Cannot tell whether to route: "),
+    ]
+    for one, action, begins in cases:
+        assert one.action == action
+        assert headline(one).startswith(begins)
+        said = verdict_dict(one)
+        assert said is not None
+        assert (said["action"], said["says"]) == (action, headline(one))
+
+
+def test_what_saves_and_may_lose_nothing_or_may_gain_is_not_told() -> None:
     some = offer(0.02, "knn", difference=Interval(-0.004, -0.015, 0.008), saving=Interval(0.2, 0.1, 0.3))
     assert headline(found(losing=[some])) == (
         "Cannot tell whether to route: knn saves 20.0 % [10.0, 30.0], but AvgAcc moves by -0.4 points [-1.5, +0.8];"
@@ -91,8 +135,18 @@ def test_what_saves_and_may_lose_nothing_is_not_told() -> None:
         offer(0.02, "knn", difference=Interval(-0.01, -0.015, -0.005), saving=Interval(0.2, 0.1, 0.3)),
         offer(0.02, "knn", difference=Interval(-0.004, -0.015, 0.008), saving=Interval(0.04, 0.03, 0.05)),
     ):
-        assert headline(found(losing=[told])).startswith("Serve big to everyone"), "it surely loses, or saves little"
+        assert headline(found(losing=[told])).startswith("Do not route: serve big"), "it surely loses, or saves little"
     assert replace(found(losing=[some]), behind=True).unsettled is None
+    maybe = offer(None, "knn", difference=Interval(0.006, -0.01, 0.02))
+    assert "knn may gain, AvgAcc moves by +0.6 points [-1.0, +2.0]; more than 1,000" in headline(found(maybe))
+    assert found(replace(maybe, difference=Interval(0.004, -0.01, 0.02))).action == "do not route"
+
+
+@pytest.mark.parametrize(("gain", "saving"), [(0.004, 0.04), (0.0, 0.0)])
+def test_what_is_not_worth_an_upkeep_is_not_run(gain: float, saving: float) -> None:
+    sure = Interval(gain, gain / 2, 2 * gain), Interval(saving, saving / 2, 2 * saving)
+    one = found(offer(None, "knn", difference=sure[0]), [offer(0.0, "knn", difference=sure[0], saving=sure[1])])
+    assert one.action == "do not route"
 
 
 def test_the_bargain_is_the_smallest_loss_that_surely_saves_more() -> None:

@@ -22,6 +22,9 @@ _SAME = 1e-9
 _OF_COST, _CHEAPEST, _DEAREST = 0.1, 0.0044, 200.0
 """RouterArena's weight of cost against accuracy, and the ends of its scale in USD per 1,000 queries."""
 
+AVERAGES = {"AvgAcc": "mean over datasets of the mean score", "quality": "mean score over queries, as traffic has it"}
+"""How an average is taken, in the JSON of every command: one name is one way."""
+
 
 def known_mean(values: FloatArray, axis: int = -1) -> FloatArray:
     """Mean over the finite values along an axis; NaN where there is none, without a warning.

@@ -151,10 +151,7 @@ def parse_plain(kind: type[Kind], raw: Any, where: str) -> Kind:
     """`parse_strict` for a file in which texts may look like secrets, such as names of models or prompts."""
     if not isinstance(raw, Mapping):
         raise ValueError(f"{where} must hold keys and values, got {type(raw).__name__}")
-    adapter = TypeAdapter(
-        tuple[kind],  # type: ignore[valid-type]
-        config=ConfigDict(extra="forbid", strict=True),  # a bare dataclass would take no config from outside
-    )
+    adapter = _adapter(kind)
     try:
         if is_dataclass(kind):  # as JSON, whose objects and lists pydantic takes for dataclasses and tuples, if strict
             raw = from_json(to_json(raw, inf_nan_mode="constants"))
@@ -162,6 +159,29 @@ def parse_plain(kind: type[Kind], raw: Any, where: str) -> Kind:
         return adapter.validate_python((raw,))[0]
     except ValidationError as error:
         raise ValueError(f"{where}: {_sentence(error, kind, raw, 1)}") from None
+
+
+def _adapter(kind: type[Kind]) -> TypeAdapter[tuple[Kind]]:
+    """What checks a kind, in a tuple: a bare dataclass would take no config from outside."""
+    return TypeAdapter(tuple[kind], config=ConfigDict(extra="forbid", strict=True))  # type: ignore[valid-type,arg-type]
+
+
+def json_schema(kind: type[Any]) -> dict[str, Any]:
+    """The JSON Schema of a kind of config, made of what checks it: keys, types and limits.
+
+    What one key demands of another is not in it.
+
+
+    >>> class Colours(Strict):
+    ...     first: str = "red"
+    >>> json_schema(Colours)["properties"]["first"]["default"]
+    'red'
+    """
+    made = _adapter(kind).json_schema()
+    inner = made.pop("$defs")
+    found = made["prefixItems"][0]
+    top = inner.pop(found["$ref"].rpartition("/")[2]) if "$ref" in found else found
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **top, **({"$defs": inner} if inner else {})}
 
 
 def each_once(what: str, names: list[str]) -> None:

@@ -91,7 +91,8 @@ def decide(
         evidence = Evidence.of(outcomes.take(fit_rows), outcomes.take(validation_rows), logged=logged)
         router, choice = best_variant(candidates, evidence, weights)
         checked = Served.single(validation_rows, choice)
-    if folds and len(weights) > 1:
+    group = outcomes.group if split.group is None else split.group
+    if folds and (len(weights) > 1 or len(np.unique(group[split.train])) > 1):  # a dial must have unseen queries
         checked = _out_of_fold(outcomes, split, router, weights, seed, folds, logged=logged)
     started = time.perf_counter()
     queries = outcomes.queries.take(split.test)

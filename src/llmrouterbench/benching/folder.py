@@ -115,8 +115,8 @@ class Decisions:
     router   label in the leaderboard
     seed     seed of the split
     weights  (w,) settings of the trade-off dial; one entry for a router without a dial
-    parts    "validation" (router fitted without it) and "test" (router fitted on all of train); without a dial
-             a router needs no validation and the part is empty. The paper's protocol adds "checkpoints" for a router
+    parts    "validation" (router fitted without it) and "test" (router fitted on all of train); without a dial a router
+             needs none, and in folders of version 0.1 it is empty. The paper's protocol adds "checkpoints" for a router
              that trains by epochs: test choices after each epoch, one point each, from which only peaks are taken
     facts    constructor settings, fit seconds, seconds to decide, the key of everything that went in
     """

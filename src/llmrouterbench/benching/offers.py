@@ -1,6 +1,7 @@
 """What accepting a loss of accuracy buys: among the models and the operating points of routers, the cheapest one.
 
-A router without a dial is decided on test alone, so there is nothing to pick it by, and it is no candidate.
+A router that was decided on test alone, as those without a dial were up to version 0.1, has nothing to be picked by: it
+is no candidate.
 
 Chosen seed by seed on training queries that the router did not see, and measured on test: an offer is a method, and its
 numbers say what the method would give on new data.
@@ -16,7 +17,7 @@ import numpy as np
 
 from llmrouterbench.benching.folder import Runs, Served
 from llmrouterbench.benching.replay import avg_lead, complete_routers, metered
-from llmrouterbench.metrics import avg_acc
+from llmrouterbench.metrics import avg_acc, dataset_means, dataset_oracle_choice
 from llmrouterbench.stats import Sample, sample_means
 from llmrouterbench.table import FloatArray, IntArray, Outcomes
 from llmrouterbench.worth import train_best_single
@@ -26,7 +27,7 @@ SURE = 1.645
 
 
 class Pick(NamedTuple):
-    """What would be served: an operating point of a router, or a model (its point is 0, its weight NaN)."""
+    """What would be served: an operating point of a router; a model, or a table by task (point 0, weight NaN)."""
 
     kind: str
     name: str
@@ -34,15 +35,19 @@ class Pick(NamedTuple):
     weight: float
 
 
+TABLE = Pick("table", "a table by task", 0, float("nan"))
+"""Serve each task (dataset), which must be known, the model that is best on it in train."""
+
+
 @dataclass(frozen=True)
 class Offers:
     """What was picked for every offer, and how it did on test beside the best single model of train.
 
     losing   the loss accepted by each of k offers; None for the first, which is after accuracy alone
-    picks    one tuple an offer, one pick a seed
-    samples  one a seed: columns (n, k + 2), the last of the best single model, the one before of what is the most
+    picks    one tuple an offer, one pick a seed; then one of the table by task
+    samples  one a seed: columns (n, k + 3), the last of the best single model, the one before of what is the most
              accurate on train of all that serve something else, whether surely or not
-    served   (k, m) share of the test queries that each model answers, mean over seeds
+    served   (k + 1, m) share of the test queries that each model answers, mean over seeds
     base     that single model, one id a seed
     """
 
@@ -58,7 +63,7 @@ def offers(runs: Runs, outcomes: Outcomes, losing: Sequence[float]) -> Offers | 
 
     The first offer is the pick with the highest AvgAcc among those that are above the best single model of train by
     1.645 standard errors there; the others are the cheapest that are not below it by more than the loss, by the same
-    margin. The single model itself is always among them, and a router without a dial never.
+    margin. The single model itself is always among them.
     """
     found: list[tuple[list[Pick], Sample, FloatArray, str]] = []
     labels = complete_routers(runs)
@@ -66,13 +71,14 @@ def offers(runs: Runs, outcomes: Outcomes, losing: Sequence[float]) -> Offers | 
         judge = runs.judges.get(seed)
         table = outcomes if judge is None else judge.table(outcomes)
         rows = runs.splits[seed].train
-        base = train_best_single(table.take(rows))
+        base = train_best_single(table.pool.take(rows))
         held = _held_out(runs, labels, seed)
         if held is None:
             return None
         picks, validation = _candidates(runs, labels, seed, table, held)
-        chosen = [picks[i] for i in _choose(validation, base, losing)]
-        found.append((chosen, *_on_test(runs, seed, table, chosen, base), outcomes.models[base]))
+        *asked, other = (picks[i] for i in _choose(validation, base, losing))
+        chosen = [*asked, TABLE, other]
+        found.append((chosen, *_on_test(runs, seed, table, chosen, base), table.pool.models[base]))
     return Offers(
         (None, *losing),
         tuple(zip(*(chosen[:-1] for chosen, *_ in found), strict=True)),
@@ -134,15 +140,27 @@ def _on_test(runs: Runs, seed: int, table: Outcomes, picks: list[Pick], base: in
             at = pool.models.index(pick.name)
             columns.append((pool.score[rows, at], pool.cost[rows, at]))
             served[i, at] = 1.0
+        elif pick.kind == "table":
+            best = _by_task(pool, runs.splits[seed].train)[rows]
+            columns.append((pool.score[rows, best], pool.cost[rows, best]))
+            served[i] = (best[:, None] == np.arange(len(pool.models))).mean(axis=0)
         else:
             decisions = runs.decisions[pick.name, seed]
             part = decisions.parts["test"]
             score, cost = metered(decisions, "test", rows, table)
             columns.append((score[pick.point], cost[pick.point]))
             served[i] = _shares(part, pick.point, len(pool.models))
-    columns.append((table.score[rows, base], table.cost[rows, base]))
+    columns.append((pool.score[rows, base], pool.cost[rows, base]))
     score, cost = (np.stack(plane, axis=1) for plane in zip(*columns, strict=True))
     return Sample(table.dataset[rows], table.together[rows], score, cost), served
+
+
+def _by_task(pool: Outcomes, train: IntArray) -> IntArray:
+    """The model (n,) that is best in train on the task of each query, else the best single one there."""
+    taught = pool.take(train)
+    best = dataset_oracle_choice(dataset_means(taught.score, taught.dataset, pool.datasets))
+    best = np.where(best >= 0, best, train_best_single(taught))
+    return np.asarray(best[np.searchsorted(np.array(pool.datasets), pool.dataset)])
 
 
 def _shares(part: Served, point: int, models: int) -> FloatArray:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from llmrouterbench.records import read_json_file
-from llmrouterbench.strict import Name, Strict, parse_plain
+from llmrouterbench.strict import Name, Strict, json_schema, parse_plain
 
 FILE = "card.json"
 SLUG = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$"
@@ -83,4 +83,4 @@ def read_card(path: Path) -> Card:
 
 def card_schema() -> dict[str, Any]:
     """The JSON Schema of a card, for editors and other tools."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Card.model_json_schema()}
+    return json_schema(Card)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 GROUPS: dict[str, tuple[str, ...]] = {
     "Start": ("demo", "advise"),
     "Data": ("import", "fetch", "simulate", "info", "curate", "split", "export", "export-table", "settings"),
-    "Collect and score": ("datasets", "collect", "score", "run", "cache"),
+    "Collect and score": ("datasets", "collect", "score", "run", "schema", "cache"),
     "Bench and report": ("routers", "bench", "report", "judge-choices", "robustness", "board"),
     "Production": (
         "fit", "policies", "route", "serve", "new-key", "keys", "add-model", "drop-model", "export-policy", "plugins",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -68,11 +69,13 @@ def fit(
     _save(fitted, to, overwrite=overwrite)
     promised = usual_promises(fitted)
     if json:
-        print_json({"folder": str(to), **fitted.facts, "policies": [one.to_dict() for one in promised]})
+        print_json({"folder": str(to), **fitted.facts, **_promised(fitted, promised)})
         return
     show_lines(fit_lines(fitted))
     _show_promises(fitted, promised)
-    say(f'stored in {to}; next: llmrouterbench route {to} "your query"')
+    say(f'stored in {to}; next: llmrouterbench route {shlex.quote(str(to))} "your query"')
+    if "coverage" not in fitted.facts["data"]:
+        say(f"whether routing is worth it at all is the verdict of: llmrouterbench advise {shlex.quote(str(folder))}")
 
 
 def _save(fitted: FittedRouter, to: Path, *, overwrite: bool) -> None:
@@ -125,8 +128,17 @@ def fit_lines(fitted: FittedRouter) -> list[str]:
         f" {percent(report['bill_error_before'], unit=' %')} before and"
         f" {percent(report['bill_error_after'], unit=' %')} after.",
         f"Out of distribution: {facts['fallback']} serves.",
+        *_not_routing(fitted),
         "",
     ]
+
+
+def _not_routing(fitted: FittedRouter) -> list[str]:
+    """That nothing is routed, where one model serves everything."""
+    from llmrouterbench.production.promises import serves_alone
+
+    alone = serves_alone(fitted)
+    return [f"This is not routing: under policy {fitted.facts['policy']} {alone} serves every query."] if alone else []
 
 
 @app.command()
@@ -146,10 +158,19 @@ def policies(
     fitted = FittedRouter.load(router_dir)
     promised = promises(fitted, wanted) if wanted else usual_promises(fitted)
     if json:
-        print_json({"best_single": fitted.learned.best, "policies": [one.to_dict() for one in promised]})
+        print_json({"best_single": fitted.learned.best, **_promised(fitted, promised)})
     else:
-        show_lines(_of_a_log(fitted.facts["data"]))
+        show_lines([*_of_a_log(fitted.facts["data"]), *_not_routing(fitted)])
         _show_promises(fitted, promised)
+
+
+def _promised(fitted: FittedRouter, promised: list[Promise]) -> dict[str, Any]:
+    """What policies promise, whether the default one routes, and how averages are taken, ready for JSON."""
+    from llmrouterbench.metrics import AVERAGES
+    from llmrouterbench.production.promises import serves_alone
+
+    policies, averages = [one.to_dict() for one in promised], {"quality": AVERAGES["quality"]}
+    return {"averages": averages, "serves_alone": serves_alone(fitted), "policies": policies}
 
 
 def _show_promises(fitted: FittedRouter, promised: list[Promise]) -> None:

@@ -122,6 +122,12 @@ def served_on_slice(fitted: FittedRouter, policy: Policy) -> tuple[IntArray, flo
     return np.where(fitted.dial.far_in_slice(), learned.models.index(learned.fallback), choice), unmet
 
 
+def serves_alone(fitted: FittedRouter) -> str | None:
+    """The model that serves every query of the slice under the default policy, which is no routing; else None."""
+    share = _shares(fitted.learned.models, served_on_slice(fitted, fitted.default_policy)[0])
+    return next(iter(share)) if len(share) == 1 else None
+
+
 def _mean_of(plane: FloatArray, choice: IntArray) -> float:
     return float(known_mean(plane[np.arange(len(choice)), choice]))
 

@@ -9,42 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from llmrouterbench.files import write_bytes, write_json
+from llmrouterbench.metrics import AVERAGES
 from llmrouterbench.naming import markdown_safe
 from llmrouterbench.numerals import count, interval, percent, points
 from llmrouterbench.reporting.log_advice import log_advice_dict, log_advice_lines
-from llmrouterbench.reporting.verdict import headline, prices
+from llmrouterbench.reporting.verdict import headline, prices, title, verdict_dict
 from llmrouterbench.stats import Interval
-from llmrouterbench.studies.advise import WORTH_GAIN, WORTH_SAVING, Advice, Candidate
+from llmrouterbench.studies.advise import Advice
 from llmrouterbench.studies.headroom import Needless
 from llmrouterbench.studies.learning import Learning
-from llmrouterbench.studies.log_advice import BY_TASK, LogAdvice
+from llmrouterbench.studies.log_advice import LogAdvice
 from llmrouterbench.studies.swaps import Lacking, Swap
-
-BAR = f"a certain gain of {percent(WORTH_GAIN)} points or a certain saving of {percent(WORTH_SAVING, unit=' %')}"
-"""What a way to route must show."""
+from llmrouterbench.studies.verdict import Verdict
 
 
 def recommendation(advice: Advice) -> str:
-    """The recommendation in plain words."""
-    return {
-        "cannot tell": f"Cannot tell whether to route: score more queries. Until then serve {advice.headroom.best}.",
-        "do not route": f"Do not route: serve {advice.headroom.best} to everyone.",
-        "route by task": "Route by task: where you know the task of a query, serve the model that is best on it.",
-        "swap the model": _swapped(advice.swap),
-        "route for quality": f"Route with {advice.router}, for quality.",
-        "route for quality and cost": f"Route with {advice.router}, for quality and cost.",
-        "route to save": f"Route with {advice.router}, to save cost at equal quality.",
-    }[advice.action]
-
-
-def _swapped(swap: Swap | None) -> str:
-    return f"Do not route: serve {swap.model} to everyone instead of {swap.instead_of}." if swap else ""
-
-
-def _swap(swap: Swap) -> str:
-    told = "" if swap.sure else "; whether it is as good cannot be told from so few queries"
-    lead = f"AvgAcc moves by {_points(swap.difference)}"
-    return f"{swap.model} alone saves {_percent(swap.saving)} against {swap.instead_of}; {lead}{told}."
+    """The verdict in one sentence."""
+    if advice.verdict:
+        return headline(advice.verdict)
+    return f"Cannot tell whether to route: too few queries to hold any out. Until then serve {advice.headroom.best}."
 
 
 def _lacks(one: Lacking) -> str:
@@ -60,76 +43,47 @@ def _lacks(one: Lacking) -> str:
 
 def reasons(advice: Advice) -> list[str]:
     """The numbers that decide, in sentences."""
-    room = advice.headroom
+    room, found = advice.headroom, advice.verdict
+    table = [("A table by task", found.table.difference)] if found and found.table else []
     return [
         f"{room.best} alone has an AvgAcc of {_percent(room.single)}; an oracle would have {_percent(room.oracle)}.",
-        *map(_gain, (advice.by_task, *advice.candidates)),
-        *(_saving(one) for one in advice.candidates if one.saving),
-        *([_swap(advice.swap)] if advice.swap else []),
+        *(
+            f"{who} gains {_points(gain)} over the best single model of train."
+            for who, gain in [*table, *((one.router, one.gain) for one in advice.candidates)]
+        ),
+        *([_saving(found)] if found and found.priced else []),
+        *([_swap(found.swap)] if found and found.swap else []),
         *map(_lacks, advice.lacking),
-        *_decision(advice),
-        *_beside_bench(advice),
+        *(_more_queries(advice) if advice.action in ("do not route", "cannot tell") else []),
     ]
 
 
-def _beside_bench(advice: Advice) -> list[str]:
-    """What the verdict of a bench of the same routers is, where it would serve in another way, and why."""
-    found = advice.offers
-    theirs = found.choice.kind if found and found.choice else ""
-    acts = {"swap the model": "model", "route by task": "table"}
-    mine = "router" if advice.router else acts.get(advice.action, "")
-    if found is None or mine == theirs:
-        return []
-    why = "advise asks for quality first, then for what saves more; a bench for the best offer, then for the cheapest."
-    if mine == "table":
-        why = "a bench serves no table of tasks, which must be known."
-    elif not mine:
-        why = f"that is not {BAR}, which advise asks for."
-    elif not theirs:
-        why = "a bench asks that a lead be sure on training queries too."
-    return [f"The verdict of a bench of these routers is another: {headline(found)} The reason: {why}"]
+def _saving(found: Verdict) -> str:
+    free = found.offers[1]
+    if free.name == found.base and free.seeds == found.seeds:
+        return "Nothing is cheaper and surely loses nothing on unseen training queries."
+    moved = interval(free.difference, points, " points")
+    return (
+        f"At no loss on unseen training queries {title(free)} saves {_percent(free.saving)}; AvgAcc moves by {moved}."
+    )
 
 
-def _gain(one: Candidate) -> str:
-    who = "A table by task" if one.router == BY_TASK else one.router
-    return f"{who} gains {_points(one.gain)} over the best single model of train."
+def _swap(swap: Swap) -> str:
+    told = "" if swap.sure else "; whether it is as good cannot be told from so few queries"
+    lead = f"AvgAcc moves by {_points(swap.difference)}"
+    return f"{swap.model} alone saves {_percent(swap.saving)} against {swap.instead_of}; {lead}{told}."
 
 
-def _saving(one: Candidate) -> str:
-    loss = interval(one.saving_loss, points, " points")
-    saved = f"at equal quality on unseen training queries the saving is {_percent(one.saving)}"
-    return f"{one.router}: {saved}; AvgAcc moves by {loss}."
-
-
-def _decision(advice: Advice) -> list[str]:
-    if advice.action == "route by task":
-        return ["The table by task gains certainly, and no router here does better."]
-    if advice.action == "route for quality":
-        return [f"{advice.router} gains certainly on unseen queries."]
-    if advice.action == "route for quality and cost":
-        return [
-            f"{advice.router} gains certainly on unseen queries and costs certainly less than {advice.headroom.best}."
-        ]
-    if advice.action == "swap the model":
-        return ["It loses no more than it is worth, for certain, and no router here does better."]
-    if advice.action == "route to save":
-        return [f"{advice.router} saves certainly, at equal quality."]
-    said = [f"No way to route shows {BAR} with no more than a point of quality lost."]
-    if advice.action == "cannot tell" and advice.offers:
-        seen = advice.offers.seen
-        size = f"of {percent(seen)} points" if math.isfinite(seen) else "of any size"
-        said.append(f"With {count(advice.offers.queries)} test queries a lead {size} need not show.")
-    if advice.action == "cannot tell" and advice.offers and (maybe := advice.offers.unsettled):
-        moved = f"whether AvgAcc falls cannot be told: {_points(maybe.difference)}"
-        said.append(f"{maybe.name} saves {_percent(maybe.saving)}; {moved}.")
+def _more_queries(advice: Advice) -> list[str]:
+    """How many would show what may be gained; [] where nothing may, or where there are as many."""
     best = max(advice.candidates, key=lambda one: one.gain.value if math.isfinite(one.gain.value) else -math.inf)
     needed = best.queries_to_be_sure(advice.queries)
-    if needed > advice.queries:
-        said.append(
-            f"{best.router} may still gain {_points(best.gain)}; it would take about {count(_rounded_up(needed))}"
-            f" labelled queries instead of {count(advice.queries)} to be certain of a gain of this size (power 80 %)."
-        )
-    return said
+    if not needed > advice.queries:
+        return []
+    return [
+        f"{best.router} may still gain {_points(best.gain)}; it would take about {count(_rounded_up(needed))} labelled"
+        f" queries instead of {count(advice.queries)} to be certain of a gain of this size (power 80 %)."
+    ]
 
 
 def _rounded_up(number: float) -> int:
@@ -158,7 +112,7 @@ def advice_lines(advice: Advice | LogAdvice) -> list[str]:
         f"Studied {count(advice.queries)} queries, {studied}",
         *(f"- {reason}" for reason in reasons(advice)),
         "",
-        *(prices(advice.offers) if advice.offers else []),
+        *(prices(advice.verdict) if advice.verdict else []),
         *_headroom(advice),
         _cheap_replies(advice),
         "",
@@ -229,7 +183,15 @@ def advice_dict(advice: Advice | LogAdvice) -> dict[str, Any]:
     """Numbers and sentences as plain values, ready for JSON."""
     if isinstance(advice, LogAdvice):
         return log_advice_dict(advice)
-    return {"recommendation": recommendation(advice), "because": reasons(advice), **asdict(advice)}
+    return {
+        "recommendation": recommendation(advice),
+        "because": reasons(advice),
+        "action": advice.action,
+        "router": advice.router,
+        "averages": {"AvgAcc": AVERAGES["AvgAcc"]},
+        **asdict(advice),
+        "verdict": verdict_dict(advice.verdict),
+    }
 
 
 def write_advice(advice: Advice | LogAdvice, folder: Path) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from llmrouterbench.metrics import AVERAGES
 from llmrouterbench.reporting.columns import COLUMNS, Column, Group, Medium, Row, RowKind
 from llmrouterbench.reporting.notebook import html
-from llmrouterbench.reporting.verdict import lines
+from llmrouterbench.reporting.verdict import lines, verdict_dict
 from llmrouterbench.shown import shown
 from llmrouterbench.studies.verdict import Verdict
 
@@ -96,4 +97,10 @@ class Leaderboard:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, as plain values."""
-        return {"format": "llmrouterbench/report", "schema": SCHEMA, **asdict(self)}
+        return {
+            "format": "llmrouterbench/report",
+            "schema": SCHEMA,
+            "averages": {"AvgAcc": AVERAGES["AvgAcc"]},
+            **asdict(self),
+            "verdict": verdict_dict(self.verdict),
+        }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from llmrouterbench.metrics import AVERAGES
 from llmrouterbench.numerals import accuracy, count, interval
 from llmrouterbench.stats import Interval
 from llmrouterbench.studies.curation import Curation, MarginalValue, exact, tried
@@ -16,7 +17,13 @@ _SHOWN = 12
 
 def curation_dict(found: Curation) -> dict[str, Any]:
     """Numbers and guarantees as plain values, ready for JSON."""
-    return {**asdict(found), "guarantee": _guarantee(found), "guarantee_within_budget": _bought(found)}
+    averages = {"AvgAcc": AVERAGES["AvgAcc"]}
+    return {
+        "averages": averages,
+        **asdict(found),
+        "guarantee": _guarantee(found),
+        "guarantee_within_budget": _bought(found),
+    }
 
 
 def _guarantee(found: Curation) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from llmrouterbench.coverage import coverage_of, in_order
 from llmrouterbench.estimating.tables import LogSummary
-from llmrouterbench.metrics import avg_acc, best_single, dataset_means, dataset_oracle_choice, oracle_choice
+from llmrouterbench.metrics import AVERAGES, avg_acc, best_single, dataset_means, dataset_oracle_choice, oracle_choice
 from llmrouterbench.reporting.frames import distinct
 from llmrouterbench.settings import Setting
 from llmrouterbench.table import FloatArray, Outcomes
@@ -39,6 +39,7 @@ def describe(outcomes: Outcomes, setting: Setting | None = None) -> dict[str, An
         "source": outcomes.source,
         "content_hash": outcomes.content_hash,
         "setting": setting.name if setting else None,
+        "averages": {"AvgAcc": AVERAGES["AvgAcc"]},
         "data": coverage.to_dict(),
         "values": None if coverage.matrix else LogSummary.of(outcomes).to_dict(),
         "overview": _overview(outcomes, acc, coverage.matrix),

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 import shlex
+from dataclasses import asdict
+from typing import Any
 
 from llmrouterbench.numerals import count, interval, percent, points, usd
-from llmrouterbench.studies.verdict import SEEN, Offer, Verdict
+from llmrouterbench.studies.swaps import Swap
+from llmrouterbench.studies.verdict import SEEN, WORTH_GAIN, WORTH_SAVING, Offer, Verdict
 
 SHOWN = (0.0, 0.01, 0.02, 0.05)
 """Losses in the small table."""
+BAR = f"a certain gain of {percent(WORTH_GAIN)} points, or a certain saving of {percent(WORTH_SAVING)} % at no loss"
+"""What a way to route must show."""
 LEGEND = (
     "Of all models and operating points of routers with a dial: the cheapest that loses no more AvgAcc, in points,"
     " against the best single model of train, surely (95 %, one-sided) on training queries that the router did not see,"
@@ -40,27 +45,36 @@ def headline(found: Verdict) -> str:
     base, choice = found.base, found.choice
     if choice is None:
         unseen = f"a lead below {percent(found.seen)} points" if math.isfinite(found.seen) else "a lead of any size"
-        if not found.told:
-            many = f"{unseen} need not show with {count(found.queries)} test queries; more would settle it"
-            return f"Cannot tell whether to route: {many}. Until then serve {base}."
-        if found.unsettled is not None:
-            one = found.unsettled
-            saved, moved = interval(one.saving, percent, " %"), interval(one.difference, points, " points")
-            many = f"saves {saved}, but AvgAcc moves by {moved}; more than {count(found.queries)} test queries"
-            return f"Cannot tell whether to route: {one.name} {many} would settle it. Until then serve {base}."
-        nothing = "nothing here is certainly better, or as good and certainly cheaper"
-        return f"Serve {base} to everyone: {nothing}; {unseen} need not show."
+        if found.action == "cannot tell":
+            return f"Cannot tell whether to route: {_open(found, unseen)} would settle it. Until then serve {base}."
+        return f"Do not route: serve {base} to everyone. Nothing here shows {BAR}; {unseen} need not show."
     moved = interval(choice.difference, points, " points")
-    if choice is found.offers[0]:
-        verb = f"Route with {choice.name}" if choice.kind == "router" else f"Serve {choice.name} to everyone"
-        return f"{verb}: {moved} against {base}, the best single model{_at_cost(choice)}."
+    gain = f"{moved} against {base}, the best single model{_at_cost(choice)}."
+    if found.action == "route by task":
+        return f"Route by task: where you know the task of a query, serve the model that is best on it: {gain}"
     saved = interval(choice.saving, percent, " %")
-    if choice.kind == "router":
-        return f"Route with {choice.name} to save {saved} of the cost of {base}; AvgAcc moves by {moved}."
-    return f"Serve {choice.name} instead of {base}: it saves {saved}; AvgAcc moves by {moved}."
+    name = choice.model if isinstance(choice, Swap) else choice.name
+    if found.action == "swap the model":
+        what = gain if choice is found.offers[0] else f"it saves {saved}; AvgAcc moves by {moved}."
+        return f"Do not route: serve {name} to everyone instead of {base}: {what}"
+    if found.action == "route to save":
+        return f"Route with {name} to save {saved} of the cost of {base}; AvgAcc moves by {moved}."
+    return f"Route with {name}: {gain}"
 
 
-def _at_cost(offer: Offer) -> str:
+def _open(found: Verdict, unseen: str) -> str:
+    """What these queries do not tell, and what would settle it."""
+    queries, one = count(found.queries), found.unsettled
+    if one is None or not found.told:
+        return f"{unseen} need not show with {queries} test queries; more"
+    moved = interval(one.difference, points, " points")
+    if one.saving.low < WORTH_SAVING:
+        return f"{one.name} may gain, AvgAcc moves by {moved}; more than {queries} test queries"
+    saved = interval(one.saving, percent, " %")
+    return f"{one.name} saves {saved}, but AvgAcc moves by {moved}; more than {queries} test queries"
+
+
+def _at_cost(offer: Offer | Swap) -> str:
     if not math.isfinite(offer.saving.value):
         return ""
     more = offer.saving.value < 0
@@ -151,3 +165,8 @@ def serving(offer: Offer, most: int = 3) -> str:
 def commands(found: Verdict, data: str = "DATA") -> list[str]:
     """How to run every router of the small table."""
     return list(dict.fromkeys(said for _, one in folded(found) if (said := command(one, data))))
+
+
+def verdict_dict(found: Verdict | None) -> dict[str, Any] | None:
+    """Action, sentence and numbers as plain values, ready for JSON, the same of every command."""
+    return None if found is None else {"action": found.action, "says": headline(found), **asdict(found)}

@@ -19,10 +19,10 @@ _FEWEST, _SURE = 10, 3.0
 
 @dataclass(frozen=True)
 class Swap:
-    """A cheaper model to serve everybody instead of the best single one; intervals are corrected for looking at all.
+    """A cheaper model to serve everybody instead of another; intervals are corrected for looking at all.
 
     sure        whether it certainly loses no more than is tolerated for what it saves
-    difference  AvgAcc minus that of the best single model
+    difference  AvgAcc minus that of the other model
     saving      1 - cost / cost of that model
     """
 
@@ -33,16 +33,17 @@ class Swap:
     saving: Interval
 
 
-def find_swap(outcomes: Outcomes, *, replicates: int = 1000, seed: int = 0) -> Swap | None:
+def find_swap(outcomes: Outcomes, base: str | None = None, *, replicates: int = 1000, seed: int = 0) -> Swap | None:
     """The swap that saves the most among the sure ones, else among those that may be; None where there is none.
 
-    A swap may be where a tenth of the bill gets an AvgAcc that is not distinguishable.
+    `base` is what is swapped, the best single model where it is not said. A swap may be where a tenth of the bill gets
+    an AvgAcc that is not distinguishable.
     """
     pool = outcomes.pool
     paired = pair([sample_of(pool, pool.score, pool.cost)], replicates=replicates, seed=seed)
     if not np.isfinite(avg_acc(paired.acc)).any():
         return None
-    best, found = best_single(paired.acc.T), []
+    best, found = best_single(paired.acc.T) if base is None else pool.models.index(base), list[Swap]()
     for one in range(len(pool.models)):
         lost = widened(paired.difference(one, best), len(pool.models) - 1)
         saved = widened(paired.saving(one, best), len(pool.models) - 1)

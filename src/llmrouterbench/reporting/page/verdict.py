@@ -30,7 +30,7 @@ def verdict_view(found: Verdict | None) -> dict[str, Any] | None:
 
 def _start(found: Verdict) -> int:
     """The stop to begin with: what the verdict runs, else the smallest loss in the table that certainly saves."""
-    if found.choice is not None:
+    if found.choice in found.offers:
         return found.offers.index(found.choice)
     return next((i for i, one in enumerate(found.offers) if one.losing in verdict.SHOWN and one.cheaper), 1)
 
