@@ -47,7 +47,8 @@ def _swap(swap: Swap) -> str:
     return f"{swap.model} alone saves {_percent(swap.saving)} against {swap.instead_of}; {lead}{told}."
 
 
-def _lacks(one: Lacking) -> str:
+def lacks(one: Lacking) -> str:
+    """That a model's missing scores are not missing at random, and what they could make of it."""
     harder = "easier" if one.easier > 0 else "harder"
     moved = f"{harder} for the others, by {percent(abs(one.easier))} points"
     low, high = (percent(one) for one in one.bounds)
@@ -66,7 +67,7 @@ def reasons(advice: Advice) -> list[str]:
         *map(_gain, (advice.by_task, *advice.candidates)),
         *(_saving(one) for one in advice.candidates if one.saving),
         *([_swap(advice.swap)] if advice.swap else []),
-        *map(_lacks, advice.lacking),
+        *map(lacks, advice.lacking),
         *_decision(advice),
         *_beside_bench(advice),
     ]
