@@ -13,6 +13,7 @@ from llmrouterbench.estimating.pseudo import (
     Evidence,
     PseudoOutcomes,
     pseudo_outcomes,
+    says_propensities,
     usable,
 )
 from llmrouterbench.estimating.shrinking import believed, shrunk
@@ -118,7 +119,7 @@ def test_trials_and_the_floor_of_propensities() -> None:
     assert effective_trials(np.zeros((3, 2))).tolist() == [0.0, 0.0]
     table = world(1, 200, known=True)
     assert table.propensity is not None
-    made = pseudo_outcomes(replace(table, propensity=np.full((200, 2), 1e-6)))
+    made = pseudo_outcomes(replace(table, propensity=np.full((200, 2), 0.015)))
     assert made.weight.max() == 1 / FLOOR
     assert made.beyond.all()
 
@@ -152,6 +153,29 @@ def test_queries_without_a_score_or_its_propensity_do_not_count() -> None:
     score, propensity = table.score.copy(), table.propensity.copy()
     score[3], propensity[7] = NAN, NAN
     assert set(range(50)) - set(usable(replace(table, score=score, propensity=propensity)).tolist()) == {3, 7}
+
+
+def test_propensities_that_do_not_add_up_are_not_believed() -> None:
+    """Every served model was certain to serve, or one in a million: neither is how a log of two models comes about."""
+    for seed in range(40):
+        table = world(seed, 200, known=True, copies=1 + 3 * (seed % 2))
+        assert table.propensity is not None
+        assert says_propensities(table)
+        assert not says_propensities(replace(table, propensity=np.ones((200, 2))))
+        assert not says_propensities(replace(table, propensity=np.full((200, 2), 1e-6)))
+    certain = replace(world(0, 400, known=True), propensity=np.ones((400, 2)))
+    assert [one.score for one in values(certain)] == [one.score for one in values(world(0, 400, known=False))]
+    probed = np.where(np.arange(200)[:, None] < 50, [1.0, 1.0], [0.5, 0.5])
+    score = np.where((np.arange(200)[:, None] < 50) | np.isfinite(table.score), 1.0, NAN)
+    assert says_propensities(replace(table, score=score, propensity=probed))
+
+
+def test_a_model_whose_scores_come_back_less_often_is_not_taken_for_a_rare_one() -> None:
+    table, rng = world(0, 900, known=True), np.random.default_rng(0)
+    even = replace(table, propensity=np.full((900, 2), 0.5))
+    gone = np.column_stack([np.zeros(900), rng.random(900) < 0.7]) > 0
+    assert says_propensities(world(3, 900, known=True))
+    assert not says_propensities(replace(even, score=np.where(gone, NAN, even.score)))
 
 
 def test_a_matrix_is_its_own_evidence() -> None:

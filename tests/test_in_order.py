@@ -88,6 +88,21 @@ def ordered(*values: float | None) -> bool:
 def of_info(facts: Any) -> Iterator[Claim]:
     overview = facts["overview"]
     yield "overview", [overview[f"{name}_AvgAcc"] for name in ("best_single", "dataset_oracle", "oracle")]
+    for one in facts["lacking"]:
+        yield f"what {one['model']} lacks", [0.0, one["bounds"][0], one["measured"], one["bounds"][1], 1.0]
+    yield from of_values(facts["values"]["models"] if facts["values"] else [])
+
+
+def of_values(models: Any) -> Iterator[Claim]:
+    """Of single models, the best first."""
+    values = [one["score"]["value"] for one in models if one["score"]["value"] is not None]
+    yield "values of models", [0.0, *values[::-1], 1.0]
+
+
+def of_evaluation(found: Any) -> Iterator[Claim]:
+    yield from of_values([one for one in found["policies"] if one["name"].startswith("always ")])
+    for one in found["policies"]:
+        yield f"value of {one['name']}", [0.0, one["score"]["value"], 1.0]
 
 
 def of_curate(found: Any) -> Iterator[Claim]:
@@ -114,8 +129,7 @@ def of_advise(advice: Any) -> Iterator[Claim]:
         yield "headroom", [room["single"]["value"], room["oracle"]["value"]]
         yield "gap", [0.0, room["gap"]["value"]]
     else:
-        values = [one["score"]["value"] for one in advice["models"]]
-        yield "values of models", values[::-1]
+        yield from of_values(advice["models"])
 
 
 def of_board(board: Any) -> Iterator[Claim]:
@@ -149,6 +163,7 @@ WHOLE: dict[str, Callable[[Any], Iterator[Claim]]] = {
     "report OUT/runs --samples 5": of_board,
     "fit DATA --to OUT/router --router task_soft --policy best": of_fit,
     "policies OUT/router": of_fit,
+    "evaluate-logs DATA --router OUT/router --policy best": of_evaluation,
     "robustness DATA --seeds 1 --samples 5 --jobs 1": of_robustness,
 }
 

@@ -59,6 +59,15 @@ def test_no_oracle_of_a_log_is_a_number(advice: LogAdvice, tmp_path: Path) -> No
     assert orjson.loads((tmp_path / "advice.json").read_bytes())["coverage"]["kind"] == "logged"
 
 
+def test_scores_that_are_never_bad_are_not_taken_for_good_models(advice: LogAdvice) -> None:
+    outcomes = confounded(300)
+    good = np.where(np.isfinite(outcomes.score), 1.0, NAN)
+    found = advise(Outcomes.of(list(outcomes.queries.text), outcomes.models, good), quick=True)
+    warning = "Every score is the highest: if bad replies get none"
+    assert warning in "\n".join(advice_lines(found))
+    assert warning not in "\n".join(advice_lines(advice))
+
+
 def test_too_few_trials_have_no_number() -> None:
     outcomes = confounded(120, explored=0.0)
     found = advise(outcomes)

@@ -1,13 +1,20 @@
 """Advice in worlds of known truth: a model to swap, failures that hide something, many equal models, power."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
-from llmrouterbench.reporting.advice import advice_lines, recommendation
+import llmrouterbench.cli  # noqa: F401  (its commands join the app)
+from llmrouterbench.commands.app import app
+from llmrouterbench.reporting.advice import advice_lines, lacks, recommendation
+from llmrouterbench.reporting.describe import describe
 from llmrouterbench.stats import Interval
+from llmrouterbench.store import write_outcomes
 from llmrouterbench.studies.advise import Candidate, advise
 from llmrouterbench.studies.headroom import needless_models
-from llmrouterbench.studies.swaps import find_swap, lacking_models
+from llmrouterbench.studies.swaps import Lacking, find_swap, lacking_models
 from llmrouterbench.table import FloatArray, Outcomes
 
 
@@ -94,6 +101,18 @@ def test_failures_on_hard_queries_are_named_and_random_ones_are_not() -> None:
     score = np.where(rng.random(whole.score.shape) < 0.2, np.nan, whole.score)
     assert lacking_models(with_score(whole, score)) == ()
     assert lacking_models(whole) == ()
+
+
+def test_info_says_the_bounds_that_advise_says(tmp_path: Path) -> None:
+    whole = world([0.6, 0.6, 0.6], [1.0] * 3, 600, alike=0.8)
+    hard, score = whole.score[:, 1:].mean(axis=1) < 0.5, whole.score.copy()
+    score[hard, 0] = np.nan
+    held = with_score(whole, score)
+    assert describe(whole)["lacking"] == []
+    assert [Lacking(**one) for one in describe(held)["lacking"]] == list(lacking_models(held))
+    write_outcomes(held, tmp_path / "data")
+    said = " ".join(CliRunner().invoke(app, ["info", str(tmp_path / "data")]).output.split())
+    assert lacks(lacking_models(held)[0]) in said
 
 
 def test_queries_to_be_sure_have_a_power_of_80_percent() -> None:

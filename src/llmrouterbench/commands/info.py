@@ -56,7 +56,7 @@ def info(
         return
     mark = "SIMULATED: " if outcomes.simulated else ""
     overview, logged = facts["overview"], facts["data"]["kind"] == "logged"
-    show_lines([*_about(facts["data"], facts["values"]), *_noise(facts["runs"])])
+    show_lines([*_about(facts["data"], facts["values"]), *_lacking(facts["lacking"]), *_noise(facts["runs"])])
     show_pairs(f"{mark}Overview ({folder})", {key: _FORMS.get(key, count)(value) for key, value in overview.items()})
     where = " of the queries that each model answered" if logged else ""
     show_matrix(f"{mark}Score, mean in %{where}", facts["accuracy"], number)
@@ -78,12 +78,21 @@ def _about(data: dict[str, Any], found: dict[str, Any] | None) -> list[str]:
     if found is None:
         return words
     from llmrouterbench.estimating.tables import LogSummary
-    from llmrouterbench.reporting.log_advice import how_estimated, value_line
+    from llmrouterbench.reporting.log_advice import how_estimated, only_good, value_line
 
     values = LogSummary.from_dict(found)
     if sum(one.known for one in values.models) < 2:
         return [*words, f"{cannot_tell('which model is best')}."]
-    return [*words, how_estimated(values.queries, known=values.known), *map(value_line, values.models)]
+    estimated = how_estimated(values.queries, known=values.known)
+    return [*words, estimated, *map(value_line, values.models), *only_good(values.models)]
+
+
+def _lacking(found: list[dict[str, Any]]) -> list[str]:
+    """The models whose missing scores are not missing at random."""
+    from llmrouterbench.reporting.advice import lacks
+    from llmrouterbench.studies.swaps import Lacking
+
+    return [lacks(Lacking(**one)) for one in found]
 
 
 def _noise(runs: dict[str, float] | None) -> list[str]:

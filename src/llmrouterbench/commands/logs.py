@@ -63,7 +63,7 @@ def evaluate_logs(
 def _of_outcomes(folder: Path, router: Path | None, policies: list[str], json: bool) -> None:
     from llmrouterbench.api import evaluate_logs as evaluate
     from llmrouterbench.production.table_study import TableValues
-    from llmrouterbench.reporting.log_advice import how_estimated
+    from llmrouterbench.reporting.log_advice import how_estimated, only_good
 
     found = evaluate(folder, router=router, policy=policies)
     assert isinstance(found, TableValues)
@@ -83,7 +83,8 @@ def _of_outcomes(folder: Path, router: Path | None, policies: list[str], json: b
         for one in found.policies
     ]
     show_rows("Policies", rows, json=False)
-    say(how_estimated(found.queries, known=found.known))
+    for line in (how_estimated(found.queries, known=found.known), *only_good(found.policies)):
+        say(line)
     say(f"{count(found.left_out)} queries are left out")
     if router is not None:
         say("a router that learned from these queries looks better than it is")

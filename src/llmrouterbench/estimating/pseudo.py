@@ -27,6 +27,7 @@ FOLDS = 3
 FLOOR = 0.02
 """Propensities below this count as this: one request speaks for 50 at most."""
 _MOST_DATASETS = 50
+_LEAST_SUM, _MOST_SUM = 0.75, 100.0
 
 
 @dataclass(frozen=True)
@@ -102,11 +103,33 @@ def usable(outcomes: Outcomes) -> IntArray:
 
 
 def says_propensities(outcomes: Outcomes) -> bool:
-    """Whether a log says the propensity of most cells that it measured."""
+    """Whether a log says the propensity of most cells that it measured, and these add up."""
     if outcomes.propensity is None:
         return False
     measured = np.isfinite(outcomes.score)
-    return bool((outcomes.propensity[measured] > 0).mean() > 0.5) if measured.any() else False
+    said = measured & (outcomes.propensity > 0)
+    if not measured.any() or said.sum() <= 0.5 * measured.sum():
+        return False
+    rows = np.flatnonzero(measured.any(axis=1) & (said == measured).all(axis=1))
+    weight = np.where(said, 1.0 / np.where(said, outcomes.propensity, 1.0), 0.0)[rows]
+    return _add_up(weight, outcomes.group[rows])
+
+
+def _add_up(weight: FloatArray, group: IntArray) -> bool:
+    """Whether 1 / propensity (n, m), 0 where nothing was measured, sums to the queries, as it must on average.
+
+    Less, by a quarter at least and by four standard errors, says of a model that it could not serve the others, or that
+    its scores come back less often; a sum of a hundred times as many has a chance of one in a hundred (Markov).
+    """
+    tried = weight[:, effective_trials(weight) >= FEWEST]
+    n = max(len(tried), 1)
+    mean = tried.sum(axis=0) / n
+    names, copy_of = np.unique(group, return_inverse=True)
+    sums = np.zeros((len(names), tried.shape[1]))
+    np.add.at(sums, copy_of, tried - mean)
+    error = np.sqrt((sums**2).sum(axis=0)) / n
+    lacking = (mean < _LEAST_SUM) & (1.0 - mean > 4.0 * error)
+    return not (lacking | (mean > _MOST_SUM)).any()
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,8 @@ def recommendation(advice: Advice) -> str:
     return f"Cannot tell whether to route: too few queries to hold any out. Until then serve {advice.headroom.best}."
 
 
-def _lacks(one: Lacking) -> str:
+def lacks(one: Lacking) -> str:
+    """That a model's missing scores are not missing at random, and what they could make of it."""
     harder = "easier" if one.easier > 0 else "harder"
     moved = f"{harder} for the others, by {percent(abs(one.easier))} points"
     low, high = (percent(one) for one in one.bounds)
@@ -53,7 +54,7 @@ def reasons(advice: Advice) -> list[str]:
         ),
         *([_saving(found)] if found and found.priced else []),
         *([_swap(found.swap)] if found and found.swap else []),
-        *map(_lacks, advice.lacking),
+        *map(lacks, advice.lacking),
         *(_more_queries(advice) if advice.action in ("do not route", "cannot tell") else []),
     ]
 

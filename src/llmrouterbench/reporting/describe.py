@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from llmrouterbench.estimating.tables import LogSummary
 from llmrouterbench.metrics import AVERAGES, avg_acc, best_single, dataset_means, dataset_oracle_choice, oracle_choice
 from llmrouterbench.reporting.frames import distinct
 from llmrouterbench.settings import Setting
+from llmrouterbench.studies.swaps import lacking_models
 from llmrouterbench.table import FloatArray, Outcomes
 
 
@@ -19,6 +21,7 @@ def describe(outcomes: Outcomes, setting: Setting | None = None) -> dict[str, An
 
     data        what kind of data they are, see `coverage.Coverage`
     values      of a log: what every model would score if it had served every query, see `LogSummary`; else None
+    lacking     models whose missing scores are not missing at random, with bounds, see `Lacking`; of a log ()
     overview    counts, tokens and cost (Table 2), best single model, dataset oracle and oracle AvgAcc
     accuracy    model -> dataset -> mean score in percent, and "AvgAcc" (Tables 4 and 5)
     cost        model -> dataset -> USD recorded, and "Total" (Table 6); unknown costs are left out and counted
@@ -42,6 +45,7 @@ def describe(outcomes: Outcomes, setting: Setting | None = None) -> dict[str, An
         "averages": {"AvgAcc": AVERAGES["AvgAcc"]},
         "data": coverage.to_dict(),
         "values": None if coverage.matrix else LogSummary.of(outcomes).to_dict(),
+        "lacking": [asdict(one) for one in lacking_models(outcomes)] if coverage.matrix else [],
         "overview": _overview(outcomes, acc, coverage.matrix),
         "datasets": {
             names.get(name, name): {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -54,6 +55,14 @@ def how_estimated(queries: int, *, known: bool) -> str:
     )
 
 
+def only_good(values: Sequence[Value]) -> list[str]:
+    """A warning where no bad score was written down."""
+    known = [one.score.value for one in values if one.known]
+    if not known or min(known) < 1.0 - 1e-9:
+        return []
+    return ["Every score is the highest: if bad replies get none, these numbers say nothing about the models."]
+
+
 def value_line(one: Value) -> str:
     """What a model would have scored and cost alone, or how many requests more would tell."""
     if not one.known:
@@ -93,7 +102,7 @@ def _gain(one: LoggedCandidate) -> str:
 
 
 def _cautions(advice: LogAdvice) -> list[str]:
-    said = [f"Cannot tell what an oracle would score, query by query: {ONE_EACH}."]
+    said = [f"Cannot tell what an oracle would score, query by query: {ONE_EACH}.", *only_good(advice.models)]
     if not advice.known:
         said.append(
             "The estimate assumes that whoever chose saw nothing that the query does not show, and that a score comes"
