@@ -32,7 +32,7 @@ from llmrouterbench.serve.asgi import (
 )
 from llmrouterbench.serve.bounds import Bound, bound_of
 from llmrouterbench.serve.breaker import Breaker
-from llmrouterbench.serve.chat_body import LIMITS, named_model, parse_object, with_model
+from llmrouterbench.serve.chat_body import LIMITS, moving, named_model, parse_object, with_model
 from llmrouterbench.serve.choosing import Chooser
 from llmrouterbench.serve.config import ModelConfig, ParametersConfig, ServeConfig
 from llmrouterbench.serve.dialects import chat, messages
@@ -209,7 +209,7 @@ class Gateway:
                     asked = replace(asked, native=replace(native, headers=passed))
                 body, exchange.left_out = asked.body, asked.left_out
                 exchange.asked, exchange.stream = body.model, body.stream
-                account.permit(body.model)
+                account.permit(body.model, body.moving)
                 conversation = header(scope, CONVERSATION)
                 choice = await self._aside(
                     raw, self.chooser.choose, body, account.name, conversation, account.config.models
@@ -230,8 +230,9 @@ class Gateway:
             try:
                 account = await self.admit(exchange, scope)
                 raw = await read_body(scope, receive, self.config.limits)
-                exchange.asked = named_model(await self._aside(raw, parse_object, raw))
-                account.permit(exchange.asked)
+                data = await self._aside(raw, parse_object, raw)
+                exchange.asked = named_model(data)
+                account.permit(exchange.asked, moving(data))
                 places = self._places[self._embedder(exchange.asked)]
                 make = partial(self._embedding_attempt, raw)
                 async with while_connected(receive):
@@ -490,7 +491,7 @@ class Gateway:
         exchange.told = reply.told
         out = exchange.new_reply()  # nothing of a reply that could not be told is left in it
         if attempt.native is not None and reply.native:
-            out, exchange.left_out = attempt.native.reply(), attempt.native.left_out
+            out, exchange.left_out = attempt.native.reply(exchange.id), attempt.native.left_out
         exchange.reply = out
         if isinstance(reply, Whole):
             self._bill(exchange, call)
