@@ -36,6 +36,7 @@ _PROVIDERS = {
     "api.perplexity.ai": "perplexity", "generativelanguage.googleapis.com": "gcp.gemini",
 }  # fmt: skip
 """Hosts whose names are fixed; others are called as the config calls them."""
+_PORTS = {"http": 80, "https": 443}
 _SECONDS = [0.01 * 2**n for n in range(14)]
 _TOKENS = [4**n for n in range(14)]
 """Buckets, as the conventions advise them."""
@@ -104,10 +105,11 @@ class Telemetry:
             "gen_ai.operation.name": operation,
             "gen_ai.provider.name": _PROVIDERS.get(place.hostname or "", fact["provider"]),
             "gen_ai.request.model": fact["model"],
-            "server.address": place.hostname or "",
-            "server.port": place.port or (443 if place.scheme == "https" else 80),
-            **({"error.type": kind} if kind else {}),
         }
+        if place.hostname is not None:  # a provider that a reload brought has no address here
+            facts |= {"server.address": place.hostname, "server.port": place.port or _PORTS[place.scheme]}
+        if kind:
+            facts["error.type"] = kind
         self._calls.record(fact["seconds"], facts)
         used = exchange.usage if last else None
         told = {} if used is None else {"input": used.tokens_in, "output": used.tokens_out}
