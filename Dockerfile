@@ -3,7 +3,7 @@ FROM python:3.11-slim
 RUN useradd --create-home router && mkdir /log && chown router /log
 COPY pyproject.toml README.md LICENSE /source/
 COPY src /source/src
-RUN pip install --no-cache-dir "/source[serve]"
+RUN pip install --no-cache-dir "/source[serve,redis,postgres]"
 USER router
 WORKDIR /home/router
 EXPOSE 8080

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import date
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,9 @@ TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "trained": ("Every fine-tuned router at the paper's scale", fine_tuned.table),
     "memory": ("Memory of a long collection", collecting.table),
     "load": ("The server under load", serving.table),
-    "proxies": ("Beside the LiteLLM proxy", proxies.table),
+    "proxies:1": ("Beside the LiteLLM proxy, one worker", partial(proxies.table, 1)),
+    "proxies:2": ("Beside the LiteLLM proxy, two workers", partial(proxies.table, 2)),
+    "health": ("A server that is asked for much at once", proxies.health_table),
 }
 """Name -> title and Markdown of a section of its own."""
 SHARED = ("serving", "load")

@@ -26,7 +26,7 @@ class Native(Loopback):
 
     says    what a reply says: thoughts, text and calls, in this order
     stop    why it ends, in the words of its API, "" for the plain end
-    fault   "" or "529", "400", "error-event", "cut"
+    fault   "" or "529", "400", "error-event", "failed", "cut"
     bodies  what was sent, read; raw: as it came; wrong: what the vendor's own types found wrong in it
     swap    a field of the reply, wherever it stands, and the value in its place; parts: such fields
     """
@@ -97,6 +97,9 @@ def _faulty(events: Iterator[dict[str, Any]], fault: str) -> Iterator[dict[str, 
         if fault and one["type"] in ("message_delta", "response.completed"):
             if fault == "error-event":
                 yield {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded", "code": "x"}}
+            if fault == "failed":  # of a response, with the key that it was given
+                problem = {"code": "server_error", "message": "Overloaded, with sk-native-0123456789"}
+                yield {"type": "response.failed", "response": {**one["response"], "status": "failed", "error": problem}}
             return
         yield one
 
@@ -158,7 +161,7 @@ def _response(native: Native, body: dict[str, Any]) -> dict[str, Any]:
     output: list[dict[str, Any]] = []
     if native.thoughts:
         summary = [{"type": "summary_text", "text": native.thoughts}]
-        output.append({"type": "reasoning", "id": "rs_1", "summary": summary})
+        output.append({"type": "reasoning", "id": "rs_1", "summary": summary, "encrypted_content": "s"})
     if native.text:
         part = {"type": "output_text", "text": native.text, "annotations": []}
         output.append({"type": "message", "id": "m_1", "role": "assistant", "status": "completed", "content": [part]})

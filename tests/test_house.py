@@ -64,7 +64,7 @@ THROUGH = {
     "test_serve_faults": "serve/breaker serve/events serve/exchange",
     "test_serve_decisions": "serve/choosing",
     "test_serve_dialects": "serve/dialects/_fields serve/dialects/_pieces serve/dialects/_turns serve/dialects/chat "
-    "serve/dialects/dialect",
+    "serve/dialects/dialect serve/dialects/_response",
     "test_serve_process": "serve/asgi serve/half_open serve/meters",
     "test_serve_fuzz": "serve/openapi",
     "test_split_traffic": "production/live",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -147,8 +148,9 @@ def test_no_key_and_no_client_header_goes_where_it_does_not_belong(
     everything = written + files + b"".join(bytes(str(reply.headers), "utf8") + reply.content for reply in said)
     for secret in (PROVIDER_KEY, key, "lrb-wrong-canary"):
         assert secret[:12].encode() not in everything
-        for form in ("\\u%04X", "%%%02x"):
+        for form in ("\\u%04X", "%%%02x", "%02x"):
             assert "".join(form % ord(one) for one in secret[:12]).encode() not in everything
+        assert b64encode(b"me:Bearer " + secret.encode())[20:32] not in everything
 
 
 @pytest.mark.prove
@@ -198,6 +200,8 @@ def test_in_five_hundred_failures_no_key_is_found_anywhere(
                 secret,
                 "".join(f"\\u{ord(one):04X}" for one in secret),
                 "".join(f"%{ord(one):02x}" for one in secret),
+                secret.encode().hex(),
+                b64encode(b"me:Bearer " + secret.encode()).decode()[20:],
             ):
                 assert form[:60].encode() not in text, (place, form[:8])
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
+import random
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +20,7 @@ from hypothesis import strategies as st
 from gateways import PRICE, REAL_COST, Running, config_of, running
 from llmrouterbench.calling.prices import Price, cost
 from llmrouterbench.decision_log import FILE, DecisionLog
-from llmrouterbench.serve.bounds import LEAST_TOKENS, SAFE_TOKENS, bound_of
+from llmrouterbench.serve.bounds import LEAST_TOKENS, LONGEST_REPLY, SAFE_TOKENS, bound_of
 from llmrouterbench.serve.chat_body import parse_chat
 from llmrouterbench.serve.keys import new_key
 from upstream import Upstream
@@ -226,3 +228,89 @@ def test_what_is_clamped_never_costs_more_than_was_granted(
     worst = cost(bound.seen(out), Price(0.0, price.output))
     assert worst is not None
     assert bound.input + worst <= min(room, bound.most) * (1 + 1e-9) or math.isclose(room, bound.least)
+
+
+NUMBERS = (
+    None, 0, -1, 1, 5.0, "5", True, 10**40, 10**400, math.inf, math.nan, -math.inf, "abc", [5], {"a": 5}, "128", 2.5,
+    "1e3", "inf", "0x10", " 7 ",
+)  # fmt: skip
+"""What a client may write for a number."""
+
+
+def _read(value: Any) -> float:
+    """The largest number that a lenient provider could read there, 0 for none."""
+    try:
+        return max(0.0, min(float(value), 1e9))
+    except OverflowError:
+        return 1e9 if value > 0 else 0.0
+    except (TypeError, ValueError):
+        return 0.0
+
+
+@pytest.mark.slow
+def test_a_provider_that_reads_every_number_as_the_dearest_one_cannot_bill_more_than_the_budget(
+    upstream: Upstream,
+) -> None:
+    """It writes as much as any limit of the body lets it, in as many choices as any number of it asks for."""
+
+    def bill(body: dict[str, Any]) -> dict[str, int]:
+        limit = max(_read(body.get(name)) for name in ("max_tokens", "max_completion_tokens")) or LONGEST_REPLY
+        choices = max(1.0, *(_read(body.get(name)) for name in ("n", "best_of")))
+        out = int(min(limit, LONGEST_REPLY) * int(choices))
+        return {"prompt_tokens": 60, "completion_tokens": out, "total_tokens": 60 + out}
+
+    upstream.usage = bill
+    dice = random.Random(17)
+    served = 0
+    for budget in (0.0004, 0.02, 1.0, 500.0):
+        config, headers = keyed(upstream, budget)
+        with running(config) as server:
+            (account,) = server.gateway.keyring.limited
+            for _ in range(60):
+                fields = {
+                    name: dice.choice(NUMBERS)
+                    for name in ("max_tokens", "max_completion_tokens", "n", "best_of") if dice.random() < 0.4
+                }  # fmt: skip
+                body = json.dumps({"model": MODEL, "messages": [{"role": "user", "content": "Hi"}], **fields})
+                reply = server.http.post(f"{server.url}/chat/completions", content=body, headers=headers)
+                served += reply.status_code == 200
+                assert asyncio.run(account.spent()) <= budget * (1 + 1e-9), body
+    assert served > 40
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("models", ["o1-pro"]), ("provider", {"order": ["dear"]}), ("plugins", [{"id": "web"}]), ("audio", {"voice": "a"}),
+     ("web_search_options", {}), ("fallbacks", ["o1-pro"]), ("tools", [{"type": "openrouter:web_search"}])],
+)  # fmt: skip
+@pytest.mark.parametrize("limit", [{"budget": 10.0}, {"models": [MODEL]}, {}])
+def test_a_key_with_limits_cannot_change_who_serves_or_pay_for_more_than_text(
+    upstream: Upstream, field: str, value: Any, limit: dict[str, Any]
+) -> None:
+    key, digest = new_key()
+    keys = [{"name": "team", "sha256": digest, **limit}]
+    with running(config_of({"one": upstream.url}, keys=keys)) as server:
+        reply = server.ask(model=MODEL, headers={"authorization": f"Bearer {key}"}, **{field: value})
+    if limit:
+        assert (reply.status_code, reply.json()["error"]["code"]) == (403, "field_not_allowed")
+        assert field in reply.json()["error"]["message"]
+        assert not upstream.bodies
+    else:
+        assert upstream.sent()[field] == value
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("chat/completions", {"messages": [{"role": "user", "content": "Hi"}]}),
+     ("responses", {"input": "Hi"}),
+     ("messages", {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 9})],
+)  # fmt: skip
+def test_no_request_chooses_a_dearer_tier(upstream: Upstream, path: str, body: dict[str, Any]) -> None:
+    raw = json.dumps({"model": MODEL, **body, "temperature": 1.50})
+    raw = raw[:-1] + ', "service\\u005ftier": "priority", "service_tier": "priority"}'
+    with running(config_of({"one": upstream.url})) as server:
+        reply = server.http.post(f"{server.url}/{path}", content=raw)
+    assert reply.status_code == 200
+    assert "service_tier" in reply.headers["x-router-left-out"]
+    assert "service_tier" not in upstream.sent()
+    assert b"priority" not in upstream.bodies[-1]

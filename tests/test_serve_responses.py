@@ -203,7 +203,6 @@ def test_a_call_goes_back_to_its_namespace_and_a_custom_one_as_custom() -> None:
         ({"truncation": "auto"}, 'truncation must be "disabled" or absent'),
         ({"input": []}, "input must be a text or a list of at least one item"),
         ({"input": [{"type": "item_reference", "id": "x"}]}, r"input\[0\].type 'item_reference' has no form"),
-        ({"input": [{"type": "reasoning", "summary": [], "encrypted_content": "zz"}]}, "for another server's eyes"),
         ({"tools": [{"type": "web_search"}]}, r"tools\[0\].type 'web_search' is run by OpenAI"),
         ({"tools": [{"type": "file_search", "vector_store_ids": []}]}, "'file_search' has no form"),
         ({"tools": [READ, READ]}, "must be the name of one tool, got 'read' again"),

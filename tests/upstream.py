@@ -11,6 +11,7 @@ import json
 import socket
 import sys
 import threading
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -153,9 +154,10 @@ def _refusal(fault: str, given: str) -> Response | None:
 
 
 def _spelled(given: str) -> str:
-    """An error that spells what it was given with JSON escapes, of JSON within JSON too, and as in an address."""
+    """An error that spells what it was given with JSON escapes, of JSON within JSON too, as in an address, encoded."""
     escaped = "".join(f"\\u{ord(one):04X}" for one in given)
-    inner = json.dumps({"said": f'"{given}"', "url": "?key=" + "".join(f"%{ord(one):02x}" for one in given)})
+    inner = json.dumps({"said": f'"{given}"', "url": "?key=" + "".join(f"%{ord(one):02x}" for one in given),
+                        "basic": b64encode(b"me:" + given.encode()).decode(), "hex": given.encode().hex()})  # fmt: skip
     return f'{{"error": {{"message": "for {escaped}", "code": 400, "metadata": {{"raw": {json.dumps(inner)}}}}}}}'
 
 

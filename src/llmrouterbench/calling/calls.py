@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -72,10 +73,12 @@ class Endpoint:
             raise ValueError(f"endpoint {self.name!r}: {error}") from None
 
     def hide(self, text: str) -> str:
-        r"""The text without this endpoint's key and header values, however JSON or an address spell them.
+        r"""The text without this endpoint's key and header values, however JSON, an address or base64 spell them.
 
         >>> Endpoint("mine", "http://localhost:1/v1", key="sk-secret").hide(r'bad key sk-secret, "\u0073k-secret"')
         'bad key ***, "***"'
+        >>> Endpoint("mine", "http://localhost:1/v1", key="sk-secret").hide("Basic bWU6c2stc2VjcmV0")
+        'Basic bWU6***'
         """
         return hide(text, (self.key, *self.headers.values()))
 
@@ -94,8 +97,18 @@ def hide(text: str, secrets: Iterable[str]) -> str:
 
 @cache
 def _spellings(secret: str) -> re.Pattern[str]:
-    r"""A secret with each character as it is, as \u0073 in JSON (in JSON within JSON too), %73 or &#115;."""
-    return re.compile("".join(map(_spelled, secret)))
+    r"""A secret, each character as it is, as \u0073 in JSON (in JSON within JSON too), %73 or &#115;; or all of it in
+    base64, wherever it begins there, or hexadecimal.
+    """
+    encoded = "|".join(map(_encoded, range(3), [secret.encode()] * 3))
+    return re.compile("".join(map(_spelled, secret)) + f"|{encoded}|(?i:{secret.encode().hex()})")
+
+
+def _encoded(before: int, secret: bytes) -> str:
+    """Base64 of a secret behind so many bytes, but for the characters that others than its own are part of."""
+    text = b64encode(bytes(before) + secret).decode().rstrip("=")
+    own = text[-(-8 * before // 6) : 8 * (before + len(secret)) // 6]
+    return "".join({"+": "[+-]", "/": "[/_]"}.get(one, one) for one in own)
 
 
 def _spelled(one: str) -> str:

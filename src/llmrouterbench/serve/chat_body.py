@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,6 +23,16 @@ _ESCAPED = re.compile(rb'"(?!model)(?:m|\\u006[dD])(?:o|\\u006[fF])(?:d|\\u0064)
 """The key "model" with an escape in it."""
 _OPEN = re.compile(rb"^[ \t\r\n]*\{")
 LIMITS = ("max_tokens", "max_completion_tokens")
+PRICED = ("service_tier",)
+"""What changes the price of a call, which the config has for the standard tier: it is taken out."""
+_MOVING = (
+    "models", "route", "provider", "fallbacks", "plugins", "web_search_options", "search_parameters", "enable_search",
+    "audio",
+)  # fmt: skip
+"""Fields by which OpenRouter, LiteLLM, OpenAI, xAI or Alibaba let a request choose who serves it, or pay for more than
+tokens of text."""
+_OWN_TOOLS = ("function", "custom")
+_MOST_CHOICES = 1e9
 _COSTLY_NAMES = frozenset({*LIMITS, "n", "best_of", "stream", "stream_options"})
 _COSTLY = re.compile(rb'"(max_tokens|max_completion_tokens|n|best_of|stream|stream_options)"[ \t\r\n]*:')
 _ESCAPED_NAME = re.compile(
@@ -46,6 +56,8 @@ class ChatBody:
     stream  whether it asks for a stream; usage: whether also for the usage in it
     most_tokens  tokens out of a choice at most, None where it does not say; choices: replies at once
     limits  the fields that say so; stream_options: as they came
+    left_out  fields that were taken out of it, as its price depends on them; moving: those by which it could
+            change who serves it, or pay for more than tokens of text
     turns   the messages up to the first of the user; follow_up: whether a model has spoken since
     """
 
@@ -60,6 +72,8 @@ class ChatBody:
     most_tokens: int | None = None
     choices: int = 1
     limits: tuple[str, ...] = ()
+    moving: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     stream_options: Mapping[str, Any] | None = None
 
     @cached_property
@@ -121,7 +135,10 @@ class ChatBody:
 def parse_chat(raw: bytes) -> ChatBody:
     """A chat body. Raises RefusedError (400) for what no server could answer; all else is the provider's to judge."""
     data = parse_object(raw)
-    return chat_body(said_once(raw, data), data)
+    raw = said_once(raw, data)
+    if priced := tuple(name for name in PRICED if name in data):
+        raw = with_values(raw, {}, ParametersConfig(drop=list(priced)))
+    return replace(chat_body(raw, data), left_out=priced)
 
 
 def chat_body(raw: bytes, data: Mapping[str, Any]) -> ChatBody:
@@ -147,6 +164,7 @@ def chat_body(raw: bytes, data: Mapping[str, Any]) -> ChatBody:
         most_tokens=_most_tokens(data),
         choices=max(_whole(data.get("n")), _whole(data.get("best_of"))),
         limits=tuple(name for name in LIMITS if name in data),
+        moving=moving(data),
         turns=tuple(messages[: first + 1]),
         follow_up=any(one["role"] == "assistant" for one in messages),
     )
@@ -170,11 +188,23 @@ def _most_tokens(data: Mapping[str, Any]) -> int | None:
     return max(said) if said and known else None
 
 
+def moving(data: Mapping[str, Any]) -> tuple[str, ...]:
+    """Fields of a body by which it could change who serves it, or pay for more than tokens of text."""
+    tools = data.get("tools")
+    run_there = isinstance(tools, list) and any(
+        isinstance(one, dict) and one.get("type", "function") not in _OWN_TOOLS for one in tools
+    )
+    named = [name for name in _MOVING if data.get(name) is not None]
+    return (*named, "tools") if run_there else tuple(named)
+
+
 def _whole(value: Any) -> int:
     """A number of choices as providers read it, 1 where it is none."""
     try:
-        return max(1, int(float(value)))
-    except (TypeError, ValueError, OverflowError):
+        return max(1, int(min(float(value), _MOST_CHOICES)))
+    except OverflowError:  # a whole number of 400 digits
+        return int(_MOST_CHOICES) if value > 0 else 1
+    except (TypeError, ValueError):
         return 1
 
 
@@ -191,6 +221,11 @@ def said_once(raw: bytes, data: Mapping[str, Any]) -> bytes:
         if len(said) == len(set(said)):
             return raw
     return as_json(data)
+
+
+def all_said_once(raw: bytes, data: Mapping[str, Any]) -> bytes:
+    """The body, written anew where it says any of its fields twice, or in an encoding of its own."""
+    return raw if json.detect_encoding(raw) == "utf-8" and len(_deep(raw)) == len(data) else as_json(data)
 
 
 def _deep(raw: bytes) -> list[tuple[str, tuple[int, int]]]:

@@ -173,6 +173,23 @@ class LogConfig(Strict):
     keep_days: Count | None = None
 
 
+def _address(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.query:
+        shown = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
+        raise ValueError(f"must be an address such as http://127.0.0.1:4318, without user and query, got {shown!r}")
+    return value.rstrip("/")
+
+
+class TelemetryConfig(Strict):
+    """Traces and metrics for OpenTelemetry (extra otel).
+
+    endpoint  base address of an OTLP receiver that speaks HTTP; its headers stand in OTEL_EXPORTER_OTLP_HEADERS
+    """
+
+    endpoint: Annotated[str, AfterValidator(_address)]
+
+
 def _origin(value: str) -> str:
     parts = urlsplit(value)
     if value != "*" and not (parts.scheme and parts.netloc and value == f"{parts.scheme}://{parts.netloc}"):
@@ -205,6 +222,7 @@ class ServeConfig(Strict):
     state_env: str = ""
     cors: list[Origin] = Field(default_factory=list)
     log: LogConfig = LogConfig()
+    telemetry: TelemetryConfig | None = None
     host: Name = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     limits: LimitsConfig = LimitsConfig()

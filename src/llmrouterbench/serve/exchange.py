@@ -29,6 +29,8 @@ class Exchange:
     failures  which models failed before, and in which way
     clamp  the most tokens out that the key's budget pays for, None: all that were asked for
     begun  whether the client has seen the head of the reply; whole: the end of it
+    calls  when each attempt began, and with which kind of failure it ended, "" for none
+    trace  headers that name the client's own trace
     told  headers of the provider's reply that the client gets too
     left_out  fields of the request that say nothing in the dialect of providers
     """
@@ -54,6 +56,8 @@ class Exchange:
     clamp: int | None = None
     first_token_seconds: float | None = None
     attempts: list[dict[str, Any]] = field(default_factory=list)
+    calls: list[tuple[float, str]] = field(default_factory=list)
+    trace: Mapping[str, str] = field(default_factory=dict)
     tries: int = 0
     failures: list[str] = field(default_factory=list)
     begun: bool = False

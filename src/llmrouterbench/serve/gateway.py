@@ -32,7 +32,7 @@ from llmrouterbench.serve.asgi import (
 )
 from llmrouterbench.serve.bounds import Bound, bound_of
 from llmrouterbench.serve.breaker import Breaker
-from llmrouterbench.serve.chat_body import LIMITS, named_model, parse_object, with_model
+from llmrouterbench.serve.chat_body import LIMITS, moving, named_model, parse_object, with_model
 from llmrouterbench.serve.choosing import Chooser
 from llmrouterbench.serve.config import ModelConfig, ParametersConfig, ServeConfig
 from llmrouterbench.serve.dialects import chat, messages
@@ -50,11 +50,13 @@ from llmrouterbench.serve.upstream import Streamed, Upstream, Whole, blames, is_
 
 if TYPE_CHECKING:
     from llmrouterbench.production.fitted import FittedRouter
+    from llmrouterbench.serve.telemetry import Telemetry
 
 EMBEDDINGS_PATH = f"/v1/{EMBEDDINGS}"
 LARGE = 100_000
 """Bytes of a body from which on it is read, decided and written in a thread; below, a change of threads costs more."""
 _LOOK_SECONDS = 0.1
+_TRACE = ("traceparent", "tracestate")
 T = TypeVar("T")
 _STATUSES: dict[Kind, int] = {"timeout": 504, "busy": 503}
 """What a client is told where no provider served; 502 for the rest."""
@@ -117,8 +119,10 @@ class Gateway:
         lines: LogLines | None = None,
         state: State | None = None,
         meters: Meters | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self.config = config
+        self.telemetry = telemetry
         self.log = log
         self.lines = lines or LogLines()
         self.meters = meters or Meters()
@@ -177,7 +181,7 @@ class Gateway:
         """One with other routers and config, and the same log, books and meters. Raises ValueError."""
         return Gateway(
             router, config, log=self.log, log_text=self._log_text, shadow=self._shadow, explore=self._explore,
-            candidate=candidate, lines=self.lines, state=self.state, meters=self.meters,
+            candidate=candidate, lines=self.lines, state=self.state, meters=self.meters, telemetry=self.telemetry,
         )  # fmt: skip
 
     async def finish(self) -> None:
@@ -190,6 +194,8 @@ class Gateway:
         """Close the connections to providers, and the state."""
         await self._close()
         await self.state.close()
+        if self.telemetry is not None:
+            await asyncio.to_thread(self.telemetry.close)
 
     async def _close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
@@ -209,7 +215,7 @@ class Gateway:
                     asked = replace(asked, native=replace(native, headers=passed))
                 body, exchange.left_out = asked.body, asked.left_out
                 exchange.asked, exchange.stream = body.model, body.stream
-                account.permit(body.model)
+                account.permit(body.model, body.moving)
                 conversation = header(scope, CONVERSATION)
                 choice = await self._aside(
                     raw, self.chooser.choose, body, account.name, conversation, account.config.models
@@ -230,8 +236,9 @@ class Gateway:
             try:
                 account = await self.admit(exchange, scope)
                 raw = await read_body(scope, receive, self.config.limits)
-                exchange.asked = named_model(await self._aside(raw, parse_object, raw))
-                account.permit(exchange.asked)
+                data = await self._aside(raw, parse_object, raw)
+                exchange.asked = named_model(data)
+                account.permit(exchange.asked, moving(data))
                 places = self._places[self._embedder(exchange.asked)]
                 make = partial(self._embedding_attempt, raw)
                 async with while_connected(receive):
@@ -256,6 +263,8 @@ class Gateway:
         """The account of a request. Raises RefusedError: unknown key, too many requests, too many under way."""
         account = self.account(scope)
         exchange.key = account.name
+        if self.telemetry is not None:
+            exchange.trace = {name: said for name in _TRACE if (said := header(scope, name.encode()))}
         await account.admit()
         if self._under_way > self.config.limits.requests:
             raise RefusedError(503, "too many requests are under way here; try again", "overloaded", 1.0)
@@ -349,6 +358,8 @@ class Gateway:
             meters.first_token.labels(exchange.model).observe(exchange.first_token_seconds)
         if self.lines.requests:
             self.lines.write(exchange.line())
+        if self.telemetry is not None:
+            self.telemetry.tell(exchange)
 
     async def _answer(
         self,
@@ -437,6 +448,7 @@ class Gateway:
             if id := told.get("x-request-id") or told.get("request-id"):
                 fact["request_id"] = id
             exchange.attempts.append(fact)
+            exchange.calls.append((started, error if failure is None else failure.kind))
             account.use_tokens(call.tokens)
             await account.settle(grant, call.cost)  # before the log has it: a restart counts none of it twice
 
@@ -490,7 +502,7 @@ class Gateway:
         exchange.told = reply.told
         out = exchange.new_reply()  # nothing of a reply that could not be told is left in it
         if attempt.native is not None and reply.native:
-            out, exchange.left_out = attempt.native.reply(), attempt.native.left_out
+            out, exchange.left_out = attempt.native.reply(exchange.id), attempt.native.left_out
         exchange.reply = out
         if isinstance(reply, Whole):
             self._bill(exchange, call)

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -109,10 +109,16 @@ class Account:
         if self.config.tokens_per_minute is not None and tokens:
             self._state.owe(f"tokens:{self.name}", partial(_tokens_left, self.config.tokens_per_minute, tokens))
 
-    def permit(self, asked: str) -> None:
-        """Raises RefusedError (403) where this key may not ask for a model, or route by a policy."""
+    def permit(self, asked: str, moving: Sequence[str] = ()) -> None:
+        """Raises RefusedError (403) where this key may not ask for a model, route by a policy, or say a field.
+
+        `moving` are the fields that could change who serves it, or pay for more than tokens of text.
+        """
         name, _, words = asked.partition(":")
         config = self.config
+        if moving and (self.limited or config.models):
+            said = f"{moving[0]} could change who serves this and what it costs, which a key with a budget or a list"
+            raise RefusedError(403, f"{said} of models, as {self.name!r}, must not; leave it out", "field_not_allowed")
         if name == AUTO and words and config.policies and words not in config.policies:
             said = f"key {self.name!r} may name the policies {', '.join(config.policies)}, got {words[:100]!r}"
             raise RefusedError(403, said, "policy_not_allowed")

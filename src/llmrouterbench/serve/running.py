@@ -116,9 +116,17 @@ def _gateway(
     store = open_store(address) if address else None
     state = State(store, config.conversation.remembered, tell=lines.say)
     log = None if serving.log is None else DecisionLog(serving.log, lost, state=shown(address))
+    telemetry = None
+    if config.telemetry is not None:
+        try:
+            from llmrouterbench.serve.telemetry import telemetry_to
+        except ImportError as error:
+            raise ImportError("telemetry needs OpenTelemetry; pip install 'llmrouterbench[otel]'") from error
+        urls = {name: provider.url for name, provider in config.providers.items()}
+        telemetry = telemetry_to(config.telemetry.endpoint, urls)
     gateway = Gateway(
         router, config, log=log, log_text=serving.log_text, shadow=serving.shadow, explore=serving.explore,
-        candidate=serving.load_candidate(), lines=lines, state=state,
+        candidate=serving.load_candidate(), lines=lines, state=state, telemetry=telemetry,
     )  # fmt: skip
     return log, gateway
 
@@ -148,8 +156,9 @@ def serve(
 
     log, gateway = _gateway(router, config, serving, lines)
     with log or nullcontext():
-        logging.getLogger("uvicorn").handlers = [LinesHandler(lines)]
-        logging.getLogger("uvicorn").setLevel(logging.WARNING)
+        for name in ("uvicorn", "opentelemetry"):
+            logging.getLogger(name).handlers = [LinesHandler(lines)]
+            logging.getLogger(name).setLevel(logging.WARNING)
         front = Front(gateway)
         settings = uvicorn.Config(
             front, log_config=None, access_log=False, server_header=False, ws="none",

@@ -50,6 +50,10 @@ class Reader:
         """What an event of a kind says."""
         raise NotImplementedError
 
+    def fails(self, kind: str, event: Mapping[str, Any]) -> bool:
+        """Whether an event of a kind says that the reply failed."""
+        return kind == "error"
+
     def chunk(self, delta: dict[str, Any], **more: Any) -> bytes:
         """An event of this stream with a delta."""
         return chunk(self.head, delta, **more)
@@ -62,7 +66,7 @@ class Reader:
         except ValueError:
             event = None
         if isinstance(event, Mapping) and isinstance(kind := event.get("type"), str):
-            if kind != "error":
+            if not self.fails(kind, event):
                 self._came.append(one.raw)
             yield from self.said(kind, event)
         else:

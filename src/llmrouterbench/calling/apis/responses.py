@@ -25,6 +25,7 @@ _DELTAS = {
     "response.output_text.delta": "content", "response.refusal.delta": "refusal",
     "response.reasoning_text.delta": "reasoning_content", "response.reasoning_summary_text.delta": "reasoning_content",
 }  # fmt: skip
+_ENDS = ("response.completed", "response.incomplete")
 Item = dict[str, Any]
 
 
@@ -191,10 +192,15 @@ class Events(chunks.Reader):
         super().__init__()
         self._calls: dict[str, int] = {}
 
+    def fails(self, kind: str, event: Mapping[str, Any]) -> bool:
+        """Whether an event of a kind says that the reply failed."""
+        return kind in ("error", "response.failed") or (kind in _ENDS and bool(inner(event, "response").get("error")))
+
     def said(self, kind: str, event: Mapping[str, Any]) -> Iterator[bytes]:
         """What an event of a kind says."""
-        if kind == "error":
-            yield chunks.line({"error": inner(event, "error") or event})
+        if self.fails(kind, event):
+            problem = inner(event, "response").get("error") or inner(event, "error") or event
+            yield chunks.line({"error": problem})
         elif kind in _DELTAS:
             yield self.chunk({_DELTAS[kind]: event.get("delta")})
         elif kind == "response.created":
@@ -208,15 +214,12 @@ class Events(chunks.Reader):
             yield self.chunk({"tool_calls": [{"index": number, **call}]})
         elif kind == "response.function_call_arguments.delta":
             yield self.chunk(chunks.arguments(self._calls.get(str(event.get("output_index")), 0), event.get("delta")))
-        elif kind in ("response.completed", "response.incomplete", "response.failed"):
+        elif kind in _ENDS:
             yield from self._end(inner(event, "response"))
         else:
             yield chunks.SIGN_OF_LIFE
 
     def _end(self, response: Mapping[str, Any]) -> Iterator[bytes]:
-        if response.get("error"):
-            yield chunks.line({"error": response["error"]})
-            return
         yield self.chunk({}, finish_reason=_finish(response, bool(self._calls)))
         if (usage := _usage(inner(response, "usage"))) is not None:
             yield chunks.line({**self.head, "choices": [], "usage": usage})

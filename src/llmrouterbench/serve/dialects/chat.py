@@ -13,7 +13,7 @@ PATH = f"/v1/{CHAT}"
 def read(raw: bytes) -> Asked:
     """The request as it came. Raises RefusedError (400)."""
     body = parse_chat(raw)
-    return Asked(body, lambda _: AsItIs(), wants_usage=body.usage)
+    return Asked(body, lambda _: AsItIs(), wants_usage=body.usage, left_out=body.left_out)
 
 
 def error(status: int, body: bytes) -> bytes:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from llmrouterbench.calling.calls import Usage
-from llmrouterbench.serve.chat_body import ChatBody, with_model, with_values
+from llmrouterbench.serve.chat_body import LIMITS, ChatBody, with_model, with_values
 from llmrouterbench.serve.config import ParametersConfig
 
 
@@ -34,25 +34,29 @@ class Reply(Protocol):
 class Native:
     """The request as it came, for providers that speak the client's API themselves: nothing of it is translated.
 
-    api       what they speak, as a config names it; raw: its bytes, which say no field that costs money twice
+    api       what they speak, as a config names it; raw: its bytes, which say no field twice
     limit     the field of the most tokens out; left_out: fields that are taken out, as a price depends on them
+    reply     makes the way of their reply back, from the id of a decision
     passes    names of the client's headers that go on, headers: what they say
-    reply     makes the way of their reply back
+    says      fields that are said whatever the client says
     """
 
     api: str
     raw: bytes
     limit: str
     left_out: tuple[str, ...]
-    passes: tuple[str, ...]
-    reply: Callable[[], Reply]
+    reply: Callable[[str], Reply]
+    passes: tuple[str, ...] = ()
+    says: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def sent(self, model: str, parameters: ParametersConfig, most_tokens: int | None = None) -> bytes:
         """The bytes with another model, its parameters, no more tokens out than are given; others stay."""
-        if self.left_out:
-            parameters = parameters.model_copy(update={"drop": [*parameters.drop, *self.left_out]})
-        changes = {} if most_tokens is None else {self.limit: most_tokens}
+        clamp = parameters.clamp
+        if longest := [clamp[name] for name in LIMITS if name in clamp and self.limit not in clamp]:
+            clamp = {**clamp, self.limit: min(longest)}
+        parameters = parameters.model_copy(update={"drop": [*parameters.drop, *self.left_out], "clamp": clamp})
+        changes = {**self.says, **({} if most_tokens is None else {self.limit: most_tokens})}
         return with_values(with_model(self.raw, model), changes, parameters)
 
 

@@ -13,7 +13,7 @@ from llmrouterbench.calling.calls import Usage
 from llmrouterbench.calling.counting import text_bytes, tokens_of
 from llmrouterbench.calling.refusals import error_text
 from llmrouterbench.calling.wire import decode_json
-from llmrouterbench.serve.chat_body import as_json, chat_body, named_model, parse_object, said_once
+from llmrouterbench.serve.chat_body import PRICED, all_said_once, as_json, chat_body, named_model, parse_object
 from llmrouterbench.serve.dialects._fields import Fields
 from llmrouterbench.serve.dialects._pieces import ChatReader, Piece
 from llmrouterbench.serve.dialects._turns import Part, Turns, text_part
@@ -29,8 +29,6 @@ _ERRORS = {
     422: "invalid_request_error", 429: "rate_limit_error", 503: "overloaded_error", 504: "timeout_error",
 }  # fmt: skip
 _STOPS = {"length": "max_tokens", "content_filter": "refusal"}
-_PRICED = ("service_tier",)
-"""What changes the price of a call, which the config has for the standard tier."""
 _PASSES = ("anthropic-beta",)
 
 
@@ -69,12 +67,12 @@ def _read(raw: bytes, *, counting: bool) -> Asked:
     thinks = _thinking(top)
     chat |= _output(top)
     _check_edits(top)
-    top.leave_out("cache_control", "metadata", "service_tier", "diagnostics")
+    top.leave_out("cache_control", "metadata", "diagnostics", *PRICED)
     top.expect("speed", "standard", remedy="the speed is the provider's")
     top.close()
     body = replace(chat_body(as_json(chat), chat), most_tokens=most, stream=bool(stream))
-    priced = tuple(name for name in _PRICED if name in data)
-    native = Native("messages", said_once(raw, data), "max_tokens", priced, _PASSES, _AsItIs)
+    priced = tuple(name for name in PRICED if name in data)
+    native = Native("messages", all_said_once(raw, data), "max_tokens", priced, lambda _: _AsItIs(), _PASSES)
     return Asked(
         body, lambda id: _Reply(f"msg_{id}", body.sizes[0], stops, shows=thinks), left_out=tuple(sorted(left_out)),
         native=native,
