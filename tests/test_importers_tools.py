@@ -43,6 +43,7 @@ READ: dict[str, tuple[str, str, tuple[int, int], list[float]]] = {
     "fusionbench/router_data_with_judge.csv": ("fusionbench", "", (5, 4), [0.6044, 0.723, 0.736, 0.5222]),
     "llmrouter": ("llmrouter_rows", "", (5, 2), [0, 1]),
     "vllm-sr/benchmark_training_data.jsonl": ("llmrouter_rows", "", (5, 2), [1, 1]),
+    "routereval": ("routereval", "", (5, 3), [0.8, 0.8, 0.8]),
     "sprout": ("wide_rows", "", (5, 2), [0.294, 0.448]),
     "mixinstruct": ("wide_rows", "bertscore", (5, 2), [0.6878, 0.7758]),
     "routerbench/0shot.parquet": ("routerbench", "", (5, 2), [0.8, 0.4]),
@@ -69,8 +70,7 @@ REFUSED = {
     "fusionbench/query_level.json": "scaled per task; import its CSV",
     "vllm-sr/replay.jsonl": "has no score of any reply",
     "vllm-sr/router_replay.json": "has no score of any reply",
-    "routereval": "must not be a pickle file",
-    "routerbench/routerbench_raw.pkl": "must not be a pickle file",
+    "routereval/tmp_perf.npz": "arrays of numpy, which have no names of models",
 }
 """File or folder -> a part of the sentence that refuses it."""
 
