@@ -70,6 +70,8 @@ FORMATS = {
     "llmrouter_rows": "llmrouter_rows:read_llmrouter_rows",
     "wide_rows": "wide_rows:read_wide_rows",
     "routereval": "routereval:read_routereval",
+    "traffic": "traffic:read_traffic",
+    "harnesses": "harnesses:read_harnesses",
 }
 """Format name -> "module:function" of its reader. A module with a function `recognises` is asked before the others."""
 
