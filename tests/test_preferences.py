@@ -13,6 +13,7 @@ import pytest
 from scipy.special import expit
 from typer.testing import CliRunner
 
+import llmrouterbench.cli  # noqa: F401  (its commands join the app)
 from llmrouterbench.commands.app import app
 from llmrouterbench.importers import import_outcomes
 from llmrouterbench.importers.battles import Battles, read_battles
