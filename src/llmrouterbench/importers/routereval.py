@@ -28,7 +28,10 @@ def recognises(source: Glimpse) -> bool:
 def read_routereval(path: Path, options: Options) -> Imported:
     """Read one file or all of a folder. Raises ValueError with the file and line of what breaks a rule."""
     files = [path] if path.is_file() else sorted(path.rglob("*.jsonl"))
-    raw = pl.concat([frame for file in files for frame in _task(file)])
+    frames = [frame for file in files for frame in _task(file)]
+    if not frames:
+        raise ValueError(f"{path} must hold queries with the scores of the models, got none; make it again")
+    raw = pl.concat(frames)
     place = Place(path, "at", raw["at"])
     raw = raw.with_row_index("#", offset=1)
     columns = {name: name for name in raw.columns if name not in ("#", "at")}
@@ -38,7 +41,7 @@ def read_routereval(path: Path, options: Options) -> Imported:
 def _task(file: Path) -> Iterator[pl.DataFrame]:
     """The records of a task, a frame a query."""
     lines = read_lines(file)
-    _, head = next(lines)
+    _, head = next(lines, (0, dict[str, Any]()))
     models = head.get("models")
     if not (isinstance(models, list) and all(isinstance(model, str) for model in models)):
         raise ValueError(f"{file} line 1 must name the models, got none; make it again")
