@@ -34,7 +34,7 @@ from llmrouterbench.production.fitted_store import check_embedder_serves
 from llmrouterbench.production.learned import CalibrationSlice, Learned, LoggedSlice
 from llmrouterbench.production.novelty import Novelty, fit_novelty
 from llmrouterbench.production.promises import promises
-from llmrouterbench.splits import near_duplicate_groups, validation_split
+from llmrouterbench.splits import validation_split, with_near_copies
 from llmrouterbench.table import PLANES, BoolArray, Estimate, FloatArray, IntArray, Outcomes, Queries
 from llmrouterbench.version import __version__
 from llmrouterbench.worth import folds_of, train_best_single
@@ -95,7 +95,7 @@ def fit(outcomes: Outcomes, settings: FitSettings | None = None, *, say: Say = l
     coverage = coverage_of(pool)
     pool = pool if coverage.matrix else pool.take(usable(pool))
     say("finding near-copies")
-    pool = replace(pool, group=near_duplicate_groups(pool))
+    pool = with_near_copies(pool)
     rows, held = validation_split(pool, np.arange(len(pool)), settings.seed, settings.share)
     say(f"embedding {len(pool):,} queries")
     embedder = make_embedder(settings.embedder)
@@ -304,7 +304,7 @@ def _slice(data: _Data, estimate: Estimate, quality: FloatArray, choice: IntArra
     found = CalibrationSlice(
         name=np.array([text_hash(text) for text in piece.queries.text], dtype=np.str_),
         dataset=piece.dataset,
-        group=piece.group,
+        group=piece.together,
         embedding=piece.queries.embedded("fit").astype(np.float32),
         score=np.array(estimate.score),
         cost=np.array(estimate.cost),
