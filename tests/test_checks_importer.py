@@ -12,6 +12,7 @@ import pytest
 from llmrouterbench import Outcomes, check_importer
 from llmrouterbench.checks.contract import ContractError
 from llmrouterbench.importers import Findings, Imported, Importer, Options, read_source
+from llmrouterbench.importers._sources import opened
 from test_importers_tools import READ, SHARED, real
 
 
@@ -121,4 +122,5 @@ def test_what_breaks_the_contract_is_named(importer: Any, sentence: str, source:
 def test_ours_keep_the_contract(name: str) -> None:
     kind, chosen, *_ = READ[name]
     ours = Importer(lambda source, options: read_source(source, kind, options))
-    check_importer(ours, SHARED / name, options=Options(filter=chosen))
+    with opened(SHARED / name, pickles=True) as found:
+        check_importer(ours, found.path, options=Options(filter=chosen))

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 import llmrouterbench
@@ -45,6 +46,10 @@ def test_commands_run(page: Path, tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text("\n".join(["query,model,score", *rows]) + "\n")
     served = [f"sort {i} words of list {i * i},{'mn'[i % 2]},{i // 3 % 2},0.001,0.5" for i in range(200)]
     (tmp_path / "traffic.csv").write_text("\n".join(["query,model,score,cost,propensity", *served]) + "\n")
+    fought = [
+        {"model_a": "m", "model_b": "n", "winner": f"model_{'aab'[i % 3]}", "prompt": f"[{i}]"} for i in range(30)
+    ]
+    pl.DataFrame(fought).write_parquet(tmp_path / "arena.parquet")
     for block in blocks(ROOT / "docs" / "boards.md", "json"):
         (tmp_path / "card.json").write_text(block)
     env = {**os.environ, "LLMROUTERBENCH_CACHE": str(tmp_path / "cache")}

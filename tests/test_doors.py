@@ -91,6 +91,7 @@ REASONS = {
     "keys revoke": "tends what lies in the state of servers; serve.managed_keys.read_managed reads it",
     "keys team": "tends what lies in the state of servers; serve.managed_keys.read_managed reads it",
     "new-key": "is for the operator of a server; serve.keys.new_key",
+    "preferences": "battles are no outcomes; studies.preferences.preferences of importers.battles.read_battles",
     "plugins": "says what is installed; nothing can be made of it",
 }
 """Command -> why it has no public name of its own."""

@@ -56,6 +56,7 @@ THROUGH = {
     "test_routers_tasks": "routers/_clusters",
     "test_routers_strong": "routers/_neighbours routers/_replies",
     "test_routers_finetuned": "routers/_descriptions routers/_heads",
+    "test_pickles": "importers/_pickles sandbox/_inside_pickle",
     "test_sandbox": "sandbox/_bubblewrap sandbox/_landlock sandbox/_seccomp",
     "test_code_datasets": "sandbox/_inside_cases",
     "test_code_values": "sandbox/_inside_judge sandbox/_inside_peer sandbox/_inside_solution sandbox/_inside_values "

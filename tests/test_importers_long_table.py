@@ -29,6 +29,15 @@ ROWS: list[Row] = [
 ]
 
 
+def test_an_empty_prompt_is_none_that_queries_share(tmp_path: Path) -> None:
+    rows = [{"query": text, "prompt": "", "model": "ant", "score": 1} for text in ("a?", "b?")]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    import_outcomes(tmp_path / "log.jsonl", tmp_path / "o")
+    outcomes = Outcomes.load(tmp_path / "o")
+    assert list(outcomes.queries.prompt) == ["a?", "b?"]
+    assert len(set(outcomes.group)) == 2
+
+
 def write(path: Path, rows: list[Row]) -> Path:
     frame = pl.DataFrame(rows, infer_schema_length=None) if path.suffix != ".jsonl" else None
     if path.suffix == ".jsonl":

@@ -43,6 +43,10 @@ READ: dict[str, tuple[str, str, tuple[int, int], list[float]]] = {
     "fusionbench/router_data_with_judge.csv": ("fusionbench", "", (5, 4), [0.6044, 0.723, 0.736, 0.5222]),
     "llmrouter": ("llmrouter_rows", "", (5, 2), [0, 1]),
     "vllm-sr/benchmark_training_data.jsonl": ("llmrouter_rows", "", (5, 2), [1, 1]),
+    "routereval": ("routereval", "", (5, 3), [0.8, 0.8, 0.8]),
+    "helicone": ("traffic", "", (5, 1), [1]),
+    "vllm-sr/replay.jsonl": ("traffic", "", (5, 2), [1, 1]),
+    "vllm-sr/router_replay.json": ("traffic", "", (5, 2), [1, 1]),
     "sprout": ("wide_rows", "", (5, 2), [0.294, 0.448]),
     "mixinstruct": ("wide_rows", "bertscore", (5, 2), [0.6878, 0.7758]),
     "routerbench/0shot.parquet": ("routerbench", "", (5, 2), [0.8, 0.4]),
@@ -54,9 +58,8 @@ READ: dict[str, tuple[str, str, tuple[int, int], list[float]]] = {
 REFUSED = {
     "lm-eval": "cannot tell which score counts",
     "mixinstruct": "name the one that counts (--filter 'logprobs')",
-    "litellm": "LiteLLM's spend log, which has no score",
+    "litellm": "must hold scores of some requests, got none in 15; add a column score",
     "openrouter": "has neither texts nor scores",
-    "helicone": "has no score of any reply",
     "arena": "says which of two replies won",
     "arena/140k.parquet": "says which of two replies won",
     "arena/battles.jsonl": "says which of two replies won",
@@ -67,10 +70,7 @@ REFUSED = {
     "promptfoo/results.csv": "write the results with -o results.json",
     "routerarena/predictions_my-router.json": "what a router chose, one model a query",
     "fusionbench/query_level.json": "scaled per task; import its CSV",
-    "vllm-sr/replay.jsonl": "has no score of any reply",
-    "vllm-sr/router_replay.json": "has no score of any reply",
-    "routereval": "must not be a pickle file",
-    "routerbench/routerbench_raw.pkl": "must not be a pickle file",
+    "routereval/tmp_perf.npz": "arrays of numpy, which have no names of models",
 }
 """File or folder -> a part of the sentence that refuses it."""
 

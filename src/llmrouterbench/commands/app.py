@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "Start": ("demo", "advise"),
-    "Data": ("import", "fetch", "simulate", "info", "curate", "split", "export", "export-table", "settings"),
+    "Data": (
+        "import", "fetch", "simulate", "info", "curate", "preferences", "split", "export", "export-table", "settings",
+    ),
     "Collect and score": ("datasets", "collect", "score", "run", "schema", "cache"),
     "Bench and report": ("routers", "bench", "report", "judge-choices", "robustness", "board"),
     "Production": (

@@ -42,9 +42,13 @@ def _domain(domain: str, files: Mapping[str, Path]) -> list[Item]:
 
 
 def _item(domain: str, task: dict[str, Any]) -> Item:
+    return Item(f"{domain}/{task['id']}", query_of(task), None, domain, {"task_id": task["id"]})
+
+
+def query_of(task: Mapping[str, Any]) -> str:
+    """The user's reason for the call."""
     instructions = task["user_scenario"]["instructions"]
-    query = instructions if isinstance(instructions, str) else instructions["reason_for_call"]
-    return Item(f"{domain}/{task['id']}", query, None, domain, {"task_id": task["id"]})
+    return str(instructions if isinstance(instructions, str) else instructions["reason_for_call"])
 
 
 def prompt(item: Item) -> str:
@@ -64,7 +68,7 @@ def read_report(path: Path) -> dict[str, Score]:
     item is NaN with the reason. Raises ValueError for a file that is no results file or a reward outside [0, 1].
     """
     trials: dict[str, list[dict[str, Any]]] = {}
-    for name, simulation in _simulations(path):
+    for name, simulation in simulations(path):
         trials.setdefault(name, []).append(simulation)
     return {name: _mean(name, runs, path) for name, runs in trials.items()}
 
@@ -97,7 +101,12 @@ def read_replies(path: Path) -> list[Reply]:
     model = str(((_metadata(path).get("info") or {}).get("agent_info") or {}).get("llm") or "")
     if not model:
         raise ValueError(f"{path} must name the agent's model in info.agent_info.llm, got none; run it again")
-    return [_reply(name, model, run) for name, run in _simulations(path)]
+    return [_reply(name, model, run) for name, run in simulations(path)]
+
+
+def read_trials(path: Path) -> list[tuple[float | None, int]]:
+    """Reward and number of every trial, in the order of `read_replies`; None where the agent never ran."""
+    return [(_reward(run), int(run.get("trial") or 0)) for _, run in simulations(path)]
 
 
 def _reply(name: str, model: str, run: dict[str, Any]) -> Reply:
@@ -127,7 +136,7 @@ def _tokens(said: list[dict[str, Any]], key: str) -> int | None:
 def read_user_costs(path: Path) -> dict[str, float]:
     """Item id -> USD that the simulated user cost over all trials; items whose cost is unknown are left out."""
     costs: dict[str, list[float | None]] = {}
-    for name, run in _simulations(path):
+    for name, run in simulations(path):
         costs.setdefault(name, []).append(run.get("user_cost"))
     known = {name: [cost for cost in trials if cost is not None] for name, trials in costs.items()}
     return {name: sum(trials) for name, trials in known.items() if len(trials) == len(costs[name])}
@@ -137,7 +146,7 @@ def _metadata(path: Path) -> dict[str, Any]:
     return read_object(path / "results.json" if path.is_dir() else path, "info", "a results file of tau2-bench")
 
 
-def _simulations(path: Path) -> list[tuple[str, dict[str, Any]]]:
+def simulations(path: Path) -> list[tuple[str, dict[str, Any]]]:
     """(item id, simulation) of every trial; newer versions keep the simulations in a folder beside the file."""
     metadata = _metadata(path)
     domain = ((metadata["info"] or {}).get("environment_info") or {}).get("domain_name")

@@ -69,6 +69,9 @@ FORMATS = {
     "fusionbench": "fusionbench:read_fusionbench",
     "llmrouter_rows": "llmrouter_rows:read_llmrouter_rows",
     "wide_rows": "wide_rows:read_wide_rows",
+    "routereval": "routereval:read_routereval",
+    "traffic": "traffic:read_traffic",
+    "harnesses": "harnesses:read_harnesses",
 }
 """Format name -> "module:function" of its reader. A module with a function `recognises` is asked before the others."""
 
@@ -138,7 +141,7 @@ def import_outcomes(
         _check_target(Path(source), to, overwrite)
     asked: dict[str, Any] = {"scale": scale} if scale else {}
     asked |= {"columns": dict(columns)} if columns else {}
-    with opened(source) as found, new_folder(to, overwrite) as partial:
+    with opened(source, pickles=format in ("auto", *FORMATS)) as found, new_folder(to, overwrite) as partial:
         kind = "long_table" if asked and format == "auto" else _format_of(found.path, format)
         if asked and kind != "long_table":
             raise ValueError(f"{' and '.join(asked)} are of a long table alone, got format {kind!r}; leave them out")
@@ -180,7 +183,7 @@ def detect_format(source: str | Path) -> str:
     Raises FileNotFoundError where nothing is there, and ValueError where the format is none of those known or two
     plug-ins take it for theirs. A plug-in that fails at this is named in the error, and stops no other.
     """
-    with opened(source) as found:
+    with opened(source, pickles=True) as found:
         return _format_of(found.path, "auto")
 
 

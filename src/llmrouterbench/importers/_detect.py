@@ -29,21 +29,27 @@ def _file_format(path: Path) -> str | None:
     return "official" if _is_archive(path) else None
 
 
-def refuse_pickle(path: Path) -> None:
-    """Raise the ValueError that a pickle deserves, whatever it is called: opening it can run any program."""
-    if path.is_dir():
-        return
+def is_pickle(path: Path) -> bool:
+    """Whether a file is a pickle, whatever it is called: opening it can run any program."""
     with path.open("rb") as file:
         head = file.read(2)
+    return path.suffix.lower() in PICKLES or (head[:1] == b"\x80" and b"\0" < head[1:] <= b"\x05")
+
+
+def refuse_pickle(path: Path) -> None:
+    """Raise the ValueError that a pickle deserves where it is not opened in the sandbox."""
+    if path.is_dir():
+        return
     if path.suffix.lower() in ARRAYS:
         raise ValueError(f"{path} is arrays of numpy, which have no names of models; make a long table of it")
-    if path.suffix.lower() in PICKLES or (head[:1] == b"\x80" and b"\0" < head[1:] <= b"\x05"):
-        _refuse(path)
+    if is_pickle(path):
+        raise ValueError(no_pickle(str(path)))
 
 
-def _refuse(path: Path) -> None:
-    raise ValueError(
-        f"{path} must not be a pickle file, because opening one can run any program hidden in it;"
+def no_pickle(shown: str, where: str = "") -> str:
+    """Why a pickle is not opened, and what to do."""
+    return (
+        f"{shown} must not be a pickle file{where}, because opening one can run any program hidden in it;"
         " save it as CSV where it was made (pandas: `frame.to_csv(...)`) and import that"
     )
 
@@ -68,5 +74,5 @@ def _folder_format(path: Path) -> str | None:
     if any(path.rglob("*.json")):
         return "official"
     if pickles := sorted(file for file in path.rglob("*") if file.suffix.lower() in PICKLES):
-        _refuse(pickles[0])
+        raise ValueError(no_pickle(str(pickles[0])))
     return "long_table" if any(file.suffix.lower() in TABLES for file in path.rglob("*")) else None

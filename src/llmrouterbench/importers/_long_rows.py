@@ -45,6 +45,8 @@ def number_queries(table: pl.DataFrame, path: Path, word: str, findings: Finding
     where one id names two.
     """
     key = _key(table)
+    if "prompt" in table.columns and MARK not in table.columns:
+        table = table.with_columns(prompt=pl.col("prompt").replace("", None))  # nothing is no prompt that queries share
     prompt = pl.col("prompt").drop_nulls().first() if "prompt" in table.columns else pl.lit(None, dtype=pl.String)
     rest = [
         pl.col(name).first() for name in ("dataset", "query", *OF_QUERY) if name in table.columns and name not in key

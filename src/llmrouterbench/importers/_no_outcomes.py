@@ -9,15 +9,9 @@ from llmrouterbench.exporters import FORMAT, METHODS
 from llmrouterbench.files import read_json
 from llmrouterbench.importers._samples import Glimpse
 
-_NO_SCORE = "has no score of any reply; add one (a column score of a long table)"
-_WHO_WON = "says which of two replies won, which is no score of either; preferences cannot be imported yet"
+_WHO_WON = "says which of two replies won, which is no score of either; see `llmrouterbench preferences`"
 _KNOWN: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
-    ("*.csv", ("request_id", "call_type", "spend"), "LiteLLM's spend log", _NO_SCORE),
-    ("*.json*", ("request_id", "call_type", "spend"), "LiteLLM's spend log", _NO_SCORE),
     ("*.csv", ("generation_id", "model_permaslug"), "OpenRouter's activity", "has neither texts nor scores"),
-    ("*.csv", ("request_body", "response_body"), "Helicone's request log", _NO_SCORE),
-    ("*.jsonl", ("request_id", "selected_model", "decision"), "a replay of the vLLM semantic router", _NO_SCORE),
-    ("*.json", ("object", "data", "has_more"), "a replay of the vLLM semantic router", _NO_SCORE),
     ("*.csv", ("model_a", "model_b", "winner_model_a"), "a file of battles", _WHO_WON),
     ("*.jsonl", ("model_a", "model_b", "winner"), "a file of battles", _WHO_WON),
     ("*.parquet", ("model_a", "model_b", "winner"), "a file of battles", _WHO_WON),

@@ -21,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 
 from llmrouterbench.files import say_disk_full
 from llmrouterbench.importers._detect import NAMED, TABLES
+from llmrouterbench.importers._pickles import unpickled
 
 _PIECE = 1 << 22
 _LEFT_FREE = 1 << 30
@@ -59,15 +60,18 @@ class Opened:
 
 
 @contextmanager
-def opened(source: str | Path) -> Iterator[Opened]:
+def opened(source: str | Path, pickles: bool = False) -> Iterator[Opened]:
     """A source, fetched and unpacked where it has to be. Errors raised in the block are said of the source.
+
+    pickles   whether these are opened too, in the sandbox
 
     Raises FileNotFoundError where nothing is there, ConnectionError and PermissionError of addresses, ValueError where
     it cannot be unpacked, ImportError where an extra is missing.
     """
     with tempfile.TemporaryDirectory(prefix="llmrouterbench-") as folder:
         here, shown = _fetched(str(source), Path(folder) / "fetched")
-        found = Opened(_unpacked(here, Path(folder) / "unpacked", shown), shown, here)
+        plain = _unpacked(here, Path(folder) / "unpacked", shown)
+        found = Opened(unpickled(plain, Path(folder) / "unpickled", shown) if pickles else plain, shown, here)
         try:
             yield found
         except Exception as error:

@@ -77,7 +77,11 @@ class Wire:
 
     def hear(self) -> str:
         """The next message. Raises Broken where the other side ended."""
-        return self._bytes(int.from_bytes(self._bytes(8), "big")).decode()
+        return self.take().decode()
+
+    def take(self) -> bytes:
+        """The next message as it came. Raises Broken where the other side ended."""
+        return self._bytes(int.from_bytes(self._bytes(8), "big"))
 
     def _bytes(self, length: int) -> bytes:
         parts = []

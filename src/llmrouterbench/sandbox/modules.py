@@ -22,13 +22,13 @@ OFFERED = frozenset(f"{_CONTESTS} {_TESTS} {_NEEDED}".split())
 
 
 @cache
-def installed() -> dict[str, Path]:
+def installed(*more: str) -> dict[str, Path]:
     """Name -> folder or file, of the offered modules that are installed here; everybody must be able to read them.
 
     A compiled module's own libraries lie beside it (`numpy.libs`) and are listed with it.
     """
     found = {}
-    for name in sorted(OFFERED):
+    for name in sorted(OFFERED.union(more)):
         spec = PathFinder.find_spec(name)
         if spec is None or spec.origin is None:
             continue

@@ -119,12 +119,13 @@ class Sandbox:
         """Path of the Python that runs the programs."""
         return self._interpreter[0]
 
-    def run(self, program: str, stdin: str | Talk, seconds: float, modules: bool = True) -> Execution:
+    def run(self, program: str, stdin: str | Talk, seconds: float, modules: bool | tuple[str, ...] = True) -> Execution:
         """Run a Python program on its standard input, or let `stdin` speak with it over its input and output.
 
         seconds   the program's time: processor time of all its processes together, and time that goes by while it
                   works or sleeps; it is stopped where either is over. What it waits for a core is not counted.
-        modules   whether it may import more than the standard library: to show the others takes time in every run
+        modules   whether it may import more than the standard library: to show the others takes time in every run;
+                  names of more than are offered to solutions
 
         Raises ValueError where seconds is not positive, OSError where the sandbox itself cannot start.
         """
@@ -137,9 +138,11 @@ class Sandbox:
                 time.sleep(pause)
         return self._once(program, stdin, seconds, modules)
 
-    def _once(self, program: str, stdin: str | Talk, seconds: float, modules: bool = True) -> Execution:
+    def _once(
+        self, program: str, stdin: str | Talk, seconds: float, modules: bool | tuple[str, ...] = True
+    ) -> Execution:
         slot = self._slots.get()
-        shown = offered() if modules else {}
+        shown = offered(*(modules if isinstance(modules, tuple) else ())) if modules else {}
         start = _Start(_user(slot), program, seconds, shown)
         try:
             if self._entered and self._serves is not False:
@@ -390,9 +393,9 @@ def _version(python: str) -> tuple[int, ...]:
 
 
 @cache
-def offered() -> dict[str, Path]:
-    """The modules that programs may import besides the standard library, and where they lie."""
-    return installed() if _version(interpreter()[0][0]) == sys.version_info[:2] else {}
+def offered(*more: str) -> dict[str, Path]:
+    """The modules that programs may import besides the standard library, and where they lie; `more` of them by name."""
+    return installed(*more) if _version(interpreter()[0][0]) == sys.version_info[:2] else {}
 
 
 def _imports(node: ast.stmt, package: str) -> bool:
