@@ -176,8 +176,9 @@ def text(runs: Sequence[Run]) -> str:
         f"| data | command | {head} |",
         "|---|---|" + "---:|" * (3 * len(sizes) - 1),
     ]
-    for kind in KINDS:
-        for command in COMMANDS:
+    wanted = [(kind, command) for kind in KINDS for command in COMMANDS]
+    for kind, command in wanted:
+        if any((kind, command, size) in took for size in sizes):
             cells, last = list[str](), None
             for i, size in enumerate(sizes):
                 now = took.get((kind, command, size))
@@ -185,6 +186,9 @@ def text(runs: Sequence[Run]) -> str:
                 cells += [_exponent(last, now)] if i else []
                 last = now
             lines.append(f"| {kind} | {command} | {' | '.join(cells)} |")
+    if len(took) < len(wanted) * len(SIZES):
+        said = f"{', '.join(COMMANDS)} of {', '.join(f'{size:,}' for size in SIZES)} queries, {' and '.join(KINDS)}"
+        lines += ["", f"What of {said}, is not in the table was not run here yet."]
     return "\n".join(lines)
 
 
