@@ -19,7 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from benchmarks import collecting, deciding, fine_tuned, proxies, serving, whole_table
+from benchmarks import collecting, deciding, fine_tuned, growth, proxies, serving, shortcuts, whole_table
 from benchmarks.measure import Measured, Row, table
 from llmrouterbench.files import read_json, write_json
 from llmrouterbench.naming import did_you_mean
@@ -34,6 +34,8 @@ ROWS = (
 TABLES: dict[str, tuple[str, Callable[[], str]]] = {
     "deciding": ("Decisions", deciding.table),
     "routers": ("Every router at the paper's scale", whole_table.table),
+    "growth": ("How the main commands grow", growth.table),
+    "shortcuts": ("Shortcuts for many training queries", shortcuts.table),
     "trained": ("Every fine-tuned router at the paper's scale", fine_tuned.table),
     "memory": ("Memory of a long collection", collecting.table),
     "load": ("The server under load", serving.table),
@@ -60,8 +62,13 @@ def main() -> None:
         return
     for name in names:
         print(f"running {name}", flush=True)
-        write_json(_kept(name), {**_measured(name), "day": date.today().isoformat(), "machine": _machine()})
-        PAGE.write_text(page(), encoding="utf-8")
+        keep(name, _measured(name))
+
+
+def keep(name: str, measured: dict[str, Any]) -> None:
+    """Keep what a benchmark gave, with its day and machine, and write the page anew."""
+    write_json(_kept(name), {**measured, "day": date.today().isoformat(), "machine": _machine()})
+    PAGE.write_text(page(), encoding="utf-8")
 
 
 def _groups(names: Sequence[str]) -> list[list[str]]:

@@ -16,12 +16,13 @@ import hashlib
 import random
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from llmrouterbench.files import read_json, write_json
 from llmrouterbench.naming import did_you_mean
@@ -107,7 +108,7 @@ def make_split(
 
 def _stratified(
     outcomes: Outcomes, group: IntArray, seed: int, ratio: float, held_out: tuple[str, ...]
-) -> np.typing.NDArray[np.bool_]:
+) -> NDArray[np.bool_]:
     """Which rows (n,) are train. A group is placed by the dataset that holds its first row.
 
     Recipe of the official loader: one random.Random(seed) for all datasets in plain string order; in each, the unique
@@ -201,6 +202,8 @@ _SHORTEST = 10
 _TEMPLATE = 10, 0.1
 """A line that more queries of a dataset share, in number and as a share, is its template."""
 _ALIKE = 0.6
+_BLOCK = 2048
+"""Texts whose hashes are compared at a time."""
 
 
 def near_duplicate_groups(outcomes: Outcomes, threshold: float = 0.9, near_copies: NearCopies = "one-word") -> IntArray:
@@ -233,35 +236,54 @@ def _copies(outcomes: Outcomes, threshold: float, near_copies: NearCopies) -> _C
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    whole = [_words(text) for text in outcomes.queries.text]
-    same, _ = _alike(whole, threshold)
-    pairs = list[tuple[int, int]]()
-    if near_copies == "one-word":
-        own = list(map(_words, _without_template(outcomes)))
-        near, pairs = _alike(own, threshold)
-        same += [*near, *_twins(own)]
-    n = len(whole)
+    texts = list(outcomes.queries.text)
+    near, pairs = _alike(_Grams.of(texts), threshold)
+    if near_copies == "long-texts":
+        pairs = pairs[:0]
+    else:
+        own = _without_template(outcomes)
+        again, pairs = (near, pairs) if own == texts else _alike(_Grams.of(own), threshold)
+        near = np.concatenate([near, again, _twins(own)])
+    n = len(texts)
     _, first, number = np.unique(outcomes.group, return_index=True, return_inverse=True)
-    same += zip(range(n), first[number].tolist(), strict=True)
-    one, other = np.array(same, dtype=np.int64).reshape(-1, 2).T
+    one, other = np.concatenate([near, np.stack([np.arange(n), first[number]], axis=1)]).T
     _, cluster = connected_components(coo_array((np.ones(len(one)), (one, other)), shape=(n, n)), directed=False)
     first_of = np.unique(cluster, return_index=True)[1]
-    return _Copies(np.asarray(first_of[cluster], np.int64), np.array(pairs, dtype=np.int64).reshape(-1, 2))
+    return _Copies(np.asarray(first_of[cluster], np.int64), pairs)
 
 
 def _words(text: str) -> list[str]:
     return _WORD.findall(text.lower())
 
 
-def _alike(words: list[list[str]], threshold: float) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """Pairs of rows that are near-copies by their word 3-grams, and pairs that are alike."""
-    shingles = list(map(_shingles, words))
-    seen = dict[frozenset[int], int]()
-    equal = [(row, seen.setdefault(grams, row)) for row, grams in enumerate(shingles)]
-    found = [(pair, _jaccard(shingles[pair[0]], shingles[pair[1]])) for pair in _candidates(shingles)]
-    return [*equal, *(pair for pair, much in found if much >= threshold)], [
-        pair for pair, much in found if much >= _ALIKE
-    ]
+@dataclass(frozen=True)
+class _Grams:
+    """Hashes of the word 3-grams of n texts, in order and each once; of text i `hash[start[i]:start[i + 1]]`."""
+
+    hash: NDArray[np.uint64]
+    start: IntArray
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> _Grams:
+        found = [_shingles(_words(text)) for text in texts]
+        start = np.cumsum([0, *map(len, found)], dtype=np.int64)
+        return cls(np.concatenate([np.zeros(0, np.uint64), *found]), start)
+
+    def __len__(self) -> int:
+        return len(self.start) - 1
+
+    def __getitem__(self, row: int) -> NDArray[np.uint64]:
+        return self.hash[self.start[row] : self.start[row + 1]]
+
+
+def _alike(grams: _Grams, threshold: float) -> tuple[IntArray, IntArray]:
+    """Pairs (k, 2) of rows that are near-copies by their word 3-grams, and pairs that are alike."""
+    seen = dict[bytes, int]()
+    names = (hashlib.blake2b(grams[row].tobytes(), digest_size=16).digest() for row in range(len(grams)))
+    equal = np.array([(row, seen.setdefault(name, row)) for row, name in enumerate(names)], dtype=np.int64)
+    pairs = _candidates(grams)
+    much = np.array([_jaccard(grams[one], grams[other]) for one, other in pairs.tolist()])
+    return np.concatenate([equal.reshape(-1, 2), pairs[much >= threshold]]), pairs[much >= _ALIKE]
 
 
 def _without_template(outcomes: Outcomes) -> list[str]:
@@ -280,65 +302,69 @@ def _without_template(outcomes: Outcomes) -> list[str]:
     return [left if _WORD.search(left) else text for left, text in zip(own, texts, strict=True)]
 
 
-def _twins(words: list[list[str]]) -> list[tuple[int, int]]:
-    """Pairs of rows whose words, in any order, are the same but for one."""
+def _twins(texts: Sequence[str]) -> IntArray:
+    """Pairs (k, 2) of rows whose words, in any order, are the same but for one."""
     known: dict[str, int] = {}
     found: list[IntArray] = []
-    for text in words:
+    for text in map(_words, texts):
         number = np.array([known.setdefault(word, _hash(word)) for word in text], dtype=np.int64)
         long = len(text) >= _SHORTEST
         found.append(np.unique(np.append(number.sum() - number, number.sum())) if long else number[:0])  # wraps around
-    name, row = np.concatenate([np.zeros(0, np.int64), *found]), np.repeat(np.arange(len(words)), list(map(len, found)))
+    name, row = np.concatenate([np.zeros(0, np.int64), *found]), np.repeat(np.arange(len(texts)), list(map(len, found)))
     order = np.argsort(name, kind="stable")
     name, row = name[order], row[order]
     again = np.flatnonzero(name[1:] == name[:-1])
-    return sorted(set(zip(row[again].tolist(), row[again + 1].tolist(), strict=True)))
+    return np.stack([row[again], row[again + 1]], axis=1)
 
 
-def _left_alike(copies: _Copies, in_train: np.typing.NDArray[np.bool_]) -> float:
+def _left_alike(copies: _Copies, in_train: NDArray[np.bool_]) -> float:
     """Share of the test queries with a text in train that is alike."""
     across = copies.pairs[in_train[copies.pairs[:, 0]] != in_train[copies.pairs[:, 1]]]
     return round(len(set(across[~in_train[across]].tolist())) / max(int((~in_train).sum()), 1), 6)
 
 
-def _candidates(shingles: list[frozenset[int]]) -> list[tuple[int, int]]:
-    """Pairs of rows that are alike in a band of their signatures, each row with the first that is like it."""
-    signatures, rows = _minhash(shingles), np.arange(len(shingles))
-    pairs = set[tuple[int, int]]()
-    for band in range(_BANDS):
-        columns = signatures[:, band * _ROWS_PER_BAND : (band + 1) * _ROWS_PER_BAND]
-        _, first, inverse = np.unique(columns, axis=0, return_index=True, return_inverse=True)
-        earliest = first[inverse.ravel()]
-        later = np.flatnonzero(earliest != rows)
-        pairs.update(zip(later.tolist(), earliest[later].tolist(), strict=True))
-    return sorted(pairs)
+def _candidates(grams: _Grams) -> IntArray:
+    """Pairs (k, 2) of rows that are alike in a band of their signatures, each row with the first that is like it."""
+    n = len(grams)
+    found = [np.zeros(0, np.int64)]
+    for band in _bands(grams).T:
+        _, first, inverse = np.unique(band, return_index=True, return_inverse=True)
+        later = np.flatnonzero(first[inverse] != np.arange(n))
+        found.append(later * n + first[inverse[later]])
+    return np.stack(np.divmod(np.unique(np.concatenate(found)), max(n, 1)), axis=1)
 
 
-def _shingles(words: list[str]) -> frozenset[int]:
+def _shingles(words: list[str]) -> NDArray[np.uint64]:
     grams = [" ".join(words[i : i + _SHINGLE]) for i in range(max(1, len(words) - _SHINGLE + 1))]
-    return frozenset(int.from_bytes(hashlib.blake2b(g.encode(), digest_size=6).digest()) for g in grams)
+    return np.unique(
+        np.array([int.from_bytes(hashlib.blake2b(g.encode(), digest_size=6).digest()) for g in grams], dtype=np.uint64)
+    )
 
 
 def _hash(word: str) -> int:
     return int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), signed=True)
 
 
-def _minhash(shingles: list[frozenset[int]]) -> IntArray:
-    """(n, bands * rows) signatures."""
+def _bands(grams: _Grams) -> NDArray[np.uint64]:
+    """One number (n, bands) for the smallest hashes of each band; other ones give another number, but once in 2^64."""
     rng = np.random.default_rng(0)
     size = _BANDS * _ROWS_PER_BAND
     factor = rng.integers(1, 2**31, size=size, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
     shift = rng.integers(0, 2**62, size=size, dtype=np.uint64)
-    out = np.empty((len(shingles), size), dtype=np.int64)
-    for row, grams in enumerate(shingles):
-        values = np.fromiter(grams, dtype=np.uint64, count=len(grams))
-        hashed = (values[:, None] * factor + shift) >> np.uint64(16)
-        out[row] = hashed.min(axis=0).astype(np.int64)
+    mix = rng.integers(2**62, size=size, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+    out = np.zeros((len(grams), _BANDS), dtype=np.uint64)
+    for first in range(0, len(grams), _BLOCK):
+        start = grams.start[first : first + _BLOCK + 1]
+        values = grams.hash[start[0] : start[-1]]
+        for i in range(size):
+            smallest = np.minimum.reduceat((values * factor[i] + shift[i]) >> np.uint64(16), start[:-1] - start[0])
+            out[first : first + _BLOCK, i // _ROWS_PER_BAND] += smallest * mix[i]
     return out
 
 
-def _jaccard(a: frozenset[int], b: frozenset[int]) -> float:
-    return len(a & b) / len(a | b)
+def _jaccard(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> float:
+    both = len(np.intersect1d(a, b, assume_unique=True))
+    return both / (len(a) + len(b) - both)
 
 
 def save_split(split: Split, outcomes: Outcomes, path: str | Path) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from llmrouterbench.routers._k_means import k_means
 from llmrouterbench.table import Estimate, FloatArray, IntArray, Outcomes, Queries
 
 
@@ -34,21 +35,15 @@ def fit_clusters(train: Outcomes, k: int, seed: int, who: str) -> Clusters:
     """Cluster as the official code does, so that picks agree with it.
 
     Rows in order of (dataset, record index), copies of a prompt as one row (the smallest index, the outcomes of the
-    largest), float64 unit vectors, scikit-learn's KMeans with ten starts.
+    largest), float64 unit vectors, scikit-learn's KMeans with ten starts; a sample of more than 50,000 rows.
     """
-    from sklearn.cluster import KMeans
-
     place = official_rows(train)
-    embedding = _unit(train.queries.embedded(who)[place])
-    k = min(k, len(np.unique(embedding, axis=0)))
-    fitted = KMeans(n_clusters=k, random_state=seed, n_init=10).fit(embedding)
-    label = np.asarray(fitted.labels_, dtype=np.int64)
-    return Clusters(
-        train.models,
-        np.asarray(fitted.cluster_centers_, dtype=np.float64),
-        _cluster_means(_last_of_copies(train.score, train, place), label, k),
-        _cluster_means(_last_of_copies(train.cost, train, place), label, k),
+    label, centroid = k_means(_unit(train.queries.embedded(who)[place]), k, seed, 10)
+    score, cost = (
+        _cluster_means(_last_of_copies(plane, train, place), label, len(centroid))
+        for plane in (train.score, train.cost)
     )
+    return Clusters(train.models, centroid, score, cost)
 
 
 def official_rows(train: Outcomes) -> IntArray:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from llmrouterbench.routers._k_means import k_means
 from llmrouterbench.table import FloatArray, IntArray, Outcomes
 
 _BLOCK = 4096
@@ -48,10 +49,7 @@ class Tally:
 
 def fit_centroids(embedding: FloatArray, k: int, seed: int) -> FloatArray:
     """Centroids (k, d) of k-means, fewer where there are fewer distinct rows."""
-    from sklearn.cluster import KMeans
-
-    k = min(k, len(np.unique(embedding, axis=0)))
-    return np.asarray(KMeans(n_clusters=k, random_state=seed, n_init=1).fit(embedding).cluster_centers_, np.float64)
+    return k_means(embedding, k, seed, 1)[1]
 
 
 def nearest(embedding: FloatArray, centroid: FloatArray) -> IntArray:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from llmrouterbench.metrics import known_mean
+from llmrouterbench.routers._k_means import k_means
 from llmrouterbench.routers._linear_models import Affine, fit_affine, softmax, softmax_loss
 from llmrouterbench.table import FloatArray, IntArray, Outcomes, Queries, StrArray
 
@@ -82,11 +83,7 @@ def fit_labelled(train: Outcomes, names: StrArray, label: IntArray, settings: Ta
 
 def _clusters(embedding: FloatArray, k: int, seed: int) -> IntArray:
     """Label (n,) of each row, from 0 and without gaps."""
-    from sklearn.cluster import KMeans
-
-    k = min(k, len(np.unique(embedding, axis=0)))
-    fitted = KMeans(n_clusters=k, random_state=seed, n_init=_STARTS).fit(embedding)
-    return np.unique(np.asarray(fitted.labels_), return_inverse=True)[1].astype(np.int64)
+    return np.unique(k_means(embedding, k, seed, _STARTS)[0], return_inverse=True)[1].astype(np.int64)
 
 
 def _shrunk_means(plane: FloatArray, members: FloatArray, pseudo: float, prior: FloatArray) -> FloatArray:

@@ -8,7 +8,7 @@ import numpy as np
 
 from llmrouterbench.metrics import known_mean
 from llmrouterbench.routers._linear_models import PENALTIES, fit_costs, fit_ridge
-from llmrouterbench.routers._neighbours import Plane, near_rows
+from llmrouterbench.routers._neighbours import Cells, Plane, near_rows
 from llmrouterbench.table import Estimate, FloatArray, IntArray, Outcomes, Queries
 
 WHO = "router 'carrot'"
@@ -29,6 +29,7 @@ class Carrot:
 
     weights = np.linspace(1.0, 0.0, 101)
     grid = {"k": (128, 16, 32, 64, 256, 512)}
+    cells_: Cells | None = None
 
     def __init__(self, estimator: Literal["knn", "linear"] = "knn", k: int = 128) -> None:
         if estimator not in ("knn", "linear"):
@@ -47,6 +48,7 @@ class Carrot:
         self.measured_ = np.isfinite(train.score).any(axis=0)
         if self.estimator == "knn":
             self.training_ = x.astype(np.float32)
+            self.cells_ = Cells.of(self.training_)
             self.planes_ = (Plane.of(train.score, 0.0), Plane.of(train.cost, np.nan))
         else:
             self.affine_, self.costs_ = fit_ridge(x, train.score, PENALTIES), fit_costs(x, train.cost)
@@ -58,7 +60,7 @@ class Carrot:
         if self.estimator == "linear":
             return Estimate(self.models_, np.where(self.measured_, self.affine_(x), 0.0), self.costs_(x))
         score, cost = np.empty((2, len(queries), len(self.models_)))
-        for block, (near,) in near_rows(self.training_, x, [self.k]):
+        for block, (near,) in near_rows(self.training_, x, [self.k], self.cells_):
             score[block], cost[block] = (plane.mean(near) for plane in self.planes_)
         return Estimate(self.models_, score, cost)
 

@@ -6,7 +6,7 @@ from typing import Self
 
 import numpy as np
 
-from llmrouterbench.routers._neighbours import Plane, near_rows, with_model
+from llmrouterbench.routers._neighbours import Cells, Plane, near_rows, with_model
 from llmrouterbench.routers._probes import newcomer
 from llmrouterbench.table import Estimate, Outcomes, Queries
 
@@ -22,6 +22,7 @@ class KNN:
     """
 
     grid = {"k": (100, 20, 50, 200)}
+    cells_: Cells | None = None
 
     def __init__(self, k: int = 100) -> None:
         if k < 1:
@@ -32,6 +33,7 @@ class KNN:
         """Remember the training queries and their outcomes."""
         self.models_ = train.models
         self.embedding_ = train.queries.embedded("router 'knn'").astype(np.float32)
+        self.cells_ = Cells.of(self.embedding_)
         self.score_, self.cost_ = Plane.of(train.score, 0.0), Plane.of(train.cost, np.nan)
         return self
 
@@ -43,6 +45,7 @@ class KNN:
         alone = newcomer(name, outcomes, self.models_, "router 'knn'")
         probes, columns = alone.queries.embedded("router 'knn'"), (alone.score[:, 0], alone.cost[:, 0])
         self.embedding_, planes = with_model(self.embedding_, (self.score_, self.cost_), probes, columns)
+        self.cells_ = Cells.of(self.embedding_)
         self.score_, self.cost_ = planes
         self.models_ = (*self.models_, name)
         return self
@@ -50,6 +53,6 @@ class KNN:
     def predict(self, queries: Queries) -> Estimate:
         """Mean outcome of the neighbours (n, m)."""
         score, cost = np.empty((2, len(queries), len(self.models_)))
-        for block, (near,) in near_rows(self.embedding_, queries.embedded("router 'knn'"), [self.k]):
+        for block, (near,) in near_rows(self.embedding_, queries.embedded("router 'knn'"), [self.k], self.cells_):
             score[block], cost[block] = self.score_.mean(near), self.cost_.mean(near)
         return Estimate(self.models_, score, cost)

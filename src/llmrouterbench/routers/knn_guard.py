@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from llmrouterbench.routers._neighbours import Plane, near_rows, with_model
+from llmrouterbench.routers._neighbours import Cells, Plane, near_rows, with_model
 from llmrouterbench.routers._probes import newcomer
 from llmrouterbench.table import BoolArray, Estimate, Outcomes, Queries
 from llmrouterbench.worth import capped, train_best_single
@@ -28,6 +28,7 @@ class KNNGuard:
     """
 
     grid = {"k": (100, 50, 200), "z": (1.0, 0.5, 2.0)}
+    cells_: Cells | None = None
 
     def __init__(self, k: int = 100, z: float = 1.0) -> None:
         if k < 2 or z < 0:
@@ -39,6 +40,7 @@ class KNNGuard:
         self.models_ = train.models
         self.best_ = train_best_single(train)
         self.embedding_ = train.queries.embedded(WHO).astype(np.float32)
+        self.cells_ = Cells.of(self.embedding_)
         self.score_, self.cost_ = Plane.of(train.score, 0.0), Plane.of(train.cost, np.nan)
         self._lead()
         return self
@@ -57,6 +59,7 @@ class KNNGuard:
         alone = newcomer(name, outcomes, self.models_, WHO)
         probes, columns = alone.queries.embedded(WHO), (alone.score[:, 0], alone.cost[:, 0])
         self.embedding_, planes = with_model(self.embedding_, (self.score_, self.cost_), probes, columns)
+        self.cells_ = Cells.of(self.embedding_)
         self.score_, self.cost_ = planes
         self.models_ = (*self.models_, name)
         self._lead()
@@ -71,7 +74,7 @@ class KNNGuard:
     def predict(self, queries: Queries) -> Estimate:
         """Mean outcome of the neighbours (n, m), held down where the gain is not clear."""
         score, cost = np.empty((2, len(queries), len(self.models_)))
-        for block, (near,) in near_rows(self.embedding_, queries.embedded(WHO), [self.k]):
+        for block, (near,) in near_rows(self.embedding_, queries.embedded(WHO), [self.k], self.cells_):
             score[block] = capped(self.score_.mean(near), self.best_, self._clear(near))
             cost[block] = self.cost_.mean(near)
         return Estimate(self.models_, score, cost)

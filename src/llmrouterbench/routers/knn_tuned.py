@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 
 from llmrouterbench.metrics import avg_acc, dataset_means
-from llmrouterbench.routers._neighbours import Plane, near_rows, with_model
+from llmrouterbench.routers._neighbours import Cells, Plane, near_rows, with_model
 from llmrouterbench.routers._probes import newcomer
 from llmrouterbench.splits import validation_split
 from llmrouterbench.table import Estimate, FloatArray, Outcomes, Queries
@@ -28,6 +28,8 @@ class KNNTuned:
     Differs: the mean is not weighted by similarity; queries as similar as the k-th neighbour count too.
     """
 
+    cells_: Cells | None = None
+
     def __init__(
         self, ks: tuple[int, ...] = (5, 10, 20, 40, 80, 160, 320, 640), validation: float = 0.2, seed: int = 42
     ) -> None:
@@ -42,6 +44,7 @@ class KNNTuned:
         self.k_ = max(zip(np.nan_to_num(self.acc_, nan=-1.0).tolist(), self.ks, strict=True))[1]
         self.models_ = train.models
         self.embedding_ = train.queries.embedded(WHO).astype(np.float32)
+        self.cells_ = Cells.of(self.embedding_)
         self.score_, self.cost_ = Plane.of(train.score, 0.0), Plane.of(train.cost, np.nan)
         return self
 
@@ -53,6 +56,7 @@ class KNNTuned:
         alone = newcomer(name, outcomes, self.models_, WHO)
         probes, columns = alone.queries.embedded(WHO), (alone.score[:, 0], alone.cost[:, 0])
         self.embedding_, planes = with_model(self.embedding_, (self.score_, self.cost_), probes, columns)
+        self.cells_ = Cells.of(self.embedding_)
         self.score_, self.cost_ = planes
         self.models_ = (*self.models_, name)
         return self
@@ -61,7 +65,7 @@ class KNNTuned:
         """AvgAcc (ks,) on held-out queries; NaN where nothing that was served was measured."""
         training, plane = part.queries.embedded(WHO).astype(np.float32), Plane.of(part.score, 0.0)
         estimate = np.empty((len(self.ks), *held.score.shape))
-        for block, masks in near_rows(training, held.queries.embedded(WHO), self.ks):
+        for block, masks in near_rows(training, held.queries.embedded(WHO), self.ks, Cells.of(training)):
             for i, near in enumerate(masks):
                 estimate[i, block] = plane.mean(near)
         unpriced = np.full(held.score.shape, np.nan)
@@ -72,6 +76,6 @@ class KNNTuned:
     def predict(self, queries: Queries) -> Estimate:
         """Mean outcome of the neighbours (n, m)."""
         score, cost = np.empty((2, len(queries), len(self.models_)))
-        for block, (near,) in near_rows(self.embedding_, queries.embedded(WHO), [self.k_]):
+        for block, (near,) in near_rows(self.embedding_, queries.embedded(WHO), [self.k_], self.cells_):
             score[block], cost[block] = self.score_.mean(near), self.cost_.mean(near)
         return Estimate(self.models_, score, cost)
