@@ -28,6 +28,7 @@ ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 THROUGH = {
     "test_chain": "commands/import_",
     "test_client": "calling/litellm_transport",
+    "test_live_page": "serve/live_page/now",
     "test_collect": "collecting/_run collecting/_calls collecting/changes commands/_terminal",
     "test_connections": "calling/_network",
     "test_native_apis": "calling/apis calling/apis/_chunks",

@@ -463,22 +463,86 @@ def of_one_kind(feedback: DataFrame, kind: str | None = None) -> DataFrame:
     return feedback if kind is None else feedback.filter(pl.col("kind") == kind)
 
 
-def read_decisions(folder: Path) -> DecisionFrames:
-    """Read the log of a folder. Raises FileNotFoundError where there is none, ValueError where it is no log."""
-    path = folder / FILE
-    if not path.is_file():
-        raise FileNotFoundError(f"{folder} must hold a {FILE}, got none; `llmrouterbench serve --log` makes one")
-    connection, version = _reading(path)
+def read_decisions(folder: Path, last: int | None = None) -> DecisionFrames:
+    """Read the log of a folder, or only its `last` requests with what belongs to them.
+
+    Raises FileNotFoundError where there is none, ValueError where it is no log.
+    """
+    connection, version = _reading(_there(folder))
     sides: list[tuple[Any, ...]] = []
+    newest = "(SELECT id FROM decisions ORDER BY time DESC, id DESC LIMIT :last)"
+    of, ours = ("", "") if last is None else (f" WHERE id IN {newest}", f" WHERE decision IN {newest}")
+    told = {} if last is None else {"last": last}
     try:
-        rows = connection.execute(f"{_select(connection, 'decisions', _COLUMNS)} ORDER BY time, id").fetchall()
-        names = ("decision", "time", "score", "kind", "cost")
-        scores = connection.execute(f"{_select(connection, 'feedback', names)} ORDER BY time, rowid").fetchall()
+        rows = connection.execute(
+            f"{_select(connection, 'decisions', _COLUMNS)}{of} ORDER BY time, id", told
+        ).fetchall()
+        scores = _scores(connection, ours, told)
         if version >= _SIDES:
-            sides = connection.execute(f"SELECT {', '.join(_SIDE)} FROM sides ORDER BY time, id").fetchall()
+            sides = connection.execute(f"SELECT {', '.join(_SIDE)} FROM sides{of} ORDER BY time, id", told).fetchall()
     finally:
         connection.close()
     return DecisionFrames(_decisions(rows), _models(rows), _feedback(scores), _sides(sides))
+
+
+def read_sides(folder: Path) -> tuple[DataFrame, DataFrame]:
+    """The decisions on split traffic, with their status, model, chosen and cost, and the feedback on them.
+
+    Raises as `read_decisions`.
+    """
+    import polars as pl
+
+    connection, version = _reading(_there(folder))
+    rows: list[tuple[Any, ...]] = []
+    scores: list[tuple[Any, ...]] = []
+    try:
+        if version >= _SIDES:
+            names = ", ".join(f"sides.{name}" for name in _SIDE)
+            rows = connection.execute(
+                f"SELECT {names}, status, model, chosen, cost FROM sides JOIN decisions USING (id)"
+                " ORDER BY sides.time, sides.id"
+            ).fetchall()
+            scores = _scores(connection, " WHERE decision IN (SELECT id FROM sides)", {})
+    finally:
+        connection.close()
+    more = dict.fromkeys(("status", "model", "chosen"), pl.String()) | {"cost": pl.Float64()}
+    return pl.DataFrame(rows, schema={**_side_schema(), **more}, orient="row"), _feedback(scores)
+
+
+def read_traffic(folder: Path, since: float) -> DataFrame:
+    """How many requests a log has by hour, status, who served and who was to serve, and what they cost.
+
+    hour  its beginning, seconds since 1970 (UTC); None for all that were before `since`
+    cost  USD of those that are `priced`
+
+    Raises as `read_decisions`.
+    """
+    import polars as pl
+
+    connection, _ = _reading(_there(folder))
+    try:
+        rows = connection.execute(
+            "SELECT CASE WHEN time >= ? THEN CAST(time / 3600 AS INTEGER) * 3600 END, status, model, chosen, COUNT(*),"
+            " TOTAL(cost), COUNT(cost) FROM decisions GROUP BY 1, 2, 3, 4",
+            (since,),
+        ).fetchall()
+    finally:
+        connection.close()
+    text, whole = pl.String(), pl.Int64()
+    schema = {"hour": whole, "status": text, "model": text, "chosen": text, "requests": whole}
+    return pl.DataFrame(rows, schema={**schema, "cost": pl.Float64(), "priced": whole}, orient="row")
+
+
+def _there(folder: Path) -> Path:
+    path = folder / FILE
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} must hold a {FILE}, got none; `llmrouterbench serve --log` makes one")
+    return path
+
+
+def _scores(connection: sqlite3.Connection, of: str, told: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    names = ("decision", "time", "score", "kind", "cost")
+    return connection.execute(f"{_select(connection, 'feedback', names)}{of} ORDER BY time, rowid", told).fetchall()
 
 
 def _select(connection: sqlite3.Connection, table: str, names: Sequence[str]) -> str:
@@ -545,5 +609,10 @@ def _feedback(rows: list[tuple[Any, ...]]) -> DataFrame:
 def _sides(rows: list[tuple[Any, ...]]) -> DataFrame:
     import polars as pl
 
-    kinds = {name: pl.Float64 if name in ("time", "probability") else pl.String for name in _SIDE}
-    return pl.DataFrame(rows, schema=kinds, orient="row")
+    return pl.DataFrame(rows, schema=_side_schema(), orient="row")
+
+
+def _side_schema() -> dict[str, Any]:
+    import polars as pl
+
+    return {name: pl.Float64() if name in ("time", "probability") else pl.String() for name in _SIDE}

@@ -24,7 +24,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Collect and score": ("datasets", "collect", "score", "run", "schema", "cache"),
     "Bench and report": ("routers", "bench", "report", "judge-choices", "robustness", "board"),
     "Production": (
-        "fit", "policies", "route", "serve", "new-key", "keys", "add-model", "drop-model", "export-policy", "plugins",
+        "fit", "policies", "route", "chat", "serve", "new-key", "keys", "add-model", "drop-model",
+        "export-policy", "plugins",
     ),
     "Logs": ("evaluate-logs", "drift", "compare-live", "refit"),
 }  # fmt: skip

@@ -54,7 +54,7 @@ def serve(
         raise typer.BadParameter("--log-text needs --log DIR, the log that keeps the texts")
     if candidate is not None and log is None:
         raise typer.BadParameter("--candidate needs --log DIR, which `compare-live` reads")
-    serving = Serving(log, log_text, shadow, explore, candidate, share)
+    serving = Serving(log, log_text, shadow, explore, candidate, share, router=router)
     listening = bind(chosen)
     load = partial(_load, router, config, changed)
     lines = LogLines(requests=request_lines)

@@ -6,14 +6,13 @@ came. Where both routers preferred the same model in all of its turns, and that 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import polars as pl
 
-from llmrouterbench.decision_log import CANDIDATE, DecisionFrames, of_one_kind, read_decisions
+from llmrouterbench.decision_log import CANDIDATE, of_one_kind, read_sides
 from llmrouterbench.production.confidence_sequence import Units, difference_at_any_time, differences, mean_at_any_time
 from llmrouterbench.shown import Shown
 from llmrouterbench.stats import Interval
@@ -74,16 +73,18 @@ def compare_live(*logs: str | Path, experiment: str | None = None, feedback: str
     Raises FileNotFoundError where there is no log, ValueError where no request was on a side, or feedback of several
     kinds is there and none is named.
     """
-    frames = [read_decisions(Path(log)) for log in logs]
-    rows = pl.concat([_rows(one) for one in frames]) if frames else pl.DataFrame()
+    frames = [read_sides(Path(log)) for log in logs]
+    rows = pl.concat([rows for rows, _ in frames]) if frames else pl.DataFrame()
     if not rows.height:
         raise ValueError("the log must hold requests on two sides, got none; serve with --candidate ROUTER_DIR --share")
     named = rows.sort("time")["experiment"].unique(maintain_order=True).to_list()
     chosen = experiment or named[-1]
     if chosen not in named:
         raise ValueError(f"no experiment {chosen!r} is in the log; there are {', '.join(named)}")
-    rows = rows.filter(pl.col("experiment") == chosen)
-    scores, kind = _scores(frames, rows, feedback)
+    rows = rows.filter(pl.col("experiment") == chosen).with_columns(
+        differs=(pl.col("preferred") != pl.col("other")) | (pl.col("model") != pl.col("chosen")).fill_null(True)
+    )
+    scores, kind = _scores(pl.concat([given for _, given in frames]), rows, feedback)
     share = float(rows.select(_share()).to_series()[0])
     scored = _conversations(rows.join(scores, on="id", how="inner"), "score", "came")
     paid = _conversations(rows.filter(pl.col("cost").is_not_null()).with_columns(came="time"), "cost", "came")
@@ -101,24 +102,15 @@ def compare_live(*logs: str | Path, experiment: str | None = None, feedback: str
     )
 
 
-def _rows(frames: DecisionFrames) -> pl.DataFrame:
-    """A row a request on a side."""
-    return frames.sides.join(
-        frames.decisions.select("id", "status", "model", "chosen", "cost"), on="id", how="inner"
-    ).with_columns(
-        differs=(pl.col("preferred") != pl.col("other")) | (pl.col("model") != pl.col("chosen")).fill_null(True)
-    )
-
-
 def _share() -> pl.Expr:
     """The candidate's share."""
     chance = pl.col("probability")
     return pl.when(pl.col("side") == CANDIDATE).then(chance).otherwise(1.0 - chance).alias("share")
 
 
-def _scores(frames: Sequence[DecisionFrames], rows: pl.DataFrame, feedback: str | None) -> tuple[pl.DataFrame, str]:
+def _scores(given: pl.DataFrame, rows: pl.DataFrame, feedback: str | None) -> tuple[pl.DataFrame, str]:
     """Scores of an experiment's decisions and when they came; and their kind."""
-    ours = pl.concat([one.feedback for one in frames]).join(rows.select("id"), on="id", how="semi")
+    ours = given.join(rows.select("id"), on="id", how="semi")
     found = of_one_kind(ours, feedback)
     kind = found["kind"][0] if found.height else "none"
     return found.select("id", "score", came="time", judging=pl.col("cost").fill_null(0.0)), kind

@@ -7,7 +7,7 @@ its conversation and what a fallback served is left out and counted: no probabil
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ import polars as pl
 from llmrouterbench.benching.policies.policy import as_policy
 from llmrouterbench.decision_log import LEFT_OUT, DecisionFrames
 from llmrouterbench.production.drift import RESIDUAL, Drift, drift_report
-from llmrouterbench.production.off_policy import Logged, OffPolicy, evaluate_policy
+from llmrouterbench.production.off_policy import Against, Logged, OffPolicy, evaluate_policies, served_against
 from llmrouterbench.production.promises import served_on_slice
 from llmrouterbench.table import FloatArray, IntArray
 
@@ -135,14 +135,42 @@ def policy_values(
         raise ValueError(f"policies need the router that decides, got {policies[0]!r} without one; add --router")
     if router is not None:
         targets |= {policy: _decided(studied, router, policy) for policy in policies}
-    return [
-        PolicyValue(
-            name,
-            _value(studied, studied.feedback, target, studied.score_estimate, replicates, seed),
-            _value(studied, studied.cost, target, studied.cost_estimate, replicates, seed),
-        )
-        for name, target in targets.items()
-    ]
+    score = _values(studied, studied.feedback, targets, studied.score_estimate, replicates, seed)
+    cost = _values(studied, studied.cost, targets, studied.cost_estimate, replicates, seed)
+    return [PolicyValue(name, *found) for name, *found in zip(targets, score, cost, strict=True)]
+
+
+@dataclass(frozen=True)
+class Saving:
+    """What was served against one model for everything: the one of which the router expected most.
+
+    score   of the feedback, cost in USD; None where no request has the number
+    """
+
+    model: str
+    score: Against | None
+    cost: Against | None
+
+
+def saving(studied: Studied, *, replicates: int = 1000, seed: int = 0) -> Saving | None:
+    """Compare with the best single model, by the scores expected on these requests; None where none are known."""
+    known = np.isfinite(studied.score_estimate)
+    count = known.sum(axis=0)
+    if not count.any():
+        return None
+    total = np.where(known, studied.score_estimate, 0.0).sum(axis=0)
+    best = int(np.argmax(np.where(count > 0, total / np.maximum(count, 1), -np.inf)))
+    target = np.broadcast_to(np.eye(len(studied.models))[best], studied.propensity.shape)
+
+    def against(reward: FloatArray, estimate: FloatArray) -> Against | None:
+        logged = Logged(studied.choice, studied.propensity, reward)
+        return served_against(logged, target, estimate, replicates=replicates, seed=seed)
+
+    return Saving(
+        studied.models[best],
+        against(studied.feedback, studied.score_estimate),
+        against(studied.cost, studied.cost_estimate),
+    )
 
 
 def log_drift(studied: Studied, router: FittedRouter) -> list[Drift]:
@@ -222,13 +250,18 @@ def _decided(studied: Studied, router: FittedRouter, policy: str) -> FloatArray:
     return np.asarray(np.eye(len(studied.models))[columns], dtype=np.float64)
 
 
-def _value(
-    studied: Studied, reward: FloatArray, target: FloatArray, estimate: FloatArray, replicates: int, seed: int
-) -> OffPolicy | None:
+def _values(
+    studied: Studied,
+    reward: FloatArray,
+    targets: Mapping[str, FloatArray],
+    estimate: FloatArray,
+    replicates: int,
+    seed: int,
+) -> Sequence[OffPolicy | None]:
     if not np.isfinite(reward).any():
-        return None
+        return [None] * len(targets)
     logged = Logged(studied.choice, studied.propensity, reward)
-    return evaluate_policy(logged, target, estimate, replicates=replicates, seed=seed)
+    return evaluate_policies(logged, list(targets.values()), estimate, replicates=replicates, seed=seed)
 
 
 def _of_choice(values: FloatArray, choice: IntArray) -> FloatArray:

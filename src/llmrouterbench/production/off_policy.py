@@ -7,13 +7,17 @@ beside every estimate.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from llmrouterbench.stats import Interval, interval
-from llmrouterbench.table import FloatArray, IntArray
+from llmrouterbench.table import BoolArray, FloatArray, IntArray
+
+_MOST = 10_000
+"""Blocks that a bootstrap draws; a log of a million decisions has them of 100 each."""
 
 
 @dataclass(frozen=True)
@@ -99,14 +103,27 @@ def evaluate_policy(
         )
     if not np.allclose(target.sum(axis=1), 1.0, atol=1e-6):
         raise ValueError("target must be probabilities that add up to 1 for every decision")
+    return evaluate_policies(logged, [target], estimate, replicates=replicates, seed=seed)[0]
+
+
+def evaluate_policies(
+    logged: Logged, targets: Sequence[FloatArray], estimate: FloatArray, *, replicates: int = 1000, seed: int = 0
+) -> list[OffPolicy]:
+    """`evaluate_policy` of several targets, on the same draws of decisions."""
     known = np.isfinite(logged.score)
     if not known.any():
         raise ValueError(f"no decision of {len(known)} has feedback; post scores to /v1/feedback first")
-    part, target, estimate = logged.scored(), target[known], estimate[known]
-    terms = _terms(part, target, estimate)
     drawn = _draws(int(known.sum()), replicates, seed)
+    return [_evaluated(logged, known, target, estimate, drawn) for target in targets]
+
+
+def _evaluated(
+    logged: Logged, known: BoolArray, target: FloatArray, estimate: FloatArray, drawn: FloatArray
+) -> OffPolicy:
+    part, target = logged.scored(), target[known]
+    terms = _terms(part, target, estimate[known])
     weights, rewards = terms[:, 0], terms[:, 1]
-    totals = drawn @ np.column_stack([terms, part.score])
+    totals = drawn @ _blocks(np.column_stack([terms, part.score]))
     ips, snips, doubly = totals[:, 1] / known.sum(), _ratio(totals[:, 1], totals[:, 0]), totals[:, 2] / known.sum()
     return OffPolicy(
         logged=interval(float(part.score.mean()), totals[:, 3] / known.sum()),
@@ -116,6 +133,50 @@ def evaluate_policy(
         decisions=len(known),
         scored=int(known.sum()),
         effective=float(_ratio(weights.sum() ** 2, (weights**2).sum())),
+        unsupported=float(np.where(part.propensity > 0.0, 0.0, target).sum(axis=1).mean()),
+    )
+
+
+@dataclass(frozen=True)
+class Against:
+    """What was served against what a target policy would have given, on the same decisions.
+
+    served, target  means a decision; the target's is the doubly robust one, see `OffPolicy`
+    difference      served minus target; ratio: that, as a share of the target
+    decisions       that count; unsupported: as in `OffPolicy`
+    """
+
+    served: float
+    target: float
+    difference: Interval
+    ratio: Interval
+    decisions: int
+    unsupported: float
+
+
+def served_against(
+    logged: Logged, target: FloatArray, estimate: FloatArray, *, replicates: int = 1000, seed: int = 0
+) -> Against | None:
+    """Compare what was served with a target policy; None where no decision has the number.
+
+    >>> log = Logged(np.array([0, 1]), np.full((2, 2), 0.5), np.array([0.2, 0.6]))
+    >>> found = served_against(log, np.array([[0.0, 1.0]] * 2), np.array([[0.2, 0.6]] * 2), replicates=10)
+    >>> round(found.target, 3), round(found.difference.value, 3)
+    (0.6, -0.2)
+    """
+    known = np.isfinite(logged.score)
+    if not known.any():
+        return None
+    part, target = logged.scored(), target[known]
+    sums = np.column_stack([_terms(part, target, estimate[known])[:, 2], part.score])
+    totals = _draws(int(known.sum()), replicates, seed) @ _blocks(sums)
+    gap, (theirs, ours) = totals[:, 1] - totals[:, 0], sums.mean(axis=0)
+    return Against(
+        served=float(ours),
+        target=float(theirs),
+        difference=interval(float(ours - theirs), gap / known.sum()),
+        ratio=interval(float(_ratio(ours - theirs, theirs)), _ratio(gap, totals[:, 0])),
+        decisions=int(known.sum()),
         unsupported=float(np.where(part.propensity > 0.0, 0.0, target).sum(axis=1).mean()),
     )
 
@@ -131,9 +192,20 @@ def _terms(part: Logged, target: FloatArray, estimate: FloatArray) -> FloatArray
 
 
 def _draws(n: int, replicates: int, seed: int) -> FloatArray:
-    """(replicates, n) how often each decision is drawn, n draws with replacement each."""
+    """(replicates, blocks) how often each block of decisions is drawn, as many draws with replacement each."""
+    blocks = -(-n // _size(n))
     rng = np.random.default_rng(seed)
-    return rng.multinomial(n, np.full(n, 1.0 / n), size=replicates).astype(np.float64)
+    return rng.multinomial(blocks, np.full(blocks, 1.0 / blocks), size=replicates).astype(np.float64)
+
+
+def _blocks(terms: FloatArray) -> FloatArray:
+    """Sums (blocks, k) of terms (n, k) over decisions that follow one another."""
+    return np.asarray(np.add.reduceat(terms, np.arange(0, len(terms), _size(len(terms))), axis=0))
+
+
+def _size(n: int) -> int:
+    """Decisions of a block: one each, until there are too many to draw."""
+    return -(-n // _MOST)
 
 
 def _ratio(above: FloatArray | float, below: FloatArray | float) -> FloatArray:

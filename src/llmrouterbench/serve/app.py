@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from fastapi import FastAPI, Request, Security
@@ -18,11 +19,13 @@ from starlette.middleware.cors import CORSMiddleware
 
 from llmrouterbench.decision_log import DecisionLog
 from llmrouterbench.naming import did_you_mean
+from llmrouterbench.serve import live_page
 from llmrouterbench.serve.asgi import Receive, Scope, Send, client_key, is_local, read_body
 from llmrouterbench.serve.config import AUTO, LimitsConfig, ServeConfig
 from llmrouterbench.serve.dialects import DIALECTS, chat, completions, messages, responses
 from llmrouterbench.serve.gateway import EMBEDDINGS_PATH, Gateway
 from llmrouterbench.serve.keys import Account
+from llmrouterbench.serve.live_page.summary import Summary
 from llmrouterbench.serve.openapi import (
     CHAT_BODY,
     COMPLETIONS_BODY,
@@ -85,11 +88,12 @@ class Front:
     """The whole server: the busy paths go straight to the gateway, the others through FastAPI.
 
     FastAPI knows all of them, and documents them; its own way to a handler takes longer than routing a query. `log` is
-    a decision log that lives as long as the application.
+    a decision log that lives as long as the application; `router` is the folder of the router, for the live page.
     """
 
-    def __init__(self, gateway: Gateway, log: DecisionLog | None = None) -> None:
+    def __init__(self, gateway: Gateway, log: DecisionLog | None = None, router: Path | None = None) -> None:
         self._log = log
+        self.summary = Summary(None if gateway.log is None else gateway.log.path.parent, router)
         self._use(gateway)
 
     def _use(self, gateway: Gateway) -> None:
@@ -112,6 +116,7 @@ class Front:
         with self._log or nullcontext():
             await self.gateway.begin()
             yield
+            await self.summary.close()
             await self.gateway.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -155,6 +160,7 @@ def _application(front: Front) -> FastAPI:
     _add_serving(app, gateway)
     _add_watching(app, gateway)
     _add_feedback(app, gateway)
+    _add_live_page(app, front)
     return app
 
 
@@ -258,6 +264,23 @@ def _add_watching(app: FastAPI, gateway: Gateway) -> None:
         account = None if whole else await _admit(gateway, request)
         one = None if account is None or gateway.keyring.open or account.config.admin else account.name
         return Response(gateway.meters.page(one), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _add_live_page(app: FastAPI, front: Front) -> None:
+    gateway = front.gateway
+
+    @app.get(live_page.PATH, response_class=Response, responses={200: {"content": {"text/html": {}}}})
+    async def dashboard() -> Response:
+        """The live page, which asks for its numbers itself."""
+        made = live_page.shell()
+        return Response(made.body, headers=made.headers, media_type="text/html; charset=utf-8")
+
+    @app.get(live_page.DATA, responses=errors(401, 403, 429), openapi_extra={"security": [{}]})
+    async def dashboard_data(request: Request, _: HTTPAuthorizationCredentials | None = _bearer) -> Response:
+        """What the live page shows: on the server's own machine, and with an admin's key."""
+        live_page.check_reader(gateway, request.scope)
+        body = await live_page.data_of(gateway, front.summary)
+        return Response(body, headers={"cache-control": "no-store"}, media_type="application/json")
 
 
 def _models(config: ServeConfig, account: Account) -> dict[str, dict[str, Any]]:

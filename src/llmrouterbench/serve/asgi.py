@@ -7,6 +7,7 @@ import ipaddress
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 from llmrouterbench.serve.config import LimitsConfig
 from llmrouterbench.serve.refusals import RefusedError
@@ -50,6 +51,19 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def names_this_machine(scope: Scope) -> bool:
+    """Whether the Host header is a loopback name: not of a host that its name server led here (DNS rebinding)."""
+    try:
+        return is_loopback(urlsplit(f"//{header(scope, b'host')}").hostname or "")
+    except ValueError:
+        return False
+
+
+def is_own_page(scope: Scope) -> bool:
+    """Whether a page asks that this server gave to this machine itself."""
+    return names_this_machine(scope) and header(scope, b"origin") == f"http://{header(scope, b'host')}"
 
 
 async def read_body(scope: Scope, receive: Receive, limits: LimitsConfig) -> bytes:

@@ -92,7 +92,7 @@ class Chooser:
         windows: Mapping[str, int | None] | None = None,
         state: State | None = None,
     ) -> None:
-        self._router = router
+        self.router = router
         self._models = {model.name: model for model in config.models}
         self._context = config.conversation.context_characters
         self._most = config.conversation.most_characters
@@ -180,9 +180,9 @@ class Chooser:
             ) from None
         text = body.deciding_text(self._context, self._most)
         allowed = self._allowed(body, models)
-        all_serve = allowed == self._router.models
+        all_serve = allowed == self.router.models
         try:
-            (decision,), estimate = self._router.route_and_estimate(
+            (decision,), estimate = self.router.route_and_estimate(
                 [text], policy, allowed=None if all_serve else allowed
             )
         except ValueError as error:
@@ -201,8 +201,8 @@ class Chooser:
         share = 0.0 if novel else policy.explore
         chain = (decision.model, *(model for model in decision.ranking if model != decision.model))
         propensities = {model: share / len(chain) + (1.0 - share) * (model == own) for model in chain}
-        scores = dict(zip(self._router.models, estimate.score[0].tolist(), strict=True))
-        costs = dict(zip(self._router.models, estimate.cost[0].tolist(), strict=True))
+        scores = dict(zip(self.router.models, estimate.score[0].tolist(), strict=True))
+        costs = dict(zip(self.router.models, estimate.cost[0].tolist(), strict=True))
         return Choice(
             chain, decision.reason, str(policy), text, own, propensities, scores, costs, decision.seconds,
             ood=novel,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import secrets
 import time
@@ -17,7 +18,7 @@ from llmrouterbench.serve.dialects import chat
 from llmrouterbench.serve.dialects.dialect import Dialect, Reply
 from llmrouterbench.serve.refusals import masked
 
-CONVERSATION = b"x-router-conversation"
+CONVERSATION, EXPLAIN = b"x-router-conversation", b"x-router-explain"
 
 
 @dataclass
@@ -33,6 +34,7 @@ class Exchange:
     trace  headers that name the client's own trace
     told  headers of the provider's reply that the client gets too
     left_out  fields of the request that say nothing in the dialect of providers
+    explain  whether the client is told what was believed of every model that could serve
     """
 
     path: str
@@ -63,6 +65,7 @@ class Exchange:
     begun: bool = False
     whole: bool = False
     left_out: tuple[str, ...] = ()
+    explain: bool = False
     told: Mapping[str, str] = field(default_factory=dict)
 
     def bill(self, usage: Usage, cost: float | None, cost_from: str) -> None:
@@ -99,6 +102,8 @@ class Exchange:
             }
             if math.isfinite(self.choice.estimated_cost):
                 told["x-router-estimated-cost"] = f"{self.choice.estimated_cost:.8f}"
+            if self.explain:
+                told["x-router-estimates"] = json.dumps(_believed(self.choice))
         told |= {f"x-router-{name}": value for name, value in self._served()}
         return told
 
@@ -165,6 +170,19 @@ class Exchange:
             "tokens_in": self.usage.tokens_in, "tokens_out": self.usage.tokens_out,
             "seconds": round(self.seconds, 4), "stood_in_for": self.stood_in_for,
         }  # fmt: skip
+
+
+def _believed(choice: Choice) -> dict[str, Any]:
+    """The policy, and of every model that could serve its expected score and cost, and its chance to be chosen."""
+    models = {
+        model: {
+            "score": _known(choice.scores.get(model)),
+            "cost": _known(choice.costs.get(model)),
+            "chance": choice.propensities.get(model, 0.0),
+        }
+        for model in choice.chain
+    }
+    return {"policy": choice.policy, "models": models}
 
 
 def _known(value: float | None) -> float | None:

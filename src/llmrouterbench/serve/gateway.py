@@ -25,6 +25,7 @@ from llmrouterbench.serve.asgi import (
     Send,
     client_key,
     header,
+    is_own_page,
     read_body,
     send_head,
     send_whole,
@@ -37,7 +38,7 @@ from llmrouterbench.serve.choosing import Chooser
 from llmrouterbench.serve.config import ModelConfig, ParametersConfig, ServeConfig
 from llmrouterbench.serve.dialects import chat, messages
 from llmrouterbench.serve.dialects.dialect import Asked, Dialect, Native, Reply
-from llmrouterbench.serve.exchange import CONVERSATION, Exchange
+from llmrouterbench.serve.exchange import CONVERSATION, EXPLAIN, Exchange
 from llmrouterbench.serve.keys import Account, Keyring
 from llmrouterbench.serve.ledger import Grant
 from llmrouterbench.serve.log_lines import LogLines
@@ -216,7 +217,7 @@ class Gateway:
                 body, exchange.left_out = asked.body, asked.left_out
                 exchange.asked, exchange.stream = body.model, body.stream
                 account.permit(body.model, body.moving)
-                conversation = header(scope, CONVERSATION)
+                conversation, exchange.explain = header(scope, CONVERSATION), bool(header(scope, EXPLAIN))
                 choice = await self._aside(
                     raw, self.chooser.choose, body, account.name, conversation, account.config.models
                 )
@@ -276,7 +277,7 @@ class Gateway:
         A server without keys is there for this machine's programs, and not for every page that its browsers open.
         """
         allowed, origin = self.config.cors, header(scope, b"origin")
-        if self.keyring.open and origin and "*" not in allowed and origin not in allowed:
+        if self.keyring.open and origin and "*" not in allowed and origin not in allowed and not is_own_page(scope):
             said = (
                 f"a page of {origin[:100]!r} must be let in by `cors` in the config, as this server has no client keys"
             )

@@ -187,6 +187,13 @@ class Account:
         """USD of the running period that are settled."""
         return await self._ledger.spent(self.name, self.period)
 
+    async def spent_by_team(self) -> float:
+        """The same of its team; 0 for a key without one."""
+        team = self.team
+        if team is None:
+            return 0.0
+        return await self._ledger.spent(books_of(team), period_start(team.budget_period, self._clock()))
+
 
 def books_of(team: TeamConfig) -> str:
     """The name of a team's books, which no key has: a line break is in it."""

@@ -78,12 +78,20 @@ class Meters:
 
     def page(self, key: str | None = None) -> bytes:
         """The text for Prometheus, of all workers together; of one client key, if given, its own numbers alone."""
+        registry = self._all()
+        return generate_latest(registry if key is None else _OfKey(registry, key))
+
+    def families(self) -> Iterable[Metric]:
+        """The same numbers as values."""
+        return self._all().collect()
+
+    def _all(self) -> CollectorRegistry:
         self.look()
         registry = self.registry
         if WORKERS in os.environ:
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        return generate_latest(registry if key is None else _OfKey(registry, key))
+        return registry
 
 
 def _state(breaker: Breaker) -> float:

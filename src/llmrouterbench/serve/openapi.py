@@ -35,6 +35,7 @@ MESSAGES_ERROR = {
 _WHY = {
     400: "The request is wrong.",
     401: "The client key is missing or unknown.",
+    403: "Only admins may look at this.",
     404: "There is no such model or decision.",
     408: "The body did not come in time.",
     413: "The body is too large.",

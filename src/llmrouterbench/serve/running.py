@@ -45,6 +45,7 @@ class Serving:
     finish_seconds how long requests under way may take when the server is stopped
     state          where the state lies that it shares with others, "": where the config says, else in memory
     alone          whether no other process accepts connections of the same socket
+    router         folder of the router, where the live page may read it
     """
 
     log: Path | None = None
@@ -56,6 +57,7 @@ class Serving:
     finish_seconds: int = 600
     state: str = ""
     alone: bool = True
+    router: Path | None = None
 
     def load_candidate(self) -> Candidate | None:
         """The candidate as its folder has it now. Raises as `FittedRouter.load`; ValueError for a share of 0 or 1."""
@@ -96,7 +98,7 @@ def make_app(router: FittedRouter, config: ServeConfig, serving: Serving, lines:
     from llmrouterbench.serve.app import Front
 
     log, gateway = _gateway(router, config, serving, lines)
-    return Front(gateway, log)
+    return Front(gateway, log, serving.router)
 
 
 def _gateway(
@@ -159,7 +161,7 @@ def serve(
         for name in ("uvicorn", "opentelemetry"):
             logging.getLogger(name).handlers = [LinesHandler(lines)]
             logging.getLogger(name).setLevel(logging.WARNING)
-        front = Front(gateway)
+        front = Front(gateway, router=serving.router)
         settings = uvicorn.Config(
             front, log_config=None, access_log=False, server_header=False, ws="none",
             backlog=ACCEPTED if serving.alone else 1,  # one takes no more at a time than the others
