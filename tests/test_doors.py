@@ -72,6 +72,7 @@ DOORS = {
 """Command -> the public name that does it."""
 
 REASONS = {
+    "chat": "a talk with a person at a terminal; `make_app` answers programs",
     "board check": "tends a folder of submissions; boards.submission.check",
     "board init": "makes a folder for others to submit to; boards.folder.init",
     "board submit": "writes a folder for a pull request; boards.submission.submit",
