@@ -30,25 +30,15 @@ MARKS = "<!-- made by `make frontier` -->", "<!-- end -->"
 SEEDS = range(20_001, 20_021)
 """Used by nothing else here: the margins of `agreement` were chosen on seeds 42 and 7."""
 BILLS = (0.3, 0.5, 0.6, 0.7)
-FEW = (42, 999, 2024, 2025, 3407)
-ELSEWHERE = {
-    "LLMRouter": ("llmrouter", None),
-    "RouteLLM": ("routellm", None),
-    "LLMRouterBench slice, performance": ("bench-release-slice.tar.gz", "performance"),
-    "LLMRouterBench slice, performance-cost": ("bench-release-slice.tar.gz", "performance-cost"),
-}
 
 
-def benched(source: str, setting: str | None, routers: Sequence[str], seeds: Sequence[int]) -> Runs:
-    """Runs of some routers on a real data set, of which only what is missing is made."""
-    name = "-".join([source.split("/")[0].split(".")[0], *([setting] if setting else [])])
-    store = RUNS / name
-    if not (store / "data").exists():
-        import_outcomes(DATA / source, store / "data", replies=source.startswith("routerbench"))
-    out = store / "runs"
+def benched(seeds: Sequence[int]) -> Runs:
+    """Runs on RouterBench, of which only what is missing is made."""
+    if not (RUNS / "data").exists():
+        import_outcomes(DATA / "routerbench" / "routerbench_zs", RUNS / "data", replies=True)
     for seed in seeds:
-        bench(store / "data", out, setting=setting, routers=list(routers), seeds=[seed], jobs=1)
-    return load_runs(out)
+        bench(RUNS / "data", RUNS / "runs", routers=[*ROUTERS, *CASCADE], seeds=[seed], jobs=1)
+    return load_runs(RUNS / "runs")
 
 
 def whole(runs: Runs) -> tuple[list[str], list[int]]:
@@ -99,7 +89,7 @@ def compared(runs: Runs, labels: Sequence[str], seeds: Sequence[int], bill: floa
 
 def frontier(more: Sequence[int]) -> list[str]:
     """Lines of Markdown: `agreement` within a share of the bill, beside the best of all others there."""
-    runs = benched("routerbench/routerbench_zs", None, (*ROUTERS, *CASCADE), more)
+    runs = benched(more)
     labels, seeds = whole(runs)
     labels.remove("best_single")
     mine, single = labels.index("agreement"), len(labels)
@@ -130,35 +120,12 @@ def frontier(more: Sequence[int]) -> list[str]:
     return lines
 
 
-def elsewhere() -> list[str]:
-    """Lines of Markdown: `agreement` minus `task_soft` at the quality end where no cheap replies are stored."""
-    lines = [
-        "Data without stored replies of cheap models, five seeds, where quality decides:",
-        "",
-        "| data | agreement minus task_soft | queries decided otherwise |",
-        "|---|---:|---:|",
-    ]
-    for title, (source, setting) in ELSEWHERE.items():
-        runs = benched(source, setting, ("agreement", "task_soft"), FEW)
-        moved, samples = 0, []
-        for seed in FEW:
-            test = runs.splits[seed].test
-            both = [runs.decisions[name, seed] for name in ("agreement", "task_soft")]
-            moved += int((both[0].parts["test"].model != both[1].parts["test"].model).sum())
-            ends = [metered(one, "test", test, runs.outcomes) for one in both]
-            score, cost = (np.stack([end[plane][0] for end in ends], axis=1) for plane in (0, 1))
-            samples.append(Sample(runs.outcomes.dataset[test], runs.outcomes.group[test], score, cost))
-        lead = interval(pair(samples).difference(0, 1), lambda x: points(x, 2))
-        lines.append(f"| {title} | {lead} | {moved:,} |")
-    return lines
-
-
 def main() -> None:
     """Run what is missing, and write the page."""
     if not DATA.is_dir():
         raise SystemExit("the real data sets must lie in ../shared/data, got nothing there")
     seeds = SEEDS[: int(sys.argv[1])] if sys.argv[1:] else SEEDS
-    put(PAGE, MARKS, "\n".join([*frontier(seeds), "", *elsewhere()]))
+    put(PAGE, MARKS, "\n".join(frontier(seeds)))
 
 
 if __name__ == "__main__":

@@ -153,6 +153,21 @@ def test_a_router_says_whom_it_reads_and_then_decides(router: FittedRouter) -> N
     assert router.route("a question", "best").reading is None
 
 
+@pytest.mark.slow
+def test_without_stored_replies_nobody_is_asked_and_it_is_said() -> None:
+    table, _ = worded(120, 7)
+    made = fit(table, FitSettings(router="agreement", policy="best"))
+    assert made.facts["why_router"][-1].startswith("no replies are stored beside the outcomes, so it asks nobody")
+    assert not any(decision.reading for decision in made.route_many(list(table.queries.prompt[:20])))
+
+
+@pytest.mark.slow
+def test_a_weight_between_the_settings_is_measured_at_none_and_the_nearest_is_named(router: FittedRouter) -> None:
+    policy = policy_at(router, 2.0)
+    with pytest.raises(ValueError, match=f"got 2; take {policy.split()[1]}"):
+        promises(router, ["weight 2"])
+
+
 def test_seconds_are_refused_where_replies_are_read(router: FittedRouter) -> None:
     with pytest.raises(ValueError, match="must not be about seconds where replies are read first|needs reply times"):
         router.route("a question", "best --max-seconds 5")

@@ -132,6 +132,9 @@ def fit(
         say("choosing router and trade-off out of fold")
         folds = folds_to_serve(train, settings.seed, replies_to(said, rows))
         chosen, policy = choose(train, folds, settings.router, settings.policy)
+        if reader_of(router_of(chosen.name)) is not None and not said:
+            none = "no replies are stored beside the outcomes, so it asks nobody; import the source with --replies"
+            chosen = replace(chosen, because=(*chosen.because, none))
         say(f"fitting {chosen.name}")
         evidence = Evidence.of(train, piece, logged=False) if coverage.matrix else _evidence_of_a_log(train, folds)
         far = fit_novelty(vectors[rows], vectors[held], _vector_of_nothing(embedder), settings.novel, settings.seed)

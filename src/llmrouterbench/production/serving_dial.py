@@ -63,7 +63,10 @@ class Dial:
         def own(setting: float) -> IntArray:
             place = np.flatnonzero(np.isclose(self._learned.settings, setting, rtol=1e-9))
             if not len(place):
-                raise ValueError(f"a weight must be one of the router's own settings to be measured, got {setting:g}")
+                near = self._learned.settings[abs(self._learned.settings - setting).argmin()]
+                raise ValueError(
+                    f"a weight must be one of the router's own settings to be measured, got {setting:g}; take {near:g}"
+                )
             return np.asarray(piece.choice[place[0]], dtype=np.int64)
 
         belief = self._belief(piece.score, piece.cost, piece.quality, coins(piece.name.tolist()))
