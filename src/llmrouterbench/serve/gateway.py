@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sized
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
@@ -227,7 +227,9 @@ class Gateway:
                     read: dict[str, Call] = {}
                     if choice.asks:
                         read = await self._read(exchange, account, choice, make)
-                        choice = exchange.choice = choice.after({name: _text(call) for name, call in read.items()})
+                        texts = {name: _text(call) for name, call in read.items()}
+                        longest = max(texts.values(), key=len, default="")
+                        choice = exchange.choice = await self._aside(longest, choice.after, texts)
                         places = [place for name in choice.chain for place in self._places[name]]
                     await self._answer(exchange, account, places, make, CHAT, send, read)
             except RefusedError as refusal:
@@ -505,7 +507,7 @@ class Gateway:
             await account.settle(grant, 0.0)
             raise
 
-    async def _aside(self, raw: bytes, work: Callable[..., T], *arguments: Any) -> T:
+    async def _aside(self, raw: Sized, work: Callable[..., T], *arguments: Any) -> T:
         """Do some work on a body: here, or in the thread for large ones, so that nobody waits for it."""
         if len(raw) < LARGE:
             return work(*arguments)
