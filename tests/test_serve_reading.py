@@ -114,7 +114,7 @@ def config(url: str, **more: Any) -> dict[str, Any]:
 # fitted
 
 
-@pytest.mark.slow
+@pytest.mark.prove
 def test_a_policy_promises_what_replies_buy_with_every_call_paid(router: FittedRouter) -> None:
     """Two that agree are right in 0.49 of 0.535, and that is how often the dear model is spared."""
     policy = policy_at(router, 2.0)
@@ -125,7 +125,7 @@ def test_a_policy_promises_what_replies_buy_with_every_call_paid(router: FittedR
     assert promise.cost.low < promise.cost.value < promise.cost.high
 
 
-@pytest.mark.slow
+@pytest.mark.prove
 def test_a_budget_is_kept_with_the_calls_that_are_read(router: FittedRouter) -> None:
     budget, (dear,) = promises(router, ["best --budget 0.07/query"])[0], promises(router, ["best"])
     assert budget.cost.value < 0.07
@@ -136,7 +136,7 @@ def test_a_budget_is_kept_with_the_calls_that_are_read(router: FittedRouter) -> 
                                                   for name, share in strong.share.items()), abs=0.002)  # fmt: skip
 
 
-@pytest.mark.slow
+@pytest.mark.prove
 def test_a_router_says_whom_it_reads_and_then_decides(router: FittedRouter) -> None:
     question = worded(1, 9)[0].queries.prompt[0]
     decision = router.route(question, policy_at(router, 2.0))
@@ -153,7 +153,7 @@ def test_a_router_says_whom_it_reads_and_then_decides(router: FittedRouter) -> N
     assert router.route("a question", "best").reading is None
 
 
-@pytest.mark.slow
+@pytest.mark.prove
 def test_without_stored_replies_nobody_is_asked_and_it_is_said() -> None:
     table, _ = worded(120, 7)
     made = fit(table, FitSettings(router="agreement", policy="best"))
@@ -161,19 +161,20 @@ def test_without_stored_replies_nobody_is_asked_and_it_is_said() -> None:
     assert not any(decision.reading for decision in made.route_many(list(table.queries.prompt[:20])))
 
 
-@pytest.mark.slow
+@pytest.mark.prove
 def test_a_weight_between_the_settings_is_measured_at_none_and_the_nearest_is_named(router: FittedRouter) -> None:
     policy = policy_at(router, 2.0)
     with pytest.raises(ValueError, match=f"got 2; take {policy.split()[1]}"):
         promises(router, ["weight 2"])
 
 
+@pytest.mark.prove
 def test_seconds_are_refused_where_replies_are_read(router: FittedRouter) -> None:
     with pytest.raises(ValueError, match="must not be about seconds where replies are read first|needs reply times"):
         router.route("a question", "best --max-seconds 5")
 
 
-@pytest.mark.slow
+@pytest.mark.prove
 def test_no_study_takes_the_choice_before_reading_for_the_one_after_it(router: FittedRouter, tmp_path: Path) -> None:
     table, policy = worded(30, 6)[0], policy_at(router, 2.0)
     with pytest.raises(ValueError, match="must decide without reading replies here, where none are stored, got"):
@@ -188,7 +189,7 @@ def test_no_study_takes_the_choice_before_reading_for_the_one_after_it(router: F
 # live
 
 
-@pytest.mark.slow
+@pytest.mark.prove
 @pytest.mark.parametrize("stream", [False, True])
 def test_live_choices_and_bill_are_those_of_recorded_replies(
     router: FittedRouter, tmp_path: Path, stream: bool
@@ -223,7 +224,7 @@ def test_live_choices_and_bill_are_those_of_recorded_replies(
         assert server.metric("llmrouterbench_cost_usd_total") == pytest.approx(bill.sum())
 
 
-@pytest.mark.slow
+@pytest.mark.prove
 def test_the_reply_that_was_read_is_passed_on_to_the_byte(router: FittedRouter) -> None:
     """As its provider sent it to a client that asked for that model by name."""
     table, said = worded(40, 2)
@@ -249,7 +250,7 @@ BEYOND: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-@pytest.mark.slow
+@pytest.mark.prove
 def test_what_cannot_be_compared_goes_past_it(router: FittedRouter) -> None:
     table, said = worded(20, 3)
     with recorded(table, said) as up, running(config(up.url), router=router) as server:
@@ -269,7 +270,7 @@ def test_only_one_question_in_plain_text_is_compared(more: dict[str, Any]) -> No
         assert can_compare(body, body.deciding_text(2000)) is expected
 
 
-@pytest.mark.slow
+@pytest.mark.prove
 def test_what_comes_too_late_or_fails_does_not_serve_and_what_was_billed_is_paid(
     router: FittedRouter, tmp_path: Path
 ) -> None:
@@ -289,7 +290,7 @@ def test_what_comes_too_late_or_fails_does_not_serve_and_what_was_billed_is_paid
             assert logged["cost"] >= CHEAP + DEAR - 1e-9
 
 
-@pytest.mark.slow
+@pytest.mark.prove
 def test_where_the_dear_model_fails_a_reply_that_was_read_serves(router: FittedRouter) -> None:
     table, said = worded(40, 5)
     policy = policy_at(router, 2.0)
