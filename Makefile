@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE  # else every run of the tests compiles all of them again
 
-.PHONY: demo quick test prove lint types unit mutants some-mutants seconds house coverage advice bench results exhibits screens production logs log-coverage live parity agreement frontier formats same clean
+.PHONY: demo quick test prove lint types unit mutants some-mutants seconds house coverage advice bench results exhibits docs screens production logs log-coverage live parity agreement frontier formats same clean
 
 demo: $(VENV)/demo.stamp  ## install, run the main job on SIMULATED data at paper scale, print the leaderboard
 	$(BIN)/llmrouterbench demo --out demo
@@ -79,6 +79,9 @@ frontier: $(VENV)/dev.stamp  ## what reading cheap replies buys within a bill, t
 
 same: $(VENV)/dev.stamp  ## BASE=REV: the decisions and numbers of two commits, on real and simulated data
 	$(BIN)/python -m benchmarks.same_numbers $(BASE)
+
+docs: $(VENV)/dev.stamp  ## the site of the docs, with the notebooks run, into build/site
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs build/site
 
 screens: $(VENV)/dev.stamp  ## the picture of a report at the top of the README
 	$(BIN)/python -m benchmarks.screens

@@ -147,7 +147,7 @@ def against_avengers(runs: Path) -> str:
 def timings(runs: Path) -> str:
     """Seconds to fit and microseconds per decision of every router, medians over seeds."""
     loaded = load_runs(runs)
-    lines = ["#### Time", "", "| Router | fit, s | decision, µs per query and operating point |", "|---|---:|---:|"]
+    lines = ["### Time", "", "| Router | fit, s | decision, µs per query and operating point |", "|---|---:|---:|"]
     for name in loaded.routers:
         done = [loaded.decisions[name, seed] for seed in loaded.seeds]
         fit = statistics.median(one.facts["fit_seconds"] for one in done)
@@ -162,11 +162,11 @@ _LEFT_OUT = ("## Single models", "## Accuracy", "## Test cost", "## How this was
 
 
 def demoted(markdown: str) -> str:
-    """Markdown with its headings two levels down, without its title and its figure."""
+    """Markdown with its headings one level down, without its title and its figure."""
     sections = re.split(r"^(?=## )", markdown, flags=re.MULTILINE)[1:]
     lines = "".join(s for s in sections if not s.startswith(_LEFT_OUT)).splitlines()
     kept = [line for line in lines if "pareto.png" not in line]
-    return "\n".join(f"##{line}" if line.startswith("#") else line for line in kept).replace("\n\n\n", "\n\n")
+    return "\n".join(f"#{line}" if line.startswith("#") else line for line in kept).replace("\n\n\n", "\n\n")
 
 
 def checks() -> str:
@@ -201,7 +201,7 @@ def defaults() -> str:
             cli("bench", str(store), "--out", str(runs), "--routers", ",".join(GRIDDED), *more)
             pair.append(load_runs(runs))
         moved = comparison.markdown(compare_runs(*pair)).strip()
-        parts += [f"#### {job.title}", re.sub("^### .*\n\n", "", moved)]
+        parts += [f"### {job.title}", re.sub("^### .*\n\n", "", moved)]
     return "\n\n".join(parts)
 
 

@@ -32,9 +32,10 @@ def test_what_is_plain_is_told(world: World) -> None:
             "three equal models, 12 tasks of three queries",
             "two equal models whose luck differs",
             "0.60 instead of 0.82 for a hundredth",
+            "a twentieth of the price is as good on two of three tasks",
         )
     ],
-    ids=["many", "few", "luck", "worse"],
+    ids=["many", "few", "luck", "worse", "saving"],
 )
-def test_nothing_to_gain_is_not_called_a_gain(world: World) -> None:
+def test_what_is_not_so_is_not_said(world: World) -> None:
     assert said(world) in (*world.right, UNKNOWN)

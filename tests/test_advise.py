@@ -11,9 +11,9 @@ import pytest
 
 from llmrouterbench.importers import import_outcomes
 from llmrouterbench.reporting.advice import advice_lines, reasons, recommendation, write_advice
-from llmrouterbench.stats import UNKNOWN_NUMBER
+from llmrouterbench.stats import UNKNOWN_NUMBER, Interval
 from llmrouterbench.store import write_outcomes
-from llmrouterbench.studies.advise import Action, advise
+from llmrouterbench.studies.advise import Action, Candidate, advise
 from llmrouterbench.table import Outcomes
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -79,6 +79,11 @@ def test_without_costs_or_scores_there_is_no_saving_and_no_crash() -> None:
     assert advise(worse, quick=True, jobs=1).action == "do not route"
     with pytest.raises(ValueError, match="needs a measured score"):
         advise(Outcomes.of(["q", "r"], ["a"], [[np.nan], [np.nan]]), quick=True, jobs=1)
+
+
+@pytest.mark.parametrize(("low", "value", "may"), [(-0.01, 0.006, True), (-0.01, 0.004, False), (0.001, 0.006, False)])
+def test_what_may_gain_is_worth_having_and_not_certain(low: float, value: float, may: bool) -> None:
+    assert Candidate("knn", Interval(value, low, 0.02), None, None).may_gain == may
 
 
 @pytest.mark.slow

@@ -114,6 +114,15 @@ def test_a_policy_needs_a_router_that_decides_first_and_is_given_by_name(tmp_pat
         bench(planted_table(60), tmp_path / "runs", routers={"mine": make_router("knn")}, policies=["best"])
 
 
+def test_routers_by_label_are_objects_or_names() -> None:
+    mixed = router_entries({"mine": make_router("knn"), "theirs": "knn:k=3"})
+    assert [mixed["theirs"].k, list(mixed)] == [3, ["mine", "theirs"]]  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match=r"router 'mine' must be .* an object, got the class type"):
+        router_entries({"mine": type(type)})  # type: ignore[dict-item]
+    with pytest.raises(ValueError, match=r"router 'mine' must be .* an object, got 5"):
+        router_entries({"mine": 5})  # type: ignore[dict-item]
+
+
 def test_a_second_call_fits_nothing_and_more_seeds_extend(tmp_path: Path, outcomes: Outcomes) -> None:
     bench(outcomes, tmp_path / "r", routers=["best_single"], seeds=[42], jobs=1)
     file = tmp_path / "r" / "decisions" / "best_single" / "42.parquet"

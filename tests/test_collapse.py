@@ -9,18 +9,24 @@ from llmrouterbench.studies.collapse import oracle_shares, routing_collapse
 from llmrouterbench.table import Outcomes
 
 
-def runs_of(score: np.ndarray, cost: np.ndarray | None, choices: dict[str, list[int]]) -> Runs:
+def runs_of(
+    score: np.ndarray, cost: np.ndarray | None, choices: dict[str, list[int]], *more: dict[str, list[int]]
+) -> Runs:
+    """What labels chose with seed 1, and with further seeds."""
     n, m = score.shape
     outcomes = Outcomes.of([f"q{i}" for i in range(n)], [f"m{i}" for i in range(m)], score, cost=cost)
     everything, nothing = np.arange(n), np.zeros(0, dtype=np.int64)
     checked = Served.single(nothing, nothing[None])
     decisions = {
-        (label, 1): Decisions(
-            label, 1, np.zeros(1), {"validation": checked, "test": Served.single(everything, np.array([choice]))}
+        (label, seed): Decisions(
+            label, seed, np.zeros(1), {"validation": checked, "test": Served.single(everything, np.array([choice]))}
         )
-        for label, choice in choices.items()
+        for seed, chosen in enumerate([choices, *more], start=1)
+        for label, choice in chosen.items()
     }
-    return Runs(outcomes, {1: Split(nothing, everything)}, decisions, Made.of(choices, [1]))
+    seeds = list(range(1, 2 + len(more)))
+    splits = {seed: Split(nothing, everything) for seed in seeds}
+    return Runs(outcomes, splits, decisions, Made.of(choices, seeds))
 
 
 SCORE = np.array([[1, 1], [1, 1], [0, 1], [1, 1]], dtype=float)
@@ -44,6 +50,14 @@ def test_without_costs_nothing_is_needless_and_ties_are_shared() -> None:
     assert np.isnan(even.needless.value)
     assert even.index.value == pytest.approx(0.125)  # oracle: (0.5 * 3, 0.5 * 3 + 1) / 4
     assert even.evenness.value == pytest.approx(1.0)
+
+
+def test_shares_stay_shares_where_seeds_disagree() -> None:
+    """Intervals over seeds that chose the other way round lie within 0 and 1."""
+    runs = runs_of(SCORE, COST, {"torn": [0, 0, 0, 0]}, {"torn": [1, 1, 1, 1]}, {"torn": [1, 1, 1, 0]})
+    for one in routing_collapse(runs, replicates=200):
+        for ends in (one.top_share, one.evenness, one.index, one.needless):
+            assert 0.0 <= ends.low <= ends.high <= 1.0, (one.router, ends)
 
 
 def test_an_oracle_without_measurements_serves_nobody() -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import llmrouterbench
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "RELEASING.md")),
@@ -50,6 +52,21 @@ def test_commands_run(page: Path, tmp_path: Path) -> None:
         command = [sys.executable, "-m", "llmrouterbench.cli", *words[1:]]
         done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, f"{shlex.join(words)}\n{done.stderr}"
+
+
+@pytest.mark.prove
+def test_the_site_is_built_and_its_notebooks_run(tmp_path: Path) -> None:
+    """Without a warning: no link leads nowhere, no page is forgotten; every public name is in the reference."""
+    build = [sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "--quiet"]
+    done = subprocess.run([*build, str(ROOT / "docs"), str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    reference = (tmp_path / "reference" / "functions.html").read_text()
+    assert [name for name in llmrouterbench.__all__ if f'id="llmrouterbench.{name}"' not in reference] == [
+        "__version__"
+    ]
+    assert "tutorials/own_log" in (tmp_path / "llms.txt").read_text()
+    for setting in ("performance-cost", "performance"):
+        assert "SIMULATED" in (tmp_path / "reports" / setting / "index.html").read_text()
 
 
 def test_links_lead_somewhere() -> None:

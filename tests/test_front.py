@@ -6,6 +6,7 @@ import subprocess
 import sys
 import warnings
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +42,29 @@ def test_a_public_function_is_not_hidden_by_a_module_of_its_name() -> None:
     for name in set(llmrouterbench.__all__) - {"__version__"}:
         setattr(llmrouterbench, name, sys)
         assert getattr(llmrouterbench, name) is not sys
+
+
+def test_a_class_of_a_notebook_that_uses_the_package_reaches_workers(tmp_path: Path) -> None:
+    """Such a class is pickled by value, with the module that its methods call."""
+    code = """
+import numpy as np
+import llmrouterbench as lrb
+
+class First:
+    def fit(self, train):
+        self.models_ = train.models
+        return self
+
+    def predict(self, queries):
+        score = np.eye(1, len(self.models_)).repeat(len(queries), axis=0)
+        return lrb.Estimate(self.models_, score, score)
+
+if __name__ == "__main__":
+    table = lrb.Outcomes.of([f"query {i}" for i in range(20)], ["m", "n"], np.ones((20, 2)))
+    print(lrb.bench(table, "runs", routers={"first": First()}, seeds=[1, 2], jobs=2).routers)
+"""
+    done = subprocess.run([sys.executable, "-"], input=code, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (0, "['first']"), done.stderr
 
 
 def test_python_m_is_the_command() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from llmrouterbench.stats import Sample, pair, sample_of
+from llmrouterbench.stats import IntervalRule, Sample, pair, sample_of
 from llmrouterbench.table import Outcomes
 
 
@@ -39,3 +39,27 @@ def test_differences_compare_the_datasets_that_both_have() -> None:
     outcomes = Outcomes.of(["a", "b"], ["m"], np.ones((2, 1)), dataset=["x", "y"])
     score = np.array([[1.0, 0.5], [np.nan, 0.0]])
     assert pair([sample_of(outcomes, score)], replicates=20).difference(0, 1).value == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("rule", ["t", "percentile"])
+def test_many_differences_are_the_single_ones_made_wider_alike(rule: IntervalRule) -> None:
+    rng = np.random.default_rng(4)
+    score = (rng.random((60, 6)) < 0.6).astype(np.float64)
+    score[:, 1] = score[:, 0]
+    score[:20, 2], score[20:24, 3], score[:, 4] = np.nan, np.nan, np.nan
+    cost = rng.random((60, 6))
+    cost[:, 1] = cost[:, 0]
+    table = Sample(np.repeat(["a", "b", "c"], 20), np.arange(60), score, cost)
+    found = pair([table], replicates=100, rule=rule)
+    pairs = [(i, j) for i in range(6) for j in range(i)]
+    times = set[float]()
+    for both, lead in zip(pairs, found.differences(pairs), strict=True):
+        one = found.difference(*both)
+        assert np.array_equal([lead.value], [one.value], equal_nan=True)
+        if one.high > one.low:
+            times |= {round((end - one.value) / (alone - one.value), 6)
+                      for end, alone in ((lead.low, one.low), (lead.high, one.high))}  # fmt: skip
+        else:
+            assert np.array_equal([lead.low, lead.high], [one.low, one.high], equal_nan=True)
+    assert all(1.0 < many < 2.0 for many in times)
+    assert len(times) <= 3, "one factor a number of datasets"

@@ -3,6 +3,7 @@
 import math
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -77,6 +78,21 @@ def test_too_few_queries_cannot_tell(seen: float, said: str) -> None:
     assert lines(told) == [headline(told)]
     sure = found(offer(None, "knn", difference=Interval(0.3, 0.1, 0.5)), seen=seen)
     assert headline(sure).startswith("Route with knn"), "what shows with few queries is told"
+
+
+def test_what_saves_and_may_lose_nothing_is_not_told() -> None:
+    some = offer(0.02, "knn", difference=Interval(-0.004, -0.015, 0.008), saving=Interval(0.2, 0.1, 0.3))
+    assert headline(found(losing=[some])) == (
+        "Cannot tell whether to route: knn saves 20.0 % [10.0, 30.0], but AvgAcc moves by -0.4 points [-1.5, +0.8];"
+        " more than 1,000 test queries would settle it. Until then serve big."
+    )
+    assert "Who accepts losing up to 2 points saves" in bargain(found(losing=[some])), "that is sure"
+    for told in (
+        offer(0.02, "knn", difference=Interval(-0.01, -0.015, -0.005), saving=Interval(0.2, 0.1, 0.3)),
+        offer(0.02, "knn", difference=Interval(-0.004, -0.015, 0.008), saving=Interval(0.04, 0.03, 0.05)),
+    ):
+        assert headline(found(losing=[told])).startswith("Serve big to everyone"), "it surely loses, or saves little"
+    assert replace(found(losing=[some]), behind=True).unsettled is None
 
 
 def test_the_bargain_is_the_smallest_loss_that_surely_saves_more() -> None:

@@ -177,6 +177,10 @@ class _Front(ModuleType):
         if not (name in _PUBLIC and isinstance(value, ModuleType)):
             super().__setattr__(name, value)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A worker that is sent a function which uses this package imports it, as it does any other module."""
+        return import_module, (__name__,)
+
 
 sys.modules[__name__].__class__ = _Front
 find_old_names()

@@ -7,7 +7,6 @@ import hashlib
 import os
 import re
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -186,23 +185,6 @@ def sha256_of(path: Path) -> str:
     """Hex sha256 of a file, read in pieces."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def source_of(thing: Any) -> str:
-    """Hex sha256 over the Python files of the package or module that defines a function or a class.
-
-    "" for our own, whose version counts, and where there is no file.
-
-    >>> source_of(source_of), len(source_of(hashlib.sha256)) % 64
-    ('', 0)
-    """
-    name = str(getattr(getattr(thing, "func", thing), "__module__", None) or type(thing).__module__)
-    top = sys.modules.get(name.partition(".")[0])
-    if top is None or top.__name__ == __name__.partition(".")[0] or not getattr(top, "__file__", None):
-        return ""
-    file = Path(str(top.__file__))
-    files = sorted(file.parent.rglob("*.py")) if hasattr(top, "__path__") else [file]
-    return hashlib.sha256("".join(map(sha256_of, files)).encode()).hexdigest()
 
 
 @contextmanager

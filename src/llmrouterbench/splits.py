@@ -3,6 +3,7 @@
 `paper`     the official 70/30 split, bit for bit (dataset by dataset, one random stream, by prompt)
 `safe`      the same shares, but copies and near-copies of a query stay on one side, across datasets too; the validation
             part is cut by the same groups
+Clusters of queries, such as conversations, stay on one side in both.
 held out    whole datasets moved to the test part ("out of distribution")
 
 A validation part is cut from train only. Saved splits carry a hash and the hash of their data; others can reuse them,
@@ -25,7 +26,7 @@ import numpy as np
 from llmrouterbench.files import read_json, write_json
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.records import read_csv, read_lines
-from llmrouterbench.table import IntArray, Outcomes
+from llmrouterbench.table import IntArray, Outcomes, joined
 
 FORMAT = "llmrouterbench/split"
 KINDS = ("paper", "safe")
@@ -90,11 +91,12 @@ def make_split(
         if name not in outcomes.datasets:
             raise ValueError(f"no dataset named {name!r} to hold out{did_you_mean(name, outcomes.datasets)}")
     copies = None if kind == "paper" else _copies(outcomes, 0.9, near_copies)
-    in_train = _stratified(outcomes, outcomes.group if copies is None else copies.group, seed, ratio, held_out)
+    group = outcomes.together if copies is None else joined(copies.group, outcomes.cluster)
+    in_train = _stratified(outcomes, group, seed, ratio, held_out)
     settings: dict[str, Any] = {"kind": kind, "seed": seed, "ratio": ratio, "held_out": list(held_out)}
     split = Split(np.flatnonzero(in_train), np.flatnonzero(~in_train), settings)
     if copies is not None and near_copies == "one-word":
-        split = replace(split, settings={**settings, "alike": _left_alike(copies, in_train)}, group=copies.group)
+        split = replace(split, settings={**settings, "alike": _left_alike(copies, in_train)}, group=group)
     if not len(split.train) or not len(split.test):
         raise ValueError(
             f"both sides of a split must hold queries, got {len(split.train)} for train and {len(split.test)} for test;"
@@ -141,10 +143,10 @@ def validation_split(
 ) -> tuple[IntArray, IntArray]:
     """Cut train rows into (fit, validation), by dataset, each `group` (n,) kept together. Never looks at test.
 
-    Without groups copies are kept together. Raises ValueError when a side would be empty.
+    Without groups copies and clusters are kept together. Raises ValueError when a side would be empty.
     """
     part = outcomes.take(train)
-    in_fit = _stratified(part, part.group if group is None else group[train], seed, 1.0 - share, ())
+    in_fit = _stratified(part, part.together if group is None else group[train], seed, 1.0 - share, ())
     # A dataset with one or two unique queries would vanish from fit: int(1 * 0.8) is 0.
     for name in part.datasets:
         mine = part.dataset == name
@@ -165,7 +167,7 @@ def validation_folds(
     Every row is in the validation part of one fold. Raises ValueError where fewer than two folds hold queries.
     """
     part = outcomes.take(train)
-    groups = part.group if group is None else group[train]
+    groups = part.together if group is None else group[train]
     rng = random.Random(seed)
     first_rows = np.unique(groups, return_index=True)[1]
     home: dict[str, list[int]] = {}
@@ -183,6 +185,13 @@ def validation_folds(
             f"the validation part must hold queries, got none from {len(train)} training queries; use more data"
         )
     return [(train[fold != one], train[fold == one]) for one in used.tolist()]
+
+
+def with_near_copies(outcomes: Outcomes) -> Outcomes:
+    """The same outcomes, in which near-copies count as copies: `paper` splits of them are `safe` ones."""
+    group = near_duplicate_groups(outcomes)
+    cluster = None if outcomes.cluster is None else joined(group, outcomes.cluster)
+    return replace(outcomes, group=group, cluster=cluster)
 
 
 _WORD = re.compile(r"\w+", re.UNICODE)

@@ -1,9 +1,10 @@
 """How sure a number is: paired bootstrap over queries within datasets and over seeds.
 
-A replicate draws, within each dataset, as many query groups with replacement as there are (copies of a query travel
-together). Every router sees the same draw, so that differences are paired. A query that is tested under several seeds
-is one query: its weight is the same in all of them. Seeds are drawn too, for what they change on the queries that
-several of them test: which queries a seed tests is in the draw of queries already. Bills are about the choices made.
+A replicate draws, within each dataset, as many query groups with replacement as there are (copies of a query, and of a
+cluster such as a conversation, travel together). Every router sees the same draw, so that differences are paired. A
+query that is tested under several seeds is one query: its weight is the same in all of them. Seeds are drawn too, for
+what they change on the queries that several of them test: which queries a seed tests is in the draw of queries already.
+Bills are about the choices made.
 
 Few queries carry less than a bootstrap of them shows. So a draw of g query groups stands sqrt(g / (g - 1)) times as far
 from their mean; the ends of an interval are those of a t-test with as many degrees of freedom as there are groups
@@ -28,6 +29,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -41,6 +43,8 @@ FEWEST = 20.0
 """Effective trials of a log below which nothing is said of a model or a policy."""
 _CELLS = 4_000_000
 """Weights (replicates, queries) held at a time: 32 MB."""
+_PAIRS = 2_000
+"""Pairs of columns whose draws are held at a time: 16 MB at 1,000 draws."""
 _UNSEEN = 1.5
 """Queries that the unseen one counts for in an error."""
 _RARE = 3.0
@@ -73,7 +77,7 @@ class Sample:
     """What k columns (routers, operating points, models) got on the n test queries of one seed.
 
     dataset  (n,) dataset of each query
-    group    (n,) queries with the same number are copies; the numbers mean the same in every sample
+    group    (n,) queries with the same number are copies or of one cluster; the numbers mean the same in every sample
     score    (n, k) score of what was served; NaN where that was not measured
     cost     (n, k) USD; NaN where unknown
     weight   (n, k) of a log: 1 / propensity where what was served was measured, else 0; None: all was measured alike
@@ -139,7 +143,10 @@ class Replicates:
         used   (datasets,) which of them the number is about; None: all
         slope  how much the number moves, at most, when every score moves by 1
         """
-        plain = interval(value, draws)
+        return self.spread(interval(value, draws), used, slope)
+
+    def spread(self, plain: Interval, used: BoolArray | None = None, slope: float = 1.0) -> Interval:
+        """The same, from the percentile interval of its draws."""
         if self.rule == "percentile" or not np.isfinite(plain.low):
             return plain
         times, unseen = self.error(used)
@@ -563,10 +570,45 @@ class Paired:
         Each is as wide as it must be among as many independent ones as the largest of them, over the draws, is like.
         Source: max-t, Romano, Wolf, Exact and approximate stepdown methods for multiple hypothesis testing, 2005.
         """
-        among = self._among(pairs)
+        found, largest = list[Interval](), np.zeros(len(self.draws.acc))
+        for start in range(0, len(pairs), _PAIRS):
+            part = pairs[start : start + _PAIRS]
+            draws = self._leads(part)
+            error = draws.std(axis=1, keepdims=True)
+            apart = abs(draws - draws.mean(axis=1, keepdims=True)) / np.where(error > 1e-12, error, np.inf)
+            np.fmax(largest, np.fmax.reduce(apart), out=largest)
+            ends = np.percentile(draws, [2.5, 97.5], axis=1).T.tolist()
+            found += [
+                self._lead(*both, *of) if np.isfinite(of[0]) and some else self.difference(*both)
+                for both, of, some in zip(part, ends, (error > 0.0)[:, 0].tolist(), strict=True)
+            ]
+        among = self._among(largest, len(pairs))
         return [
-            widened(self.difference(*both), among, self._drawn(*both).freedom(self._measured(*both))) for both in pairs
+            widened(one, among, self._drawn(*both).freedom(self._measured(*both)))
+            for one, both in zip(found, pairs, strict=True)
         ]
+
+    def _leads(self, pairs: Sequence[tuple[int, int]]) -> FloatArray:
+        """Replicates (pairs, b) of the differences of some pairs."""
+        means, whole = self._means
+        return np.array([
+            means[one] - means[base] if whole[one] and whole[base]
+            else difference(self.draws.acc[:, one], self.draws.acc[:, base]) for one, base in pairs
+        ])  # fmt: skip
+
+    @cached_property
+    def _means(self) -> tuple[FloatArray, BoolArray]:
+        """Replicates (k, b) of AvgAcc, and whether (k,) a column has an accuracy on every dataset in every draw."""
+        whole: BoolArray = np.all(np.isfinite(self.draws.acc), axis=(0, 2))
+        return avg_acc(self.draws.acc).T, whole
+
+    def _lead(self, column: int, base: int, low: float, high: float) -> Interval:
+        """The difference of two columns whose draws have these percentiles."""
+        acc, other = self.acc[column], self.acc[base]
+        value = float(difference(acc, other))
+        slope = abs(float(difference(acc + _STEP, other)) - value) / _STEP
+        plain = Interval(value, low, high)
+        return self._drawn(column, base).spread(plain, self._measured(column, base), slope)
 
     def ranks(self, columns: Sequence[int]) -> list[tuple[int, int]]:
         """Best and worst rank of every column among them that all at once hold in 95 of 100 samples.
@@ -582,18 +624,12 @@ class Paired:
         better, worse = over.sum(axis=0), over.sum(axis=1)
         return [(1 + int(b), len(columns) - int(w)) for b, w in zip(better, worse, strict=True)]
 
-    def _among(self, pairs: Sequence[tuple[int, int]]) -> float:
-        """How many independent differences these are like."""
+    def _among(self, largest: FloatArray, pairs: int) -> float:
+        """How many independent differences these are like, from the largest of all in standard errors (b,)."""
         from scipy.special import ndtr
 
-        largest = np.zeros(len(self.draws.acc))
-        for column, base in pairs:
-            draws = difference(self.draws.acc[:, column], self.draws.acc[:, base])
-            error = draws.std()
-            if error > 1e-12:
-                np.fmax(largest, abs(draws - draws.mean()) / error, out=largest)
         chance = 2.0 * float(ndtr(-np.quantile(largest, 0.95)))
-        return min(max(0.05 / chance, 1.0), len(pairs)) if chance else float(len(pairs))
+        return min(max(0.05 / chance, 1.0), pairs) if chance else float(pairs)
 
     def cost(self, column: int) -> Interval:
         """USD of a column over the datasets it has; NaN where one of them has no known cost."""
@@ -681,4 +717,4 @@ def pair(samples: Sequence[Sample], *, replicates: int = 1000, seed: int = 0, ru
 
 def sample_of(outcomes: Outcomes, score: FloatArray, cost: FloatArray | None = None) -> Sample:
     """The sample of columns (n, k) on all queries of a table; without a cost, cost is unknown."""
-    return Sample(outcomes.dataset, outcomes.group, score, np.full(score.shape, np.nan) if cost is None else cost)
+    return Sample(outcomes.dataset, outcomes.together, score, np.full(score.shape, np.nan) if cost is None else cost)

@@ -1,7 +1,7 @@
 """Outcomes on disk: one folder of Parquet files with a manifest.
 
     manifest.json      schema version, content hash, source, settings, size and sha256 of every other file
-    queries.parquet    id, dataset, subset, index, group: one row a query
+    queries.parquet    id, dataset, subset, index, group and, where there are clusters, cluster: one row a query
     outcomes.parquet   query (row number), model, score, cost, tokens_in, tokens_out, seconds, and the planes of a log:
                        one row a cell of which anything is known
     texts.parquet      text, prompt (null where it equals the text): read only when somebody asks for a text
@@ -28,8 +28,8 @@ from llmrouterbench.files import new_folder, read_marked, sha256_of, write_json,
 from llmrouterbench.table import LOG_PLANES, PLANES, Outcomes, Queries, Text
 
 FORMAT = "llmrouterbench/outcomes"
-SCHEMA, LOGGED = 1, 2
-"""Schema of a folder without planes of a log, and of one whose manifest names some in `planes`."""
+SCHEMA, LOGGED, CLUSTERED = 1, 2, 3
+"""Schema of a folder without planes of a log, of one whose manifest names some in `planes`, of one with clusters."""
 _DAMAGED = "the folder is damaged, import it again"
 
 
@@ -69,7 +69,7 @@ def fill_folder(
     extra = [name for name in outcomes.planes() if name in LOG_PLANES]
     manifest = {
         "format": FORMAT,
-        "schema": LOGGED if extra else SCHEMA,
+        "schema": CLUSTERED if outcomes.cluster is not None else LOGGED if extra else SCHEMA,
         "content_hash": outcomes.content_hash,
         "queries": len(outcomes),
         "models": list(outcomes.models),
@@ -95,6 +95,7 @@ def _queries_frame(outcomes: Outcomes) -> pl.DataFrame:
             "subset": outcomes.subset.tolist(),
             "index": outcomes.index,
             "group": outcomes.group,
+            **({} if outcomes.cluster is None else {"cluster": outcomes.cluster}),
         },
         schema_overrides={"id": pl.String, "dataset": pl.String, "subset": pl.String},
     )
@@ -129,7 +130,7 @@ def read_manifest(folder: Path, verify: bool = False) -> dict[str, Any]:
     Raises FileNotFoundError where there is no store, ValueError where a file is missing, cut or of a schema that this
     version does not know. `verify` also checks the sha256 of every file.
     """
-    manifest = read_marked(folder, FORMAT, SCHEMA, LOGGED)
+    manifest = read_marked(folder, FORMAT, SCHEMA, LOGGED, CLUSTERED)
     unknown = [name for name in manifest.get("planes", []) if name not in LOG_PLANES]
     if unknown:
         raise ValueError(
@@ -170,6 +171,7 @@ def read_outcomes(folder: Path) -> Outcomes:
         subset=_strings(queries["subset"]),
         index=queries["index"].to_numpy().astype(np.int64),
         group=queries["group"].to_numpy().astype(np.int64),
+        cluster=queries["cluster"].to_numpy().astype(np.int64) if "cluster" in queries.columns else None,
         outside=tuple(manifest["outside"]),
         simulated=bool(manifest["simulated"]),
         source=dict(manifest["source"]),

@@ -183,6 +183,8 @@ class Outcomes:
     propensity  (n, m) probability with which the log would have measured the cell; None where no log says so
     runs        (n, m) runs whose mean the cell is; None where no cell was run twice
     spread      (n, m) sample standard deviation of the scores of these runs, NaN for one run; None as of `runs`
+    cluster     (n,) queries with the same number are not independent, such as the turns of a conversation; copies share
+                theirs. None: copies alone belong together
     simulated   True when no real model produced these numbers
 
     Raises ValueError on wrong shapes, scores outside [0, 1], negative costs, repeated ids or models.
@@ -209,6 +211,7 @@ class Outcomes:
     propensity: FloatArray | None = None
     runs: FloatArray | None = None
     spread: FloatArray | None = None
+    cluster: IntArray | None = None
 
     def __post_init__(self) -> None:
         shape = (len(self.queries), len(self.models))
@@ -216,9 +219,11 @@ class Outcomes:
             if plane.shape != shape:
                 raise ValueError(f"Outcomes.{name} must be (queries, models) = {shape}, got {plane.shape}")
             _check_range(name, plane, *self.bounds(name), self)
-        for name in ("dataset", "group", "subset", "index"):
+        for name in ("dataset", "group", "subset", "index", "together"):
             if len(getattr(self, name)) != shape[0]:
                 raise ValueError(f"Outcomes.{name} must be (queries,) = ({shape[0]},), got {len(getattr(self, name))}")
+        if len(set(zip(self.group.tolist(), self.together.tolist(), strict=True))) > len(set(self.group.tolist())):
+            raise ValueError("copies of a query must share a cluster, got some that do not; join both with `joined`")
         if self.outside and self.models[-len(self.outside) :] != self.outside:
             raise ValueError(f"Outcomes.outside must be the last models, got {self.outside} in {self.models}")
         for name, values in (("query id", self.queries.id.tolist()), ("model", list(self.models))):
@@ -281,10 +286,18 @@ class Outcomes:
         mark = "SIMULATED, " if self.simulated else ""
         return f"Outcomes({mark}{counts}, {known:,} of {self.score.size:,} cells measured)"
 
+    def _repr_html_(self) -> str:
+        return str(import_module("llmrouterbench.reporting.notebook").of_outcomes(self))
+
     @property
     def pool(self) -> Outcomes:
         """The outcomes of the models that a router may choose: all but those `outside`."""
         return self.select([model for model in self.models if model not in self.outside]) if self.outside else self
+
+    @property
+    def together(self) -> IntArray:
+        """Number (n,) of what a split keeps on one side and an interval counts as one: the cluster, else the copies."""
+        return self.group if self.cluster is None else self.cluster
 
     @property
     def name(self) -> str:
@@ -309,7 +322,8 @@ class Outcomes:
         """The outcomes of some queries."""
         planes: dict[str, Any] = {name: plane[rows] for name, plane in self.planes().items()}
         columns = {name: getattr(self, name)[rows] for name in ("dataset", "group", "subset", "index")}
-        return replace(self, queries=self.queries.take(rows), **planes, **columns)
+        cluster = None if self.cluster is None else self.cluster[rows]
+        return replace(self, queries=self.queries.take(rows), cluster=cluster, **planes, **columns)
 
     def select(self, models: Sequence[str]) -> Outcomes:
         """The outcomes of some models, in the order asked for. Raises KeyError on a model that is not there."""
@@ -340,6 +354,8 @@ class Outcomes:
             digest.update("\x1f".join(column.tolist()).encode() + b"\x1e")
         for array in (self.group, self.index):
             digest.update(np.ascontiguousarray(array, dtype="<i8").tobytes())
+        if self.cluster is not None:
+            digest.update(b"\x1ecluster" + np.ascontiguousarray(self.cluster, dtype="<i8").tobytes())
         for name, plane in self.planes().items():
             if name in LOG_PLANES:
                 digest.update(f"\x1e{name}".encode())
@@ -357,6 +373,24 @@ def duplicate_groups(dataset: StrArray, prompt: Sequence[str]) -> IntArray:
     first: dict[tuple[str, str], int] = {}
     pairs = zip(dataset.tolist(), prompt, strict=True)
     return np.array([first.setdefault(pair, row) for row, pair in enumerate(pairs)], dtype=np.int64)
+
+
+def joined(group: IntArray, other: IntArray | None) -> IntArray:
+    """Number (n,) of the first query that is linked with each, by one numbering or the other, over any steps.
+
+    >>> joined(np.array([0, 1, 1, 3]), np.array([7, 7, 8, 9])).tolist()
+    [0, 0, 0, 3]
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    n, links = len(group), []
+    for numbers in (group,) if other is None else (group, other):
+        _, first, at = np.unique(numbers, return_index=True, return_inverse=True)
+        links.append(first[at])
+    one, rows = np.concatenate(links), np.tile(np.arange(n), len(links))
+    _, linked = connected_components(coo_array((np.ones(len(one)), (rows, one)), shape=(n, n)), directed=False)
+    return np.asarray(np.unique(linked, return_index=True)[1][linked], dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -384,6 +418,9 @@ class Estimate:
     def __repr__(self) -> str:
         costs = "with costs" if np.isfinite(self.cost).any() else "no cost known"
         return f"Estimate({len(self.score):,} queries, {len(self.models)} models, {costs})"
+
+    def _repr_html_(self) -> str:
+        return str(import_module("llmrouterbench.reporting.notebook").of_estimate(self))
 
 
 _CONTRACTS = ("Ask", "ReplyReader", "Router", "Run", "TradeOffRouter")

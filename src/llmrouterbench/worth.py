@@ -70,14 +70,14 @@ def by_name(estimate: Estimate) -> IntArray:
 
 
 def folds_of(train: Outcomes, folds: int, seed: int) -> IntArray:
-    """Fold (n,) of each query: every dataset is dealt out evenly, and copies of a query stay together.
+    """Fold (n,) of each query: every dataset is dealt out evenly, and copies of a query and clusters stay together.
 
     >>> train = Outcomes.of(list("abcabc"), ["m"], np.ones((6, 1)))
     >>> fold = folds_of(train, 3, seed=0)
     >>> sorted(fold[:3].tolist()), (fold[:3] == fold[3:]).all().item()
     ([0, 1, 2], True)
     """
-    _, first, group = np.unique(train.group, return_index=True, return_inverse=True)
+    _, first, group = np.unique(train.together, return_index=True, return_inverse=True)
     shuffled = np.random.default_rng(seed).permutation(len(first))
     dealt = shuffled[np.argsort(train.dataset[first][shuffled], kind="stable")]
     fold = np.empty(len(first), dtype=np.int64)

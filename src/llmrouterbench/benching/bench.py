@@ -54,7 +54,7 @@ def bench(
     out: str | Path,
     rules: Rules | None = None,
     *,
-    routers: Sequence[str] | Mapping[str, Router] = DEFAULT_ROUTERS,
+    routers: Sequence[str] | Mapping[str, Router | str] = DEFAULT_ROUTERS,
     policies: Sequence[str] = (),
     seeds: Sequence[int] = PAPER_SEEDS,
     setting: Setting | str | Path | None = None,
@@ -72,7 +72,7 @@ def bench(
     Nothing is written before something was decided: a bench that fails leaves `out` as it was.
 
     rules     what makes benches comparable; `changes` are rules by name: `tune=True` is short for `Rules(tune=True)`
-    routers   names with settings ("avengers:k=32"), or unfitted routers by label
+    routers   names with settings ("avengers:k=32"), or unfitted routers, or such names, by label
     policies  words of serving policies, such as "cheapest --min-quality 0.8": each router follows each of them too
     seeds     of the split and the validation part; of the latter alone where the split is that of a file
     setting   instead of the rules' own, also one that is no file
@@ -196,7 +196,9 @@ def splits_of(rules: Rules, outcomes: Outcomes, seeds: Sequence[int]) -> dict[in
     return {seed: make_split(outcomes, seed, **options, near_copies=rules.near_copies or "one-word") for seed in seeds}
 
 
-def router_entries(routers: Sequence[str] | Mapping[str, Router], policies: Sequence[str] = ()) -> dict[str, Router]:
+def router_entries(
+    routers: Sequence[str] | Mapping[str, Router | str], policies: Sequence[str] = ()
+) -> dict[str, Router]:
     """Unfitted routers by label, then each under each policy. Raises ValueError on an unknown name or setting.
 
     Reference rows (random, oracle, dataset_oracle) are in every leaderboard anyway and need no task.
@@ -204,7 +206,7 @@ def router_entries(routers: Sequence[str] | Mapping[str, Router], policies: Sequ
     if isinstance(routers, Mapping):
         if policies:
             raise ValueError(f"routers must be given by name to follow policies, got {next(iter(routers), '')!r}")
-        return dict(routers)
+        return {label: _router(label, one) for label, one in routers.items()}
     entries: dict[str, Router] = {}
     for spec in routers:
         name, settings = parse_router(spec)
@@ -216,7 +218,17 @@ def router_entries(routers: Sequence[str] | Mapping[str, Router], policies: Sequ
     return entries | {f"{one.router}, {one.policy}": one for one in following}
 
 
-def outside_names(routers: Sequence[str] | Mapping[str, Router]) -> list[str]:
+def _router(label: str, one: Router | str) -> Router:
+    if isinstance(one, str):
+        name, settings = parse_router(one)
+        return make_router(name, **settings)
+    if isinstance(one, type) or not callable(getattr(one, "fit", None)):
+        got = f"the class {one.__name__}" if isinstance(one, type) else repr(one)
+        raise ValueError(f"router {label!r} must be the name of a router or an unfitted one, an object, got {got}")
+    return one
+
+
+def outside_names(routers: Sequence[str] | Mapping[str, Router | str]) -> list[str]:
     """Routers outside that were asked for; their choices were made when the outcomes were collected."""
     return [] if isinstance(routers, Mapping) else [spec for spec in routers if spec in OUTSIDE]
 

@@ -14,7 +14,7 @@ from llmrouterbench.benching.policies import decide_sweep, run, weights_of
 from llmrouterbench.benching.tuning import best_variant, variants
 from llmrouterbench.contracts import ReplyReader, Router, Run, TradeOffRouter
 from llmrouterbench.estimating.pseudo import Evidence, teaching
-from llmrouterbench.files import source_of
+from llmrouterbench.source import source_of
 from llmrouterbench.splits import Split, validation_folds, validation_split
 from llmrouterbench.table import FloatArray, IntArray, Outcomes, Queries, Replies
 

@@ -58,7 +58,9 @@ class PolicyRouter:
         self.router_ = unfitted.fit(learn)
         settings = weights[::-1] if self.own_dial_ else weights
         belief = self._belief(piece.queries, settings)
-        self.solved_ = Policy.parse(self.policy).solved(Slice(belief, piece.score, piece.cost, settings, piece.group))
+        self.solved_ = Policy.parse(self.policy).solved(
+            Slice(belief, piece.score, piece.cost, settings, piece.together)
+        )
         return self
 
     def predict(self, queries: Queries) -> Estimate:

@@ -105,7 +105,7 @@ def _candidates(
         for plane, part in zip((score, cost), metered(decisions, "validation", rows, table), strict=True):
             plane.append(part)
     columns = np.concatenate(score).T, np.concatenate(cost).T
-    return picks, Sample(table.dataset[rows], table.group[rows], *columns)
+    return picks, Sample(table.dataset[rows], table.together[rows], *columns)
 
 
 def _choose(sample: Sample, base: int, losing: Sequence[float]) -> list[int]:
@@ -142,7 +142,7 @@ def _on_test(runs: Runs, seed: int, table: Outcomes, picks: list[Pick], base: in
             served[i] = _shares(part, pick.point, len(pool.models))
     columns.append((table.score[rows, base], table.cost[rows, base]))
     score, cost = (np.stack(plane, axis=1) for plane in zip(*columns, strict=True))
-    return Sample(table.dataset[rows], table.group[rows], score, cost), served
+    return Sample(table.dataset[rows], table.together[rows], score, cost), served
 
 
 def _shares(part: Served, point: int, models: int) -> FloatArray:

@@ -150,7 +150,7 @@ class _Book:
 
 def _sample(outcomes: Outcomes, rows: IntArray, columns: list[Column]) -> Sample:
     score, cost = (np.stack(plane, axis=1) for plane in zip(*columns, strict=True))
-    return Sample(outcomes.dataset[rows], outcomes.group[rows], score, cost)
+    return Sample(outcomes.dataset[rows], outcomes.together[rows], score, cost)
 
 
 def _rare(judges: Sequence[Judge | None], tests: Sequence[IntArray], models: int) -> BoolArray:

@@ -50,6 +50,13 @@ def import_(
     scale: Annotated[
         str, typer.Option("--scale", help="WORST-BEST of the scores of a table, such as 1-5, or words: fail,pass.")
     ] = "",
+    cluster: Annotated[
+        str,
+        typer.Option(
+            "--cluster",
+            help="Column of a table, such as conversation: its queries are not independent, and stay together.",
+        ),
+    ] = "",
     feedback: Annotated[
         str, typer.Option("--feedback", help="The kind of feedback that counts, where a server's log has several.")
     ] = "",
@@ -61,6 +68,7 @@ def import_(
     usage(lambda: known("key", key, list(get_args(Key))))
     usage(lambda: known("format", format, ["auto", *format_names()]))
     columns = usage(lambda: dict(_pair(one) for one in column or ()))
+    columns |= {"cluster": cluster} if cluster else {}
     with progress_bar() as tell:
         report = import_outcomes(
             source,

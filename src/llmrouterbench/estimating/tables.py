@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from llmrouterbench.embedders.tfidf import TfidfSvd
 from llmrouterbench.embedders.vectors import embed_queries
 from llmrouterbench.estimating.pseudo import FOLDS, Pseudo, pseudo_outcomes, usable
 from llmrouterbench.estimating.values import Value, value_of
-from llmrouterbench.splits import near_duplicate_groups
+from llmrouterbench.splits import with_near_copies
 from llmrouterbench.stats import Interval
 from llmrouterbench.table import Outcomes
 
@@ -20,13 +20,13 @@ from llmrouterbench.table import Outcomes
 def embedded_log(outcomes: Outcomes) -> Outcomes:
     """The models that a router may choose, with TF-IDF embeddings; near-copies of a query are one group."""
     pool = outcomes.pool
-    grouped = replace(pool, group=near_duplicate_groups(pool))
+    grouped = with_near_copies(pool)
     return grouped.with_embedding(embed_queries(grouped, TfidfSvd(), np.arange(len(grouped)))[0])
 
 
 def enough_queries(part: Outcomes) -> bool:
     """Whether there are models to compare and queries to cross-fit on."""
-    return len(part.models) > 1 and len(np.unique(part.group)) >= 2 * FOLDS
+    return len(part.models) > 1 and len(np.unique(part.together)) >= 2 * FOLDS
 
 
 def studied_log(outcomes: Outcomes) -> Pseudo | None:

@@ -54,7 +54,7 @@ def value_of(name: str, made: Pseudo, choice: IntArray) -> Value:
     cost = float((share * made.cost[rows, choice]).sum()) if known else float("nan")
     score = UNKNOWN_NUMBER
     if known:
-        score = within_bounds(interval_of(made.score[rows, choice], part.dataset, part.group, effective))
+        score = within_bounds(interval_of(made.score[rows, choice], part.dataset, part.together, effective))
     total = (share * weight).sum()
     return Value(
         name,
@@ -77,7 +77,7 @@ def difference(made: Pseudo, choice: IntArray, base: IntArray) -> Interval:
     if trials < FEWEST:
         return UNKNOWN_NUMBER
     lead = made.score[rows, choice] - made.score[rows, base]
-    return interval_of(lead, made.part.dataset, made.part.group, trials, float(differ.mean()))
+    return interval_of(lead, made.part.dataset, made.part.together, trials, float(differ.mean()))
 
 
 def within_bounds(score: Interval) -> Interval:
@@ -88,7 +88,7 @@ def within_bounds(score: Interval) -> Interval:
 def interval_of(
     values: FloatArray, dataset: StrArray, group: IntArray, effective: float, share: float = 1.0
 ) -> Interval:
-    """AvgAcc of values (n,) with the interval of a t-test; copies of a query count as one.
+    """AvgAcc of values (n,) with the interval of a t-test; copies of a query, and a cluster, count as one.
 
     The error holds the trial that was not seen: with few of them all may be right, and the next one wrong. `share` of
     the queries is in question.

@@ -18,7 +18,11 @@ from llmrouterbench.table import LOG_PLANES, Outcomes, duplicate_groups
 FILES = (".csv", ".jsonl", ".parquet")
 MARK = "lrb_index"
 """The column that says that this module wrote a table: its ids name queries, and 0 is a measured 0."""
-OF_QUERY, OF_MODEL, SIMULATED = (MARK, "lrb_subset", "lrb_group"), ("lrb_order", "lrb_outside"), "lrb_simulated"
+OF_QUERY, OF_MODEL, SIMULATED = (
+    (MARK, "lrb_subset", "lrb_group", "lrb_cluster"),
+    ("lrb_order", "lrb_outside"),
+    "lrb_simulated",
+)
 """Columns that are written for no reader but our own."""
 
 
@@ -89,11 +93,12 @@ def _of_queries(outcomes: Outcomes) -> pl.DataFrame:
             MARK: outcomes.index,
             "lrb_subset": outcomes.subset,
             "lrb_group": outcomes.group,
+            "lrb_cluster": outcomes.together,
         }
     )
     derived = np.array_equal(outcomes.group, duplicate_groups(outcomes.dataset, queries.prompt))
     told = {"prompt": columns["prompt"].equals(columns["query"]), "lrb_group": derived}
-    told |= {"lrb_subset": not outcomes.subset.any()}
+    told |= {"lrb_subset": not outcomes.subset.any(), "lrb_cluster": outcomes.cluster is None}
     return columns.drop(name for name, needless in told.items() if needless)
 
 

@@ -15,7 +15,7 @@ from llmrouterbench.findings import Findings, Happened, Key, Options
 from llmrouterbench.importers._cells import mask_zero_cost, note_missing_cells
 from llmrouterbench.importers._written import as_written
 from llmrouterbench.naming import did_you_mean
-from llmrouterbench.table import LOG_PLANES, PLANES, FloatArray, Outcomes
+from llmrouterbench.table import LOG_PLANES, PLANES, FloatArray, IntArray, Outcomes, joined
 
 _MAX_CELLS = 200_000_000
 
@@ -39,7 +39,7 @@ def keyed(table: pl.DataFrame, key: Key, findings: Findings) -> pl.DataFrame:
 
 
 def number_queries(table: pl.DataFrame, path: Path, word: str, findings: Findings) -> pl.DataFrame:
-    """One row per query, in the order of the file: row, id, dataset, query, prompt.
+    """One row per query, in the order of the file: row, id, dataset, query, prompt and, where it is known, cluster.
 
     A query is what has the same id, or where there is none the same dataset, text and system prompt. Raises ValueError
     where one id names two.
@@ -49,19 +49,25 @@ def number_queries(table: pl.DataFrame, path: Path, word: str, findings: Finding
     rest = [
         pl.col(name).first() for name in ("dataset", "query", *OF_QUERY) if name in table.columns and name not in key
     ]
+    rest += [pl.col("cluster").drop_nulls().first()] if "cluster" in table.columns else []
     queries = table.group_by(key, maintain_order=True).agg(*rest, prompt.alias("prompt")).with_row_index("row")
     compared = table.select(
-        name for name in dict.fromkeys(("#", "dataset", "query", "prompt", *key)) if name in table.columns
+        name for name in dict.fromkeys(("#", "dataset", "query", "prompt", "cluster", *key)) if name in table.columns
     )
-    joined = compared.join(queries, on=key, how="left", suffix="_first", maintain_order="left")
+    paired = compared.join(queries, on=key, how="left", suffix="_first", maintain_order="left")
     if key == ["id"]:
-        other = (joined["query"] != joined["query_first"]) | (joined["dataset"] != joined["dataset_first"])
-        _refuse_shared_id(joined.filter(other), path, word)
+        other = (paired["query"] != paired["query_first"]) | (paired["dataset"] != paired["dataset_first"])
+        _refuse_shared_id(paired.filter(other), path, word)
     else:
         place = pl.col("row").cum_count().over("dataset").cast(pl.String)
         queries = queries.with_columns(id=pl.col("dataset") + "/" + place)
+    if "cluster" in table.columns:
+        differs = paired.filter(pl.col("cluster") != pl.col("cluster_first"))
+        if differs.height:
+            where = f"{path} {word} {differs['#'][0]}"
+            findings.add("query in several clusters, kept in its first one", "merged", where, differs.height)
     if "prompt" in table.columns:
-        differs = joined.filter(pl.col("prompt") != pl.col("prompt_first"))
+        differs = paired.filter(pl.col("prompt") != pl.col("prompt_first"))
         if differs.height:
             findings.add("prompt differs between models", "merged", f"{path} {word} {differs['#'][0]}", differs.height)
     return queries
@@ -232,11 +238,20 @@ def wide_table(
         id=ids.tolist(),
         prompt=queries.select(pl.coalesce("prompt", "query")).to_series().to_list(),
     )
+    if "cluster" in queries.columns:
+        outcomes = replace(outcomes, cluster=_clusters(queries["cluster"], outcomes.group))
     known: dict[str, FloatArray] = {name: _plane(cells, name, at, shape) for name in LOG_PLANES}
     if not (known["runs"] > 1).any():
         known = {"propensity": known["propensity"]}
     known = {name: plane for name, plane in known.items() if np.isfinite(plane).any()}
     return as_written(replace(outcomes, **known), queries, cells, path)  # type: ignore[arg-type]
+
+
+def _clusters(named: pl.Series, group: IntArray) -> IntArray:
+    """Number (n,) of the cluster of each query; one that is in none is alone, and copies share theirs."""
+    frame = pl.DataFrame({"name": named}).with_row_index("row")
+    first = pl.when(pl.col("name").fill_null("").str.strip_chars() == "").then("row")
+    return joined(group, frame.select(first.otherwise(pl.col("row").first().over("name"))).to_series().to_numpy())
 
 
 def _plane(cells: pl.DataFrame, name: str, at: tuple[AnyArray, AnyArray], shape: tuple[int, int]) -> FloatArray:

@@ -21,6 +21,7 @@ def as_written(outcomes: Outcomes, queries: pl.DataFrame, cells: pl.DataFrame, p
         return outcomes
     columns: dict[str, IntArray] = {"index": _whole(queries, MARK, path)}
     columns |= {"group": _whole(queries, "lrb_group", path)} if "lrb_group" in queries.columns else {}
+    columns |= {"cluster": _whole(queries, "lrb_cluster", path)} if "lrb_cluster" in queries.columns else {}
     if "lrb_subset" in queries.columns:
         outcomes = replace(outcomes, subset=queries["lrb_subset"].fill_null("").to_numpy().astype(np.str_))
     models = cells.unique("model").sort("model")

@@ -4,8 +4,9 @@ Columns `query`, `model` and `score` (in [0, 1]) are needed; `dataset`, `id` (of
 `tokens_in`, `tokens_out`, `seconds`, `reply` and, of a log, `propensity` (probability of the model that served) are
 read where they are there, and empty means "not measured". Records of one query and model are runs (`run`) of one cell,
 and averaged; of a call that failed (`success`, `error`, `status`) nothing is measured; where replies have several
-scores (`filter`), one must be named; another `system` prompt makes another query. `ALIASES` lists other names that are
-understood. A query may be a list of messages. A value that breaks a rule is masked and counted, and an error that names
+scores (`filter`), one must be named; another `system` prompt makes another query; a column that is named as `cluster`
+tells which queries are not independent. `ALIASES` lists other names that are understood. A query may be a list of
+messages. A value that breaks a rule is masked and counted, and an error that names
 the record where there are many of them.
 """
 
@@ -57,6 +58,8 @@ from llmrouterbench.store import write_replies
 from llmrouterbench.table import PLANES, FloatArray
 
 NEEDED = ("query", "model", "score")
+_CLUSTER = "cluster"
+"""The column that is read only where it is named: what a column called so holds may be anything."""
 TEXTS = ("query", "model", "dataset", "id", "prompt", "reply", "system", "run", "filter", "success", "error", "status")
 ALIASES = {
     "query": ("question", "input", "prompt", "messages", "conversation"),
@@ -78,12 +81,12 @@ _THOUSANDTHS = ("latency_ms", "duration_ms", "milliseconds")
 """Names of a column of seconds that say it holds milliseconds."""
 
 _DATASET = "data"
-_NAMED = (*TEXTS, *PLANES, "propensity")
+_NAMED = (*TEXTS, _CLUSTER, *PLANES, "propensity")
 """The columns that a user can name."""
 _NUMBERS = (*PLANES, "propensity", *SUMMED)
 _FACTS = ("run", "filter", "success", "error", "status")
 """Columns of any JSON values, which are read as words."""
-_MAY_BE_EMPTY = ("prompt", "reply", "system", *_FACTS, *WRITTEN)
+_MAY_BE_EMPTY = ("prompt", "reply", "system", _CLUSTER, *_FACTS, *WRITTEN)
 _BOUNDS = {"score": "between 0 and 1", "propensity": "above 0 and at most 1"}
 _BATCH = 10_000
 _ZERO_OR_MORE = "a number of 0 or more"
@@ -331,7 +334,7 @@ def _kinds(column: str) -> tuple[tuple[type, ...], str]:
         return (int, float), _RULES.get(column, _ZERO_OR_MORE)
     if column in (*_FACTS, *WRITTEN, "words"):
         return (object,), "anything"
-    return ((str, int) if column in ("id", "model", "dataset") else (str,)), "a text"
+    return ((str, int) if column in ("id", "model", "dataset", _CLUSTER) else (str,)), "a text"
 
 
 def _float(value: float) -> float:
@@ -350,7 +353,7 @@ def _taken(found: Sequence[str], path: Path, chosen: Mapping[str, str]) -> dict[
     """Column name -> name in the file, of all that are there. Raises ValueError where one that was named is not."""
     names = {name.strip().lower(): name for name in reversed(found) if name != "#"}
     columns = _chosen(names, path, chosen)
-    for column in (*_NAMED, *((*WRITTEN, *SUMMED) if MARK in names else ())):
+    for column in (*TEXTS, *PLANES, "propensity", *((*WRITTEN, *SUMMED) if MARK in names else ())):
         free = (names[name] for name in (column, *ALIASES.get(column, ())) if name in names)
         taken = next((name for name in free if name not in columns.values()), None)
         if column not in columns and taken is not None:

@@ -21,6 +21,7 @@ from llmrouterbench.naming import did_you_mean
 from llmrouterbench.production.fitted_store import read_fitted, write_fitted
 from llmrouterbench.production.learned import Learned
 from llmrouterbench.production.serving_dial import Dial
+from llmrouterbench.shown import Shown
 from llmrouterbench.table import BoolArray, Estimate, IntArray, Queries
 
 POLICY, NOVEL, UNMET, EXPLORED = "policy", "out of distribution", "nothing meets the policy", "exploration"
@@ -29,8 +30,8 @@ BOUNDS, SURE = "bounds", "sure"
 REASONS = (POLICY, NOVEL, UNMET, EXPLORED)
 
 
-@dataclass(frozen=True)
-class Decision:
+@dataclass(frozen=True, repr=False)
+class Decision(Shown):
     """Who serves one query, and why.
 
     model       who serves

@@ -45,7 +45,7 @@ from llmrouterbench.production.learned import CalibrationSlice, Learned, LoggedS
 from llmrouterbench.production.novelty import Novelty, fit_novelty
 from llmrouterbench.production.promises import promises
 from llmrouterbench.production.reading import choices
-from llmrouterbench.splits import near_duplicate_groups, validation_split
+from llmrouterbench.splits import validation_split, with_near_copies
 from llmrouterbench.store import read_replies, replies_hash
 from llmrouterbench.table import PLANES, BoolArray, Estimate, FloatArray, IntArray, Outcomes, Queries, Replies
 from llmrouterbench.version import __version__
@@ -116,7 +116,7 @@ def fit(
     coverage = coverage_of(pool)
     pool = pool if coverage.matrix else pool.take(usable(pool))
     say("finding near-copies")
-    pool = replace(pool, group=near_duplicate_groups(pool))
+    pool = with_near_copies(pool)
     rows, held = validation_split(pool, np.arange(len(pool)), settings.seed, settings.share)
     say(f"embedding {len(pool):,} queries")
     embedder = make_embedder(settings.embedder)
@@ -341,7 +341,7 @@ def _slice(data: _Data, estimate: Estimate, quality: FloatArray, choice: IntArra
     found = CalibrationSlice(
         name=np.array([text_hash(text) for text in piece.queries.text], dtype=np.str_),
         dataset=piece.dataset,
-        group=piece.group,
+        group=piece.together,
         embedding=piece.queries.embedded("fit").astype(np.float32),
         score=np.array(estimate.score),
         cost=np.array(estimate.cost),

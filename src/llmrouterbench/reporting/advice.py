@@ -119,6 +119,9 @@ def _decision(advice: Advice) -> list[str]:
         seen = advice.offers.seen
         size = f"of {percent(seen)} points" if math.isfinite(seen) else "of any size"
         said.append(f"With {count(advice.offers.queries)} test queries a lead {size} need not show.")
+    if advice.action == "cannot tell" and advice.offers and (maybe := advice.offers.unsettled):
+        moved = f"whether AvgAcc falls cannot be told: {_points(maybe.difference)}"
+        said.append(f"{maybe.name} saves {_percent(maybe.saving)}; {moved}.")
     best = max(advice.candidates, key=lambda one: one.gain.value if math.isfinite(one.gain.value) else -math.inf)
     needed = best.queries_to_be_sure(advice.queries)
     if needed > advice.queries:

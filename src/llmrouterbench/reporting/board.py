@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from html import escape
 from typing import Any
 
 from llmrouterbench.reporting.columns import COLUMNS, Column, Group, Medium, Row, RowKind
+from llmrouterbench.reporting.notebook import html
 from llmrouterbench.reporting.verdict import lines
 from llmrouterbench.shown import shown
 from llmrouterbench.studies.verdict import Verdict
 
 SCHEMA = 1
-
-
-def _line(tag: str, cells: Sequence[str]) -> str:
-    return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"
 
 
 @dataclass(frozen=True)
@@ -66,10 +61,8 @@ class Leaderboard:
         columns = [column for column in self.columns("page") if column.brief]
         heads = ["Router", *(column.heading("page", self.baseline) for column in columns)]
         rows = [[row.name, *(column.text(row, "page") for column in columns)] for row in self.of_kind("router")]
-        said = "".join(f"<p>{escape(line)}</p>" for line in (lines(self.verdict) if self.verdict else []))
-        body = "".join(_line("td", row) for row in rows)
-        title = escape(self.title + (" (SIMULATED)" if self.simulated else ""))
-        return f"<h4>{title}</h4>{said}<table><thead>{_line('th', heads)}</thead><tbody>{body}</tbody></table>"
+        title = self.title + (" (SIMULATED)" if self.simulated else "")
+        return html(title, lines(self.verdict) if self.verdict else [], heads, rows)
 
     @property
     def name(self) -> str:

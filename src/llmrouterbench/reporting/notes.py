@@ -220,7 +220,7 @@ def _unpriced(row: Row) -> bool:
 def _test_groups(runs: Runs) -> dict[str, int]:
     """Test queries of each dataset over all seeds, copies counted once."""
     rows = np.unique(np.concatenate([runs.splits[seed].test for seed in runs.seeds]))
-    dataset, group = runs.outcomes.dataset[rows], runs.outcomes.group[rows]
+    dataset, group = runs.outcomes.dataset[rows], runs.outcomes.together[rows]
     return {name: len(np.unique(group[dataset == name])) for name in np.unique(dataset).tolist()}
 
 

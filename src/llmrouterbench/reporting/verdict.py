@@ -43,6 +43,11 @@ def headline(found: Verdict) -> str:
         if not found.told:
             many = f"{unseen} need not show with {count(found.queries)} test queries; more would settle it"
             return f"Cannot tell whether to route: {many}. Until then serve {base}."
+        if found.unsettled is not None:
+            one = found.unsettled
+            saved, moved = interval(one.saving, percent, " %"), interval(one.difference, points, " points")
+            many = f"saves {saved}, but AvgAcc moves by {moved}; more than {count(found.queries)} test queries"
+            return f"Cannot tell whether to route: {one.name} {many} would settle it. Until then serve {base}."
         nothing = "nothing here is certainly better, or as good and certainly cheaper"
         return f"Serve {base} to everyone: {nothing}; {unseen} need not show."
     moved = interval(choice.difference, points, " points")

@@ -30,13 +30,14 @@ from llmrouterbench.collecting.replies_store import (
 )
 from llmrouterbench.datasets import DATASETS, Dataset, identity
 from llmrouterbench.datasets.own import scorer_version
-from llmrouterbench.files import read_json, sha256_of, source_of, write_parquet
+from llmrouterbench.files import read_json, sha256_of, write_parquet
 from llmrouterbench.findings import ImportReport
 from llmrouterbench.replies import Item, Score
 from llmrouterbench.scoring._outcomes import Failed, Part, write_scored
 from llmrouterbench.scoring._unread import unread
 from llmrouterbench.scoring.config import judge_settings, open_judges, resolver
 from llmrouterbench.scoring.scores import Bench, Compat, score_replies
+from llmrouterbench.source import source_of
 
 Progress = Callable[[str, int, int | None], None]
 Resolve = Callable[[str], Dataset]

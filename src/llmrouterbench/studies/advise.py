@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -21,7 +21,7 @@ from llmrouterbench.metrics import dataset_means, dataset_oracle_choice
 from llmrouterbench.routers import make_router, parse_router
 from llmrouterbench.routers.agreement import lowest_bill
 from llmrouterbench.shown import Shown
-from llmrouterbench.splits import Split, make_split, near_duplicate_groups
+from llmrouterbench.splits import Split, make_split, with_near_copies
 from llmrouterbench.stats import Interval, Paired, pair
 from llmrouterbench.studies.headroom import Headroom, Needless, headroom, needless_models
 from llmrouterbench.studies.learning import Choices, Learning, learned_choices, learning_curves, sizes
@@ -74,6 +74,11 @@ class Candidate:
     def gains(self) -> bool:
         """Whether quality certainly rises, by an amount worth having."""
         return self.gain.low > 0.0 and self.gain.value >= WORTH_GAIN
+
+    @property
+    def may_gain(self) -> bool:
+        """Whether quality rises by an amount worth having, but not certainly."""
+        return self.gain.low <= 0.0 and self.gain.value >= WORTH_GAIN
 
     @property
     def pays_twice(self) -> bool:
@@ -143,7 +148,7 @@ def advise(outcomes: Outcomes, *, quick: bool = False, replicates: int = 1000, j
     seeds = QUICK_SEEDS if quick else SEEDS
     replicates = min(replicates, 200) if quick else replicates
     room = headroom(pool, replicates=replicates)
-    grouped = replace(pool, group=near_duplicate_groups(pool))
+    grouped = with_near_copies(pool)
     trials = _trials(grouped, seeds, quick, jobs)
     evidence = _Evidence.of(grouped, trials, replicates)
     by_task = evidence.candidate(BY_TASK)
@@ -151,8 +156,8 @@ def advise(outcomes: Outcomes, *, quick: bool = False, replicates: int = 1000, j
     swap = find_swap(pool, replicates=replicates)
     action, router = _recommend(evidence, by_task, candidates, swap)
     offers = verdict(evidence.runs, grouped, samples=replicates)
-    told = ceiling(pool, room.best) <= MUCH if offers is None else offers.told
-    if action == "do not route" and not told:
+    told = ceiling(pool, room.best) <= MUCH if offers is None else offers.told and offers.unsettled is None
+    if action == "do not route" and (not told or any(one.may_gain for one in (by_task, *candidates))):
         action = "cannot tell"
     learned = {trial.seed: (trial.split, trial.learned) for trial in trials}
     return Advice(

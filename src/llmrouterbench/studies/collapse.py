@@ -55,9 +55,9 @@ def routing_collapse(
     samples = [
         _sample(runs, one, {label: points[i] for label, points in chosen.items()}) for i, one in enumerate(runs.seeds)
     ]
-    draws = (
-        bootstrap(samples, [_ALL], replicates=replicates, seed=seed).acc[:, :, 0].reshape(replicates, len(names), -1)
-    )
+    spread = bootstrap(samples, [_ALL], replicates=replicates, seed=seed).acc[:, :, 0]
+    draws = np.clip(spread, 0.0, 1.0).reshape(replicates, len(names), -1)  # spread draws may leave the shares' bounds
+    draws[:, :, :m] /= draws[:, :, :m].sum(axis=2, keepdims=True)
     mean = np.mean([sample_means(sample, [_ALL])[0][:, 0] for sample in samples], axis=0).reshape(len(names), -1)
     oracle, oracle_draws = mean[-1, :m], draws[:, -1, :m]
     found = []
@@ -119,7 +119,7 @@ def _sample(runs: Runs, seed: int, points: dict[str, int]) -> Sample:
         blocks += [served, (served * _needless(score, cost)).sum(axis=1, keepdims=True)]
     columns = np.hstack(blocks)
     everything = np.full(len(test), _ALL)
-    return Sample(everything, pool.group[test], columns, np.full(columns.shape, np.nan))
+    return Sample(everything, pool.together[test], columns, np.full(columns.shape, np.nan))
 
 
 def oracle_shares(score: FloatArray, cost: FloatArray) -> FloatArray:

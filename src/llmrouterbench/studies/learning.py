@@ -66,7 +66,7 @@ def learning_curves(
         test, rows = outcomes.take(split.test), np.arange(len(split.test))
         single = np.full(len(rows), train_best_single(outcomes.take(split.train)))
         score = np.stack([test.score[rows, choice] for choice in [*(choices[key] for key in keys), single]], axis=1)
-        samples.append(Sample(test.dataset, test.group, score, np.full(score.shape, np.nan)))
+        samples.append(Sample(test.dataset, test.together, score, np.full(score.shape, np.nan)))
     means = pair(samples, replicates=replicates)
     gain = {key: means.difference(i, len(keys)) for i, key in enumerate(keys)}
     curves = []

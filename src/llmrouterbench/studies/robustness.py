@@ -24,7 +24,7 @@ from llmrouterbench.metrics import avg_acc, dataset_means, reaches
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.routers import make_router, parse_router
 from llmrouterbench.settings import PAPER_SEEDS
-from llmrouterbench.splits import Split, make_split, near_duplicate_groups, validation_split
+from llmrouterbench.splits import Split, make_split, validation_split, with_near_copies
 from llmrouterbench.stats import Interval, Paired, Sample, pair
 from llmrouterbench.studies.noise import Noise, noisy_texts
 from llmrouterbench.table import IntArray, Outcomes, Text
@@ -102,7 +102,7 @@ def _served(test: Outcomes, *choices: IntArray) -> Sample:
     """The sample of several choices (n,) of models on the same test queries."""
     rows = np.arange(len(test))
     score, cost = (np.stack([plane[rows, choice] for choice in choices], axis=1) for plane in (test.score, test.cost))
-    return Sample(test.dataset, test.group, score, cost)
+    return Sample(test.dataset, test.together, score, cost)
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def trials(outcomes: Outcomes, setup: Setup) -> tuple[Trial, ...]:
     """Split and embed once for all disturbances of one study: most of the time goes there."""
     pool, kind = outcomes.pool, setup.split
     if kind == "safe":  # near-copies share a group, so that the paper's recipe gives the safe split of every seed
-        pool, kind = replace(pool, group=near_duplicate_groups(pool)), "paper"
+        pool, kind = with_near_copies(pool), "paper"
     return tuple(_shared_out(_trial, setup.seeds, pool, kind, setup))
 
 
@@ -302,7 +302,7 @@ def repriced(
     bills, choices = [], []
     for trial in prepared or trials(outcomes, setup):
         seed, pool, split = trial.seed, trial.pool, trial.split
-        new = replace(changed, queries=pool.queries, group=pool.group)
+        new = replace(changed, queries=pool.queries, group=pool.group, cluster=pool.cluster)
         old_test, new_test = pool.take(split.test), new.take(split.test)
         stale, fresh = (_thrifty(table, split, seed, setup) for table in (pool, new))
         single = _single(pool.take(split.train), old_test)

@@ -12,6 +12,7 @@ import numpy as np
 from llmrouterbench.benching.folder import Runs
 from llmrouterbench.benching.offers import Offers, Pick, offers
 from llmrouterbench.stats import Interval, IntervalRule, Paired, detectable, judged, pair
+from llmrouterbench.studies.swaps import LEAST
 from llmrouterbench.table import FloatArray, Outcomes
 
 ASKED = tuple(round(0.005 * i, 3) for i in range(21))
@@ -20,6 +21,7 @@ MUCH = 0.1
 """AvgAcc; where a lead of this size may not be seen, that none was seen says nothing."""
 SEEN = 0.005
 """Share of the queries from which a model is said to serve."""
+_NO_WORSE = ("better", "noise", "the same")
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,15 @@ class Verdict:
         best, free = self.offers[0], self.offers[1]
         if judged(best.difference) == "better":
             return best
-        return free if free.cheaper and judged(free.difference) in ("better", "noise", "the same") else None
+        return free if free.cheaper and judged(free.difference) in _NO_WORSE else None
+
+    @property
+    def unsettled(self) -> Offer | None:
+        """Where nothing is to be run: what saves a twentieth for certain, and loses nothing as far as queries tell."""
+        if self.choice is not None or self.behind:
+            return None
+        saving = (one for one in self.offers[1:] if one.saving.low >= LEAST)
+        return next((one for one in saving if judged(one.difference) in _NO_WORSE), None)
 
     @property
     def priced(self) -> bool:
