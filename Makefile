@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE  # else every run of the tests compiles all of them again
 
-.PHONY: demo quick test prove lint types unit mutants some-mutants seconds house coverage advice bench results exhibits docs screens production logs log-coverage live parity agreement formats same clean
+.PHONY: demo quick test prove lint types unit mutants some-mutants seconds house coverage advice bench results exhibits docs screens production logs log-coverage live parity agreement frontier formats same clean
 
 demo: $(VENV)/demo.stamp  ## install, run the main job on SIMULATED data at paper scale, print the leaderboard
 	$(BIN)/llmrouterbench demo --out demo
@@ -73,6 +73,9 @@ formats: $(VENV)/dev.stamp  ## import files of many tools, into docs/importing.m
 
 agreement: $(VENV)/dev.stamp  ## our scorers against labels that others recorded, into docs/scoring.md
 	$(BIN)/python -m benchmarks.agreement
+
+frontier: $(VENV)/dev.stamp  ## what reading cheap replies buys within a bill, twenty seeds, into docs/routers.md
+	$(BIN)/python -m benchmarks.frontier
 
 same: $(VENV)/dev.stamp  ## BASE=REV: the decisions and numbers of two commits, on real and simulated data
 	$(BIN)/python -m benchmarks.same_numbers $(BASE)

@@ -297,7 +297,7 @@ def test_bad_settings_are_refused_before_any_work() -> None:
         (FitSettings(embedder="file:x.npz"), "must embed new queries to serve"),
         (FitSettings(text="promt"), "must be 'prompt' or 'query', got 'promt'"),
         (FitSettings(fallback="larg"), "did you mean 'large'?"),
-        (FitSettings(router="cascade_routing:mode=reply"), "reads them"),
+        (FitSettings(router="cascade_routing:mode=reply"), "asks one after another"),
         (FitSettings(share=1.0), "between 0 and 1, got 1"),
     ):
         with pytest.raises(ValueError, match=said.replace("?", r"\?")):

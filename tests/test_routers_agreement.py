@@ -275,6 +275,17 @@ def test_a_decision_depends_on_its_own_query_only(fitted: Agreement) -> None:
         assert run(fitted, test.take(np.array([row])), mine).choice[0] == together[row]
 
 
+@pytest.mark.slow
+def test_what_one_user_was_told_is_not_kept_in_memory(fitted: Agreement) -> None:
+    test, said = voters(2, 5)
+    fitted = fitted.at(2.0)
+    fitted.chosen(test.queries, said)
+    kept = signature.cache_info().currsize
+    secret = {(0, model): f"The answer is A. {model} told me something." for model in range(5)}
+    fitted.chosen(test.queries.take(np.array([0])), secret)
+    assert signature.cache_info().currsize == kept
+
+
 def test_the_lowest_bill_says_where_cheap_calls_cost_more_than_they_can_save() -> None:
     """Two cheap calls of 1 USD a pair; the dear one of 10 is spared where one is as good: never, always, half."""
     score = [[0, 0, 1]] * 2 + [[1, 0, 1]] * 2 + [[0, 1, 1], [0, 0, 1]]

@@ -396,6 +396,22 @@ def test_routerdc_losses_by_hand() -> None:
     assert float(query_loss(vectors, np.array([5, 5, 7]), 3)) == pytest.approx((first + second) / 3)
 
 
+def test_the_official_loss_pulls_queries_to_models_that_failed() -> None:
+    """Written out: what a mask (n, 1) makes of losses (n,), place by place."""
+    x = torch.tensor([[1.0, 2.0, 3.0], [0.5, 0.0, -0.5]], requires_grad=True)
+    score = np.array([[1.0, 0.2, 0.0], [0.3, 0.2, 0.0]])
+    value, by_hand = x.detach().numpy(), 0.0
+    for place in range(2):
+        against = [[value[row, place], *(value[row, bad] for bad in (1, 2))] for row in range(2)]
+        each = [np.log(np.exp(one).sum()) - one[0] for one in against]
+        by_hand += np.mean([loss * (score[row, place] > 0) for loss in each for row in range(2)])
+    assert float(model_loss(x, score, 2, 2, official=True).detach()) == pytest.approx(by_hand)
+    failed = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])  # the second query: all failed
+    for official in (True, False):
+        (grad,) = torch.autograd.grad(model_loss(x, failed, 1, 1, official=official), x)
+        assert (float(grad[1].abs().sum()) > 0.0) is official
+
+
 def test_routerdc_preferences_add_up(encoder: str) -> None:
     train, test = planted_table(200), planted_table(50, 1)
     router = tiny("routerdc", encoder, epochs=1).fit(train)

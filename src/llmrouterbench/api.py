@@ -367,7 +367,8 @@ def fit(
     from llmrouterbench.production.fitting import fit as make
 
     settings = FitSettings(router, policy, embedder, text, calibration, novel, fallback, seed)
-    return make(load_outcomes(outcomes, setting), settings, say=say)
+    replies = None if isinstance(outcomes, Outcomes) else Path(outcomes)
+    return make(load_outcomes(outcomes, setting), settings, replies=replies, say=say)
 
 
 @dataclass(frozen=True, repr=False)

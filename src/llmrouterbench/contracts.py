@@ -7,7 +7,7 @@ from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 
-from llmrouterbench.table import Estimate, FloatArray, IntArray, Outcomes, Queries, Replies
+from llmrouterbench.table import BoolArray, Estimate, FloatArray, IntArray, Outcomes, Queries, Replies
 
 
 @runtime_checkable
@@ -69,6 +69,23 @@ class ReplyReader(Protocol):
 
     def at(self, weight: float) -> Cascade:
         """The fitted cascade at one setting of its dial."""
+        ...
+
+
+@runtime_checkable
+class AsksAtOnce(ReplyReader, Protocol):
+    """A reply reader that asks all whom it wants to read at once, which is how it can serve live; so is `at`."""
+
+    def predict(self, queries: Queries) -> Estimate:
+        """Expected outcomes (n, m) before any call."""
+        ...
+
+    def asks(self, queries: Queries) -> BoolArray:
+        """Which models (n, m) are asked."""
+        ...
+
+    def chosen(self, queries: Queries, replies: Replies) -> IntArray:
+        """(n,) model served after the replies that came; one that was asked and gave none does not serve."""
         ...
 
 

@@ -168,9 +168,9 @@ def _serve_reading(
     for fit, test in pairs:
         cascade: Any = copy.deepcopy(router)
         started = time.perf_counter()
-        cascade.fit(outcomes.take(fit), _replies_to(replies, fit))
+        cascade.fit(outcomes.take(fit), replies_to(replies, fit))
         fitted = time.perf_counter()
-        part, said = outcomes.take(test), _replies_to(replies, test)
+        part, said = outcomes.take(test), replies_to(replies, test)
         runs.append([run(cascade.at(float(weight)), part, said) for weight in weights])
         fit_seconds, seconds = fit_seconds + fitted - started, seconds + time.perf_counter() - fitted
     rows = np.concatenate([test for _, test in pairs])
@@ -182,7 +182,7 @@ def _serve_reading(
     return Served.joined([Served.dense(rows[order], *point) for point in points]), fit_seconds, seconds
 
 
-def _replies_to(replies: Replies, rows: IntArray) -> dict[tuple[int, int], str]:
+def replies_to(replies: Replies, rows: IntArray) -> dict[tuple[int, int], str]:
     """The replies to some rows, numbered from 0 in their order."""
     place = {row: i for i, row in enumerate(rows.tolist())}
     return {(place[row], model): text for (row, model), text in replies.items() if row in place}

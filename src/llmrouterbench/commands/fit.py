@@ -64,7 +64,7 @@ def fit(
     check_free(to, overwrite)
     outcomes, _ = load(folder, setting)
     usage(lambda: settings.check(outcomes.pool.models))
-    fitted = make(outcomes, settings, say=lambda what: say(f"{what} ..."))
+    fitted = make(outcomes, settings, replies=folder, say=lambda what: say(f"{what} ..."))
     fitted.facts["data"] |= {"folder": str(folder)} | ({"setting": setting} if setting else {})
     _save(fitted, to, overwrite=overwrite)
     promised = usual_promises(fitted)
@@ -222,13 +222,16 @@ def route(
     chosen = usage(lambda: Policy.parse(policy)) if policy else None
     fitted = FittedRouter.load(router_dir)
     decision = fitted.route(query, chosen, allowed=allow)
+    first = () if decision.reading is None else decision.reading.models
     if json:
-        print_json(asdict(decision))
+        print_json({**asdict(replace(decision, reading=None)), "reading": list(first)})
         return
     said = f"score {number(decision.score)}, cost {usd(decision.cost, ' USD')}, time {seconds(decision.seconds)}"
     mark = "SIMULATED data. " if fitted.facts["simulated"] else ""
     then = [model for model in decision.ranking if model != decision.model][:4]
-    show_lines([f"{mark}{decision.model} ({decision.reason}): expected {said}", f"then {', '.join(then) or 'nobody'}"])
+    asked = [f"reads replies of {', '.join(first)} first, and then decides; without them:"] if first else []
+    shown = f"{mark}{decision.model} ({decision.reason}): expected {said}"
+    show_lines([*asked, shown, f"then {', '.join(then) or 'nobody'}"])
 
 
 @app.command("add-model")

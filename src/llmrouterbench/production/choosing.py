@@ -11,15 +11,17 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from llmrouterbench.benching.deciding import replies_to
 from llmrouterbench.benching.policies import decide_sweep, default_weights
-from llmrouterbench.contracts import Router, TradeOffRouter
+from llmrouterbench.contracts import AsksAtOnce, Router, TradeOffRouter
 from llmrouterbench.coverage import coverage_of
 from llmrouterbench.estimating.pseudo import Evidence
 from llmrouterbench.metrics import known_mean
 from llmrouterbench.numerals import UNKNOWN, percent, points, usd
 from llmrouterbench.production.calibration import CLEARLY, mean_and_error
+from llmrouterbench.production.reading import served
 from llmrouterbench.routers import make_router, parse_router
-from llmrouterbench.table import FloatArray, IntArray, Outcomes
+from llmrouterbench.table import FloatArray, IntArray, Outcomes, Replies
 from llmrouterbench.worth import folds_of, train_best_single
 
 CANDIDATES = ("task_soft", "linear", "knn_tuned")
@@ -63,26 +65,43 @@ def settings_of(router: Router, train: Outcomes) -> FloatArray:
 
 @dataclass(frozen=True)
 class Fold:
-    """Rows of train that a router serves, fitted on what the others teach."""
+    """Rows of train that a router serves, fitted on what the others teach.
+
+    learned_from, said  stored replies to the others and to these rows, for a router that reads them
+    """
 
     held: IntArray
     evidence: Evidence
+    learned_from: Replies = field(default_factory=dict)
+    said: Replies = field(default_factory=dict)
     _fitted: dict[str, Router] = field(default_factory=dict)
 
     def router(self, spec: str) -> Router:
         """The router of a spec, fitted once."""
         if spec not in self._fitted:
-            self._fitted[spec] = router_of(spec).fit(self.evidence.learn)
+            self._fitted[spec] = fit_reading(router_of(spec), self.evidence.learn, self.learned_from)
         return self._fitted[spec]
 
 
-def folds_to_serve(train: Outcomes, seed: int) -> list[Fold]:
+def reader_of(router: Router) -> AsksAtOnce | None:
+    """The router where it reads replies, and asks for all at once; None for others."""
+    return router if isinstance(router, AsksAtOnce) and router.reads_replies else None
+
+
+def fit_reading(router: Router, train: Outcomes, replies: Replies) -> Router:
+    """The router fitted on outcomes, and on the replies beside them where it reads such."""
+    reader = reader_of(router)
+    return router.fit(train) if reader is None else reader.fit(train, replies)
+
+
+def folds_to_serve(train: Outcomes, seed: int, replies: Replies | None = None) -> list[Fold]:
     """Every fold of train; of a log with pseudo-outcomes, for which the other folds teach everything."""
     logged, found = not coverage_of(train).matrix, []
     fold = folds_of(train, FOLDS, seed)
     for one in np.unique(fold).tolist():
         held, rest = np.flatnonzero(fold == one), np.flatnonzero(fold != one)
-        found.append(Fold(held, Evidence.of(train.take(rest), train.take(held), logged=logged)))
+        evidence = Evidence.of(train.take(rest), train.take(held), logged=logged)
+        found.append(Fold(held, evidence, replies_to(replies or {}, rest), replies_to(replies or {}, held)))
     return found
 
 
@@ -91,8 +110,11 @@ def out_of_fold_trial(spec: str, train: Outcomes, folds: Sequence[Fold]) -> Tria
     settings = settings_of(router_of(spec), train)
     score, cost = np.full((2, len(settings), len(train)), np.nan)
     for one in folds:
-        judge = one.evidence.judge
-        choice, rows = decide_sweep(one.router(spec), judge.queries, settings), np.arange(len(judge))
+        judge, router = one.evidence.judge, one.router(spec)
+        if (reader := reader_of(router)) is not None:
+            score[:, one.held], cost[:, one.held] = served(reader, judge, one.said, settings)
+            continue
+        choice, rows = decide_sweep(router, judge.queries, settings), np.arange(len(judge))
         score[:, one.held], cost[:, one.held] = judge.score[rows, choice], judge.cost[rows, choice]
     return Trial(spec, settings, score, cost)
 

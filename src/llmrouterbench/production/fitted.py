@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 import threading
 from collections import Counter
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -41,6 +42,7 @@ class Decision(Shown):
     seconds     expected; NaN unknown
     reason      "policy", "out of distribution", "nothing meets the policy" or "exploration"
     propensity  probability with which this model was chosen; 1 without exploration
+    reading     whom to ask before one serves; None: `model` serves. Where nobody can be asked, `model` serves too
     """
 
     model: str
@@ -50,6 +52,19 @@ class Decision(Shown):
     seconds: float
     reason: str
     propensity: float
+    reading: Reading | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Replies that are read before one serves.
+
+    models   who is asked, all at once
+    decided  who serves after the replies that came, by model: one that was asked and gave none does not
+    """
+
+    models: tuple[str, ...]
+    decided: Callable[[Mapping[str, str]], Decision]
 
 
 class FittedRouter:
@@ -102,6 +117,19 @@ class FittedRouter:
         """Decide queries, each as if alone. Raises ValueError for unknown models or a policy beyond reach."""
         return self.route_and_estimate(queries, policy, allowed=allowed)[0] if len(queries) else []
 
+    def route_unread(
+        self, queries: Sequence[str], policy: Policy | str | None = None, *, allowed: Collection[str] | None = None
+    ) -> list[Decision]:
+        """What `route_many` gives. Raises ValueError where replies would be read first: they are not there."""
+        made = self.route_many(queries, policy, allowed=allowed)
+        if reading := sum(decision.reading is not None for decision in made):
+            chosen = self.default_policy if policy is None else policy
+            raise ValueError(
+                f"policy {str(chosen)!r} must decide without reading replies here, where none are stored, got"
+                f" {reading:,} queries on which it asks first; `policies` and `bench` measure it"
+            )
+        return made
+
     def route_and_estimate(
         self,
         queries: Sequence[str],
@@ -113,15 +141,38 @@ class FittedRouter:
         chosen = self.default_policy if policy is None else as_policy(policy)
         columns = self._allowed(allowed)
         asked = self.embedded(queries)
-        belief = self.dial.believed(self.router.predict(asked), asked)
+        expected = self.router.predict(asked)
+        belief = self.dial.believed(expected, asked)
         order, met = self.dial.order(chosen, belief)
         far = self.learned.novelty.far(asked.embedded("a fitted router"))
         decided = [
             self._decided(chosen, belief, row, order[row], met, bool(far[row]), columns) for row in range(len(asked))
         ]
+        first = self.dial.asks(chosen, belief, asked)
+        first[:, [column for column in range(first.shape[1]) if column not in columns]] = False
+        for row in np.flatnonzero(first.any(axis=1)).tolist():
+            if decided[row].reason not in (NOVEL, EXPLORED):
+                of_row = Estimate(expected.models, expected.score[[row]], expected.cost[[row]])
+                after = partial(self._after, chosen, asked.take(np.array([row])), of_row, columns)
+                models = tuple(self.learned.models[column] for column in np.flatnonzero(first[row]).tolist())
+                decided[row] = replace(decided[row], reading=Reading(models, after))
         with self._lock:
             self.counted.update(decision.reason for decision in decided)
         return decided, self._estimate(belief)
+
+    def _after(
+        self,
+        policy: Policy,
+        query: Queries,
+        expected: Estimate,
+        allowed: frozenset[int],
+        replies: Mapping[str, str],
+    ) -> Decision:
+        """The decision on one query after the replies of those who were asked."""
+        said = {(0, self._column[model]): text for model, text in replies.items()}
+        belief = self.dial.believed(expected, query, said)
+        order, met = self.dial.order(policy, belief)
+        return self._decided(policy, belief, 0, order[0], met, False, allowed, drawn=True)
 
     def estimate(self, queries: Sequence[str]) -> Estimate:
         """Calibrated scores and costs (n, m) of the models that serve."""
@@ -160,8 +211,13 @@ class FittedRouter:
         met: BoolArray | None,
         far: bool,
         allowed: frozenset[int],
+        *,
+        drawn: bool = False,
     ) -> Decision:
-        """The decision on one query; `met` (n, m) says which models meet the policy, None: all do."""
+        """The decision on one query; `met` (n, m) says which models meet the policy, None: all do.
+
+        drawn  whether its lot was drawn before, and fell on the policy
+        """
         ranking = [column for column in order.tolist() if column in allowed]
         model, propensity = ranking[0], 1.0
         reason = POLICY if met is None or met[row, model] else UNMET
@@ -170,7 +226,7 @@ class FittedRouter:
             reason, model = NOVEL, fallback if fallback in allowed else model
         elif policy.explore:
             first, share = model, policy.explore / len(ranking)
-            if self.random.random() < policy.explore:
+            if not drawn and self.random.random() < policy.explore:
                 reason, model = EXPLORED, self.random.choice(ranking)
             propensity = share + (1.0 - policy.explore if model == first else 0.0)
         return Decision(

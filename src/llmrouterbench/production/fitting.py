@@ -6,11 +6,12 @@ import platform
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from llmrouterbench.benching.deciding import reads_replies
+from llmrouterbench.benching.deciding import reads_replies, replies_to
 from llmrouterbench.benching.policies.policy import Policy
 from llmrouterbench.contracts import Router, TradeOffRouter
 from llmrouterbench.coverage import Coverage, coverage_of
@@ -28,14 +29,25 @@ from llmrouterbench.production.calibration import (
     out_of_fold,
     reliability,
 )
-from llmrouterbench.production.choosing import Chosen, Fold, choose, folds_to_serve, router_of, settings_of
+from llmrouterbench.production.choosing import (
+    Chosen,
+    Fold,
+    choose,
+    fit_reading,
+    folds_to_serve,
+    reader_of,
+    router_of,
+    settings_of,
+)
 from llmrouterbench.production.fitted import BOUNDS, SURE, FittedRouter
 from llmrouterbench.production.fitted_store import check_embedder_serves
 from llmrouterbench.production.learned import CalibrationSlice, Learned, LoggedSlice
 from llmrouterbench.production.novelty import Novelty, fit_novelty
 from llmrouterbench.production.promises import promises
+from llmrouterbench.production.reading import choices
 from llmrouterbench.splits import validation_split, with_near_copies
-from llmrouterbench.table import PLANES, BoolArray, Estimate, FloatArray, IntArray, Outcomes, Queries
+from llmrouterbench.store import read_replies, replies_hash
+from llmrouterbench.table import PLANES, BoolArray, Estimate, FloatArray, IntArray, Outcomes, Queries, Replies
 from llmrouterbench.version import __version__
 from llmrouterbench.worth import folds_of, train_best_single
 
@@ -67,9 +79,10 @@ class FitSettings:
 
     def check(self, models: tuple[str, ...]) -> None:
         """Raises ValueError for what no fit can do."""
-        if self.router != "auto" and reads_replies(router_of(self.router)):
+        if self.router != "auto" and reads_replies(made := router_of(self.router)) and reader_of(made) is None:
             raise ValueError(
-                f"a router that serves must decide before any reply, got {self.router!r}, which reads them"
+                f"a router that serves must ask for all replies that it reads at once, got {self.router!r}, which asks"
+                " one after another; take agreement"
             )
         if self.policy is not None:
             Policy.parse(self.policy)
@@ -82,8 +95,16 @@ class FitSettings:
             raise ValueError(f"no model named {self.fallback!r} to fall back to{did_you_mean(self.fallback, models)}")
 
 
-def fit(outcomes: Outcomes, settings: FitSettings | None = None, *, say: Say = lambda text: None) -> FittedRouter:
+def fit(
+    outcomes: Outcomes,
+    settings: FitSettings | None = None,
+    *,
+    replies: Path | None = None,
+    say: Say = lambda text: None,
+) -> FittedRouter:
     """Fit router, embedder, calibration and policies on outcomes; `save` the result into a folder.
+
+    replies  folder of outcomes with the models' replies, for a router that reads them
 
     Raises ValueError for settings that cannot be followed or outcomes that are too few to cut a slice from.
     """
@@ -106,15 +127,20 @@ def fit(outcomes: Outcomes, settings: FitSettings | None = None, *, say: Say = l
     embedded = pool.with_embedding(vectors)
     # a log is judged fold by fold, and all of it teaches
     train, piece = (embedded.take(rows), embedded.take(held)) if coverage.matrix else (embedded, embedded)
+    said = _stored(replies, pool, settings.router) if coverage.matrix else {}
     with threadpool_limits(limits=1):  # many small products: waking threads takes longer than they do
         say("choosing router and trade-off out of fold")
-        folds = folds_to_serve(train, settings.seed)
+        folds = folds_to_serve(train, settings.seed, replies_to(said, rows))
         chosen, policy = choose(train, folds, settings.router, settings.policy)
+        if reader_of(router_of(chosen.name)) is not None and not said:
+            none = "no replies are stored beside the outcomes, so it asks nobody; import the source with --replies"
+            chosen = replace(chosen, because=(*chosen.because, none))
         say(f"fitting {chosen.name}")
         evidence = Evidence.of(train, piece, logged=False) if coverage.matrix else _evidence_of_a_log(train, folds)
         far = fit_novelty(vectors[rows], vectors[held], _vector_of_nothing(embedder), settings.novel, settings.seed)
         unseen = ~np.isin(np.arange(len(pool)), rows)
-        data = _Data(train, piece, evidence, coverage, folds, unseen, far)
+        taught, heard = replies_to(said, rows), replies_to(said, held)
+        data = _Data(train, piece, evidence, coverage, folds, unseen, far, taught, heard)
         made = _fitted(data, chosen, policy, embedder, settings)
         return _guarded(made, data, chosen, policy, embedder, settings)
 
@@ -126,6 +152,7 @@ class _Data:
     folds    of train
     unseen   (n,) queries of the slice that the embedder did not learn from
     novelty  what is out of distribution
+    taught, heard  stored replies to train and to the slice, by (row, model), for a router that reads them
     """
 
     train: Outcomes
@@ -135,6 +162,14 @@ class _Data:
     folds: Sequence[Fold]
     unseen: BoolArray
     novelty: Novelty
+    taught: Replies
+    heard: Replies
+
+
+def _stored(replies: Path | None, pool: Outcomes, spec: str) -> Replies:
+    """The stored replies to the queries of a pool, where the router reads any and any are there."""
+    reads = spec != "auto" and reads_replies(router_of(spec))
+    return read_replies(replies, pool) if reads and replies is not None and replies_hash(replies) else {}
 
 
 def _evidence_of_a_log(train: Outcomes, folds: Sequence[Fold]) -> Evidence:
@@ -179,7 +214,7 @@ def _fitted(data: _Data, chosen: Chosen, policy: Chosen, embedder: Embedder, set
     train, piece = data.train, data.piece
     unfitted = router_of(chosen.name)
     dial = settings_of(unfitted, train)
-    router = unfitted.fit(data.evidence.learn)
+    router = fit_reading(unfitted, data.evidence.learn, data.taught)
     learned, report = _learn(router, _beliefs(router, chosen, data, dial), dial, data, policy.name, settings)
     facts = {
         "router": chosen.name,
@@ -236,7 +271,7 @@ def _learn(
     method = choose_method(estimate.score, piece.score, fold)
     quality = out_of_fold(None, estimate.score, piece.score, fold)
     cost_method, bill_before, bill_after = choose_cost_method(estimate.cost, piece.cost, fold)
-    own = isinstance(router, TradeOffRouter)
+    own = isinstance(router, TradeOffRouter) or reader_of(router) is not None
     best = train_best_single(learn)
     learned = Learned(
         models=train.models,
@@ -282,7 +317,7 @@ def _beliefs(router: Router, chosen: Chosen, data: _Data, dial: FloatArray) -> t
     """
     piece = data.piece
     if data.coverage.matrix:
-        return router.predict(piece.queries), _own_choices(router, piece.queries, dial)
+        return router.predict(piece.queries), _own_choices(router, piece.queries, dial, data.heard)
     score, cost, choice = *np.zeros((2, *piece.score.shape)), _own_choices(router, piece.queries, dial)
     specs = chosen.by_fold or (chosen.name,) * len(data.folds)
     for spec, one in zip(specs, data.folds, strict=True):
@@ -293,7 +328,9 @@ def _beliefs(router: Router, chosen: Chosen, data: _Data, dial: FloatArray) -> t
     return Estimate(piece.models, score, cost), choice
 
 
-def _own_choices(router: Router, queries: Queries, dial: FloatArray) -> IntArray:
+def _own_choices(router: Router, queries: Queries, dial: FloatArray, replies: Replies | None = None) -> IntArray:
+    if (reader := reader_of(router)) is not None:
+        return choices(reader, queries, replies or {}, dial)
     if not isinstance(router, TradeOffRouter):
         return np.zeros((0, len(queries)), dtype=np.int64)
     return np.asarray(router.decide_sweep(queries, dial), dtype=np.int64)

@@ -245,7 +245,7 @@ def _decided(studied: Studied, router: FittedRouter, policy: str) -> FloatArray:
     allowed = [model for model in router.models if model in studied.models]
     if not allowed:
         raise ValueError(f"the router must know models of the log, got {', '.join(router.models)}")
-    made = router.route_many(list(studied.text), policy, allowed=allowed)
+    made = router.route_unread(list(studied.text), policy, allowed=allowed)
     columns = [studied.models.index(decision.model) for decision in made]
     return np.asarray(np.eye(len(studied.models))[columns], dtype=np.float64)
 

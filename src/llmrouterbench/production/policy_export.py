@@ -61,7 +61,7 @@ def export_policy(
         raise ValueError(f"examples need at least 20 queries with text, got {len(outcomes)}; give more outcomes")
     texts = _texts(router, outcomes)
     asked = router.embedded(list(texts)).embedded("an export")
-    made = router.route_many(list(texts), policy)
+    made = router.route_unread(list(texts), policy)
     place = {model: j for j, model in enumerate(router.models)}
     choice = np.array([place[one.model] for one in made], dtype=np.int64)
     halves = np.random.default_rng(seed).permutation(len(texts))

@@ -63,8 +63,8 @@ def promises(fitted: FittedRouter, policies: Sequence[Policy | str], *, replicat
     single = np.full(len(piece.score), fitted.learned.models.index(fitted.learned.best))
     at = np.arange(len(single)), single
     score, cost = (
-        np.column_stack([*(piece.under(*one, plane) for one in zip(chosen, solved, strict=True)), plane[at]])
-        for plane in (piece.score, piece.paid)
+        np.column_stack([*(of(*one, plane) for one in zip(chosen, solved, strict=True)), plane[at]])
+        for of, plane in ((piece.under, piece.score), (piece.bill, piece.paid))
     )
     paired = pair([Sample(np.full(len(single), "traffic"), piece.group, score, cost)], replicates=replicates)
     return [

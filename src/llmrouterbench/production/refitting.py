@@ -21,6 +21,7 @@ from llmrouterbench.estimating.values import difference
 from llmrouterbench.files import sha256_of
 from llmrouterbench.findings import Options
 from llmrouterbench.importers.decision_log import served_outcomes
+from llmrouterbench.production.choosing import reader_of
 from llmrouterbench.production.fitted import FittedRouter
 from llmrouterbench.production.fitting import FitSettings, Say, fit
 from llmrouterbench.production.log_study import study
@@ -79,6 +80,11 @@ def refit(
     Raises ValueError where the log has too few queries with text, feedback and probabilities, or old outcomes are a log
     without propensities.
     """
+    if reader_of(running.router) is not None:
+        raise ValueError(
+            f"a router that reads replies must be fitted again with `fit`, got {running.facts['router']!r}, and a log"
+            " holds the replies of no model that was not served"
+        )
     say("reading the log")
     first, later, dates = _cut(read_decisions(Path(log)), running, Path(log), feedback)
     changed = changed_models(running, first, feedback)

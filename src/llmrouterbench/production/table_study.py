@@ -67,5 +67,5 @@ def decided(part: Outcomes, router: FittedRouter, policy: str) -> IntArray:
     if not allowed:
         raise ValueError(f"the router must know models of the log, got {', '.join(router.models)}")
     texts = part.queries.prompt if router.facts["settings"]["text"] == "prompt" else part.queries.text
-    made = router.route_many(list(texts), policy, allowed=allowed)
+    made = router.route_unread(list(texts), policy, allowed=allowed)
     return np.array([part.models.index(decision.model) for decision in made], dtype=np.int64)

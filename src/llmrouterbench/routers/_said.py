@@ -29,9 +29,10 @@ class Said:
         """Compare the replies of some models to queries of these kinds (n,)."""
         n, p = len(prompts), len(models)
         valid, same = np.full((n, p), np.nan), np.zeros((n, p, p))
+        read = signature if n > 1 else signature.__wrapped__  # a query alone is a user's: what it was told is not kept
         for row, (prompt, kind) in enumerate(zip(prompts, kinds, strict=True)):
             there = [i for i, model in enumerate(models) if (row, model) in replies]
-            said = {i: signature(kind, replies[row, models[i]], prompt) for i in there}
+            said = {i: read(kind, replies[row, models[i]], prompt) for i in there}
             valid[row, there] = [float(said[i] != "") for i in there]
             for one, other in combinations(there, 2):
                 same[row, one, other] = same[row, other, one] = alike(kind, said[one], said[other])

@@ -30,6 +30,8 @@ class RouterDC(FineTuned):
 
     clusters        k-means clusters of the untrained encoder's vectors
     negatives       queries of other clusters per query in the second loss, which counts `cluster_weight`
+    official_mask   the official code's first loss as it runs, for comparisons with it: its mask of models that are
+                    good enough falls on all queries of a batch alike, so that queries are pulled to models that failed
 
     Source: Chen et al. 2024 (arXiv 2409.19886), section 3, equations 3-6; top_k = last_k = negatives = 3, temperature
     and cluster weight 1, 1,000 steps of 64 queries at 5e-5 in the paper's preset.
@@ -45,6 +47,7 @@ class RouterDC(FineTuned):
     negatives: int = 3
     clusters: int = 8
     cluster_weight: float = 1.0
+    official_mask: bool = False
 
     name: ClassVar[str] = "routerdc"
     presets: ClassVar[Mapping[str, Recipe]] = {
@@ -81,7 +84,9 @@ class RouterDC(FineTuned):
 
         def loss(some: IntArray) -> Tensor:
             vectors, similarity = _forward(network, [ids[row] for row in some])
-            by_model = model_loss(similarity / self.temperature, known.score[some], self.top_k, self.last_k)
+            by_model = model_loss(
+                similarity / self.temperature, known.score[some], self.top_k, self.last_k, official=self.official_mask
+            )
             by_query = query_loss(vectors, cluster[some], self.negatives)
             return by_model + self.cluster_weight * by_query
 
@@ -130,11 +135,14 @@ class RouterDC(FineTuned):
         return np.asarray(KMeans(k, n_init=10, random_state=self.seed).fit(vectors).labels_, dtype=np.int64)
 
 
-def model_loss(x: Tensor, score: FloatArray, top_k: int, last_k: int) -> Tensor:
+def model_loss(x: Tensor, score: FloatArray, top_k: int, last_k: int, *, official: bool = False) -> Tensor:
     """Sample-LLM loss: -log of each good model's share against the bad ones, summed over good, averaged over queries.
 
-    x      (n, m) similarity / temperature
-    score  (n, m), NaN where not measured: neither good nor bad
+    x         (n, m) similarity / temperature
+    score     (n, m), NaN where not measured: neither good nor bad
+    official  as the official code runs: a mask (n, 1) times losses (n,) is (n, n), so that each of the `top_k` places
+              counts for every query with the share of queries on which the model there is good; and a model may be
+              both good and bad
 
     Good are the `top_k` best models with a score above 0, bad the `last_k` worst with a score of at most 0.5.
     Source: arXiv 2409.19886, equation 3.
@@ -148,10 +156,13 @@ def model_loss(x: Tensor, score: FloatArray, top_k: int, last_k: int) -> Tensor:
     good = torch.where(measured, known + lot, -torch.inf).topk(top, dim=1).indices
     bad = torch.where(measured, known + lot, torch.inf).topk(last, dim=1, largest=False).indices
     is_good, is_bad = known.gather(1, good) > 0, known.gather(1, bad) <= 0.5
-    other = is_bad[:, None, :] & (good[:, :, None] != bad[:, None, :])
+    other = is_bad[:, None, :] & (official | (good[:, :, None] != bad[:, None, :]))
     of_good, of_bad = x.gather(1, good), x.gather(1, bad)[:, None, :].expand(-1, top, -1)
     against = torch.cat([of_good[:, :, None], of_bad.masked_fill(~other, -torch.inf)], dim=2)
-    return ((against.logsumexp(dim=2) - of_good) * is_good).sum() / len(x)
+    each = against.logsumexp(dim=2) - of_good
+    if official:
+        return (each * measured.gather(1, good)).mean(dim=0) @ is_good.to(each.dtype).mean(dim=0)
+    return (each * is_good).sum() / len(x)
 
 
 def query_loss(vectors: Tensor, cluster: IntArray, negatives: int) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from llmrouterbench.embedders.vectors import text_hash
 from llmrouterbench.naming import did_you_mean
 from llmrouterbench.serve.chat_body import ChatBody
 from llmrouterbench.serve.config import AUTO, ServeConfig
+from llmrouterbench.serve.reading import can_compare
 from llmrouterbench.serve.refusals import RefusedError
 from llmrouterbench.serve.state import State
 
@@ -43,6 +44,7 @@ class Choice:
     """Who serves, and what was believed; the fields are those of `decision_log.Logged`.
 
     chain  models in the order in which they are tried, the chosen one first
+    asks   whom to ask first, all at once, before `after` says who serves; nobody where `chain` does
     text   the text that decided
     side   which side it is on, None where traffic is not split
     """
@@ -61,6 +63,20 @@ class Choice:
     conversation: str | None = None
     decision_seconds: float = 0.0
     side: Side | None = None
+    asks: tuple[str, ...] = ()
+    decided: Callable[[Mapping[str, str]], Choice] | None = None
+
+    def after(self, replies: Mapping[str, str]) -> Choice:
+        """Who serves after the replies that came, by model."""
+        assert self.decided is not None
+        started = time.perf_counter()
+        read = self.decided(replies)
+        side = self.side and replace(self.side, preferred=read.router_model or "")
+        seconds = self.decision_seconds + time.perf_counter() - started
+        return replace(
+            self, chain=read.chain, router_model=read.router_model, propensities=read.propensities, side=side,
+            decision_seconds=seconds,
+        )  # fmt: skip
 
     @property
     def chosen(self) -> str:
@@ -188,6 +204,13 @@ class Chooser:
         except ValueError as error:
             raise RefusedError(400, f"policy {str(policy)!r} cannot be followed: {error}", "invalid_policy") from None
         choice = self._believed(decision, estimate, policy, text)
+        if decision.reading is not None and can_compare(body, text) and not self._shadow:
+            reading = decision.reading
+            choice = replace(
+                choice,
+                asks=reading.models,
+                decided=lambda said: self._believed(reading.decided(said), estimate, policy, text),
+            )
         if self._shadow:
             return replace(
                 choice, chain=(self._shadow,), reason="shadow", propensities={self._shadow: 1.0}, shadow=True

@@ -164,6 +164,15 @@ class ConversationConfig(Strict):
     remembered: Count = 10_000
 
 
+class ReadingConfig(Strict):
+    """How a router that reads replies before it decides is served.
+
+    seconds  how long all replies that it asks for at once may take; what comes later is not waited for
+    """
+
+    seconds: Positive = 20.0
+
+
 class LogConfig(Strict):
     """What becomes of old rows of the decision log.
 
@@ -228,6 +237,7 @@ class ServeConfig(Strict):
     limits: LimitsConfig = LimitsConfig()
     fallback: FallbackConfig = FallbackConfig()
     conversation: ConversationConfig = ConversationConfig()
+    reading: ReadingConfig = ReadingConfig()
 
     @model_validator(mode="after")
     def _check(self) -> Self:

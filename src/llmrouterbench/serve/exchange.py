@@ -100,6 +100,8 @@ class Exchange:
                 "x-router-decision-ms": f"{1000 * self.choice.decision_seconds:.2f}",
                 "x-router-attempts": str(self.tries),
             }
+            if self.choice.asks:
+                told["x-router-asked"] = ", ".join(self.choice.asks)
             if math.isfinite(self.choice.estimated_cost):
                 told["x-router-estimated-cost"] = f"{self.choice.estimated_cost:.8f}"
             if self.explain:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sized
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -34,7 +34,7 @@ from llmrouterbench.serve.asgi import (
 from llmrouterbench.serve.bounds import Bound, bound_of
 from llmrouterbench.serve.breaker import Breaker
 from llmrouterbench.serve.chat_body import LIMITS, moving, named_model, parse_object, with_model
-from llmrouterbench.serve.choosing import Chooser
+from llmrouterbench.serve.choosing import Choice, Chooser
 from llmrouterbench.serve.config import ModelConfig, ParametersConfig, ServeConfig
 from llmrouterbench.serve.dialects import chat, messages
 from llmrouterbench.serve.dialects.dialect import Asked, Dialect, Native, Reply
@@ -44,10 +44,11 @@ from llmrouterbench.serve.ledger import Grant
 from llmrouterbench.serve.log_lines import LogLines
 from llmrouterbench.serve.managed_keys import MANAGED
 from llmrouterbench.serve.meters import Meters
+from llmrouterbench.serve.reading import in_time
 from llmrouterbench.serve.refusals import RefusedError, error_body
 from llmrouterbench.serve.split import Candidate, Split
 from llmrouterbench.serve.state import State
-from llmrouterbench.serve.upstream import Streamed, Upstream, Whole, blames, is_told, tells
+from llmrouterbench.serve.upstream import Streamed, Upstream, Whole, blames, is_told, tells, to_its_end
 
 if TYPE_CHECKING:
     from llmrouterbench.production.fitted import FittedRouter
@@ -76,6 +77,7 @@ class Attempt:
     """One call that may be made: which model, where, what makes the body to send, and what it can cost.
 
     native  what is sent, where the provider speaks the client's own API
+    keep_text  whether the server reads the reply too
     """
 
     model: str
@@ -86,6 +88,7 @@ class Attempt:
     stream: bool = False
     wants_usage: bool = False
     native: Native | None = None
+    keep_text: bool = False
 
 
 @dataclass
@@ -98,6 +101,8 @@ class Call:
     billed: bool = False
     cost: float = 0.0
     tokens: int = 0
+    usage: Usage = field(default_factory=Usage)
+    clamp: int | None = None
 
     def go(self) -> None:
         """Note that it went out."""
@@ -226,7 +231,14 @@ class Gateway:
                 places = [place for name in choice.chain for place in self._places[name]]
                 make = partial(self._chat_attempt, asked)
                 async with while_connected(receive):
-                    await self._answer(exchange, account, places, make, CHAT, send)
+                    read: dict[str, Call] = {}
+                    if choice.asks:
+                        read = await self._read(exchange, account, choice, make)
+                        texts = {name: _text(call) for name, call in read.items()}
+                        longest = max(texts.values(), key=len, default="")
+                        choice = exchange.choice = await self._aside(longest, choice.after, texts)
+                        places = [place for name in choice.chain for place in self._places[name]]
+                    await self._answer(exchange, account, places, make, CHAT, send, read)
             except RefusedError as refusal:
                 await _refuse(exchange, refusal, send)
 
@@ -370,18 +382,28 @@ class Gateway:
         make: Callable[[Place], Attempt],
         path: str,
         send: Send,
+        read: Mapping[str, Call] | None = None,
     ) -> None:
-        """Try providers until one answers, within the key's budget."""
-        in_order = sorted(places, key=lambda one: not one.upstream.breaker(one.model).ready())
+        """Try providers until one answers, within the key's budget; replies that were `read`, by model, are there."""
+        there = dict(read or {})
+        in_order = sorted(
+            places, key=lambda one: one.model not in there and not one.upstream.breaker(one.model).ready()
+        )
         failed: list[CallError] = []
         too_dear: RefusedError | None = None
-        while in_order and exchange.tries < self.config.fallback.attempts:
+        most = exchange.tries + self.config.fallback.attempts
+        while in_order and exchange.tries < most:
             place = in_order.pop(0)
             breaker = place.upstream.breaker(place.model)
-            if not await breaker.begin():
+            here = there.pop(place.model, None)
+            if here is None and not await breaker.begin():
                 in_order.append(place)
                 continue
             try:
+                if here is not None:
+                    exchange.usage, exchange.clamp = here.usage, here.clamp
+                    await self._pass_on(exchange, here, send)
+                    return
                 async with self._attempt(exchange, account, make(place), path) as call:
                     await self._pass_on(exchange, call, send)
                 return
@@ -401,6 +423,33 @@ class Gateway:
             raise too_dear
         await _give_up(exchange, failed, send)
 
+    async def _read(
+        self, exchange: Exchange, account: Account, choice: Choice, make: Callable[[Place], Attempt]
+    ) -> dict[str, Call]:
+        """The whole replies, by model, of those whom the router asks first and who answer in time."""
+        asking = {name: self._read_one(exchange, account, name, make) for name in choice.asks}
+        return await in_time(asking, self.config.reading.seconds)
+
+    async def _read_one(
+        self, exchange: Exchange, account: Account, model: str, make: Callable[[Place], Attempt]
+    ) -> Call | None:
+        """A model's whole reply from the first of its providers that answers; None where none does."""
+        for place in self._places[model]:
+            breaker = place.upstream.breaker(model)
+            if not await breaker.begin():
+                continue
+            try:
+                attempt = replace(make(place), keep_text=True)
+                async with self._attempt(exchange, account, attempt, CHAT) as call:
+                    assert call.reply is not None
+                    call.reply = await to_its_end(call.reply)
+                    return call
+            except RefusedError:  # the budget has no room for it
+                breaker.abandoned()
+            except CallError:
+                continue
+        return None
+
     def _longer_than(self, model: str, places: list[Place]) -> list[Place]:
         """Those whose window is longer than that of a model that took too little, or unknown; the longest first."""
         least = self._windows[model] or 0
@@ -417,7 +466,8 @@ class Gateway:
         upstream, started, error, call = attempt.upstream, time.perf_counter(), "cancelled", Call(attempt)
         failure: CallError | None = None
         told: Mapping[str, str] = {}
-        grant, body = await self._with_room(exchange, account, attempt)
+        grant, body, call.clamp = await self._with_room(account, attempt)
+        exchange.clamp = call.clamp
         exchange.tries += 1
         breaker = upstream.breaker(attempt.model)
         try:
@@ -428,6 +478,7 @@ class Gateway:
                 wants_usage=attempt.wants_usage,
                 native=None if attempt.native is None else attempt.native.headers,
                 sent=call.go,
+                keep_text=attempt.keep_text,
             ) as call.reply:
                 yield call
                 breaker.succeeded()  # before the connection is read to its end, which the client need not see
@@ -446,6 +497,8 @@ class Gateway:
             fact = {"model": attempt.model, "provider": upstream.name, "seconds": seconds, "error": error}
             if call.reply is not None:
                 told = call.reply.told
+            if call.billed:
+                fact["cost"] = call.cost
             if id := told.get("x-request-id") or told.get("request-id"):
                 fact["request_id"] = id
             exchange.attempts.append(fact)
@@ -453,21 +506,21 @@ class Gateway:
             account.use_tokens(call.tokens)
             await account.settle(grant, call.cost)  # before the log has it: a restart counts none of it twice
 
-    async def _with_room(self, exchange: Exchange, account: Account, attempt: Attempt) -> tuple[Grant | None, bytes]:
-        """What is set aside for a call, and its body: with fewer tokens out where the budget pays for no more."""
+    async def _with_room(self, account: Account, attempt: Attempt) -> tuple[Grant | None, bytes, int | None]:
+        """What is set aside for a call, its body, and its most tokens out where the budget pays for no more."""
         if not account.limited:
-            return None, await self._aside(attempt.raw, attempt.make_body, None)
+            return None, await self._aside(attempt.raw, attempt.make_body, None), None
         bound = await self._aside(attempt.raw, attempt.bound)
         grant = await account.reserve(bound.most, bound.least)
         assert grant is not None
         try:
-            exchange.clamp = bound.clamp(grant.usd)
-            return grant, await self._aside(attempt.raw, attempt.make_body, exchange.clamp)
+            clamp = bound.clamp(grant.usd)
+            return grant, await self._aside(attempt.raw, attempt.make_body, clamp), clamp
         except BaseException:
             await account.settle(grant, 0.0)
             raise
 
-    async def _aside(self, raw: bytes, work: Callable[..., T], *arguments: Any) -> T:
+    async def _aside(self, raw: Sized, work: Callable[..., T], *arguments: Any) -> T:
         """Do some work on a body: here, or in the thread for large ones, so that nobody waits for it."""
         if len(raw) < LARGE:
             return work(*arguments)
@@ -486,7 +539,7 @@ class Gateway:
         elif isinstance(reply, Streamed) and reply.usage.tokens_out is not None and not reply.whole:
             usage = replace(usage, tokens_out=max(reply.usage.tokens_out, reply.counted_tokens))  # told in its midst
         dollars = cost(usage, self._prices[attempt.model, attempt.upstream.name])
-        call.cost, call.tokens = dollars or 0.0, (usage.tokens_in or 0) + (usage.tokens_out or 0)
+        call.usage, call.cost, call.tokens = usage, dollars or 0.0, (usage.tokens_in or 0) + (usage.tokens_out or 0)
         told = "usage" if usage.provider_cost is None else "provider"
         exchange.bill(usage, dollars, "counted" if counted else told)
         if dollars is None:
@@ -517,6 +570,8 @@ class Gateway:
         exchange.model, exchange.provider, exchange.begun = attempt.model, attempt.upstream.name, True
         exchange.first_token_seconds, exchange.http_status = exchange.seconds, 200
         headers = {**exchange.headers(), "cache-control": "no-cache"}
+        if not call.billed:
+            headers.pop("x-router-cost", None)  # which is the sum of all calls
         await send_head(send, 200, "text/event-stream; charset=utf-8", headers.items())
         await send({"type": "http.response.body", "body": begun, "more_body": True})
         async for piece in reply.rest():
@@ -530,6 +585,10 @@ class Gateway:
 def _whole(out: Reply, reply: Whole, stream: bool, usage: Usage) -> bytes:
     """A whole reply in the client's dialect; one that waits for a stream gets all of its events at once."""
     return out.events(reply.body) + out.end(usage) if stream else out.whole(reply.body, usage)
+
+
+def _text(call: Call) -> str:
+    return "" if call.reply is None else call.reply.text
 
 
 def _translated(attempt: Attempt, translate: Callable[[], bytes]) -> bytes:

@@ -15,7 +15,7 @@ from llmrouterbench.calling.client import CHAT, Body, Streaming, read_reply
 from llmrouterbench.calling.connections import Connections
 from llmrouterbench.calling.counting import text_bytes, tokens_of
 from llmrouterbench.calling.refusals import bad_reply
-from llmrouterbench.calling.wire import judge_completion, judge_embeddings
+from llmrouterbench.calling.wire import judge_completion, judge_embeddings, read_text
 from llmrouterbench.serve.breaker import Breaker
 from llmrouterbench.serve.config import FallbackConfig, ServedProviderConfig
 from llmrouterbench.serve.events import as_events
@@ -27,6 +27,7 @@ class Whole:
     """A reply that is there; `told` are headers that name the call at its provider, or its limits.
 
     native  whether the body is as the provider sent it, in an API of its own that the client speaks too
+    text    what it says
     """
 
     body: bytes
@@ -35,6 +36,7 @@ class Whole:
     counted_tokens: int = 0
     told: Mapping[str, str] = field(default_factory=dict)
     native: bool = False
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,23 @@ class Streamed:
         """Tokens out that came so far, as counted."""
         return self.streaming.reply.counted_tokens
 
+    @property
+    def text(self) -> str:
+        """What came so far, where it was asked for with `keep_text`."""
+        return self.streaming.reply.answer().text
+
     async def rest(self) -> AsyncIterator[bytes]:
         """The bytes after the first token. Raises CallError where the provider breaks off."""
         while (piece := await self.streaming.next()) is not None:
             if piece := self.streaming.came() if self.native else piece:
                 yield piece
+
+
+async def to_its_end(reply: Whole | Streamed) -> Whole | Streamed:
+    """A reply with all of its bytes there. Raises CallError where the provider breaks off."""
+    if isinstance(reply, Whole):
+        return reply
+    return replace(reply, begun=b"".join([reply.begun, *[piece async for piece in reply.rest()]]))
 
 
 class Upstream:
@@ -105,15 +119,17 @@ class Upstream:
         wants_usage: bool = False,
         native: Mapping[str, str] | None = None,
         sent: Callable[[], None] = lambda: None,
+        keep_text: bool = False,
     ) -> AsyncIterator[Whole | Streamed]:
         """One attempt; `wants_usage`: whether the client asked a stream for it; `sent` is told when it goes out.
 
-        native  more headers of a body that is in the provider's own API, as is then the reply
+        native     more headers of a body that is in the provider's own API, as is then the reply
+        keep_text  whether what it says is kept beside its bytes
 
         Raises CallError until the reply is there or its stream has begun.
         """
         async with self._connections.post(path, body, stream=stream, native=native, sent=sent) as response:
-            reply = await read_reply(response, keep_text=False, drop_usage=not wants_usage)
+            reply = await read_reply(response, keep_text=keep_text, drop_usage=not wants_usage)
             if isinstance(reply, Body):
                 judged = replace(self._judged(path, reply, stream, wants_usage), told=response.told)
                 as_it_came = native is not None and not stream
@@ -139,12 +155,13 @@ class Upstream:
             usage = judge_embeddings(endpoint, reply.data, reply.raw)
             return Whole(reply.raw, "application/json", replace(usage, tokens_out=0))  # vectors are no tokens
         usage, _ = judge_completion(endpoint, reply.data, reply.raw)
+        text = read_text(reply.data["choices"][0]["message"].get("content"))
         counted = 0 if is_told(usage) else tokens_of(sum(text_bytes(one["message"]) for one in reply.data["choices"]))
         if not stream:
-            return Whole(reply.raw, "application/json", usage, counted)
+            return Whole(reply.raw, "application/json", usage, counted, text=text)
         try:
             events = as_events(reply.data, usage=wants_usage)
-            return Whole(events, "text/event-stream; charset=utf-8", usage, counted)
+            return Whole(events, "text/event-stream; charset=utf-8", usage, counted, text=text)
         except RecursionError:
             raise bad_reply(endpoint, "JSON that is nested too deeply for a stream", usage=usage) from None
 

@@ -112,6 +112,7 @@ class Slice:
     serving   (m,) which models serve; None: all
     fallback  (n,) who serves whatever a policy says; -1: the policy decides. None: everywhere
     sure      whether a bound is promised: kept in at least 95 of 100 slices; otherwise as in version 0.1
+    asked     for a router that reads replies: which models (n, m) it asks first at a setting of the dial
     """
 
     belief: Belief
@@ -122,6 +123,7 @@ class Slice:
     serving: BoolArray | None = None
     fallback: IntArray | None = None
     sure: bool = True
+    asked: Callable[[float], BoolArray] | None = None
 
     def served(self, policy: Policy, solved: Solved) -> IntArray:
         """Model (n,) that serves each query under a policy, exploration aside."""
@@ -135,22 +137,39 @@ class Slice:
 
     def usd(self, policy: Policy, solved: Solved) -> FloatArray:
         """USD (n,) of what a policy serves: what was paid where that is known, else what is expected."""
-        return self.under(policy, solved, np.where(np.isfinite(self.paid), self.paid, self.belief.usd))
+        return self.bill(policy, solved, np.where(np.isfinite(self.paid), self.paid, self.belief.usd))
+
+    def bill(self, policy: Policy, solved: Solved, paid: FloatArray) -> FloatArray:
+        """USD (n,) of all calls under a policy, where a call costs `paid` (n, m)."""
+        asked = self.asked
+        if asked is None or not policy.on_dial:
+            return self.under(policy, solved, paid)
+        return self.under(policy, solved, paid, lambda setting: with_asked(paid, asked(setting)))
 
     def chance(self, policy: Policy, solved: Solved, model: int) -> FloatArray:
         """Chance (n,) with which a model serves each query."""
         is_model = (np.arange(self.score.shape[1]) == model).astype(np.float64)
         return self.under(policy, solved, np.broadcast_to(is_model, self.score.shape))
 
-    def under(self, policy: Policy, solved: Solved, plane: FloatArray) -> FloatArray:
-        """Cells (n,) of a plane (n, m) that a policy gets: mixed as its settings are, its exploration too."""
+    def under(
+        self,
+        policy: Policy,
+        solved: Solved,
+        plane: FloatArray,
+        at: Callable[[float], FloatArray] | None = None,
+    ) -> FloatArray:
+        """Cells (n,) of a plane (n, m) that a policy gets: mixed as its settings are, its exploration too.
+
+        at  the plane at a setting, for what the policy serves; None: the same everywhere
+        """
         if solved.share:
             one, other = (
-                self.under(policy, solved._replace(setting=setting, share=0.0), plane)
+                self.under(policy, solved._replace(setting=setting, share=0.0), plane, at)
                 for setting in (solved.setting, solved.other)
             )
             return (1.0 - solved.share) * one + solved.share * other
-        got = plane[np.arange(len(plane)), self.served(policy, solved)]
+        served = plane if at is None else at(solved.setting)
+        got = served[np.arange(len(plane)), self.served(policy, solved)]
         if not policy.explore:
             return got
         other = known_mean(plane if self.serving is None else plane[:, self.serving], axis=1)
@@ -183,6 +202,16 @@ class Slice:
 
 def _judged(tried: Solved, worst: Callable[[Solved], float]) -> Solved:
     return tried._replace(at_worst=worst(tried))
+
+
+def with_asked(paid: FloatArray, asked: BoolArray) -> FloatArray:
+    """USD (n, m) of serving each model where those that are `asked` (n, m) are paid too.
+
+    >>> with_asked(np.array([[1.0, 2.0, 9.0]]), np.array([[True, True, False]])).tolist()
+    [[3.0, 3.0, 12.0]]
+    """
+    first = np.where(asked, paid, 0.0).sum(axis=1, keepdims=True)
+    return np.asarray(first + np.where(asked, 0.0, paid))
 
 
 class Rule(NamedTuple):
@@ -226,6 +255,8 @@ class Policy(ABC):
     kind: ClassVar[str]
     forms: ClassVar[tuple[str, ...]]
     """Examples of the words, the plainest first."""
+    on_dial: ClassVar[bool] = True
+    """Whether what it comes to is a setting of the router's dial, at which a router that reads replies asks."""
 
     max_seconds: float | None = option(AMOUNT, None)
     explore: float = option(SHARE, 0.0)

@@ -29,6 +29,7 @@ class StrongShare(Policy):
 
     kind = "strong-share"
     forms = ("strong-share 0.3",)
+    on_dial = False
     value: float = option(SHARE)
     strong: str | None = option(None, None)
 
