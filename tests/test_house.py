@@ -29,6 +29,7 @@ THROUGH = {
     "test_chain": "commands/import_",
     "test_client": "calling/litellm_transport",
     "test_live_page": "serve/live_page/now",
+    "test_serve_faults": "serve/attempt serve/endings",
     "test_collect": "collecting/_run collecting/_calls collecting/changes commands/_terminal",
     "test_connections": "calling/_network",
     "test_native_apis": "calling/apis calling/apis/_chunks",

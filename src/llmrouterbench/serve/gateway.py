@@ -8,11 +8,11 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sized
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from llmrouterbench.calling.calls import CallError, Kind, Usage
+from llmrouterbench.calling.calls import CallError, Usage
 from llmrouterbench.calling.client import CHAT, EMBEDDINGS
 from llmrouterbench.calling.counting import tokens_of_request
 from llmrouterbench.calling.prices import cost
@@ -31,13 +31,15 @@ from llmrouterbench.serve.asgi import (
     send_whole,
     while_connected,
 )
+from llmrouterbench.serve.attempt import Attempt, Call, Place
 from llmrouterbench.serve.bounds import Bound, bound_of
 from llmrouterbench.serve.breaker import Breaker
 from llmrouterbench.serve.chat_body import LIMITS, moving, named_model, parse_object, with_model
 from llmrouterbench.serve.choosing import Choice, Chooser
 from llmrouterbench.serve.config import ModelConfig, ParametersConfig, ServeConfig
 from llmrouterbench.serve.dialects import chat, messages
-from llmrouterbench.serve.dialects.dialect import Asked, Dialect, Native, Reply
+from llmrouterbench.serve.dialects.dialect import Asked, Dialect, Reply
+from llmrouterbench.serve.endings import break_off, give_up, refuse
 from llmrouterbench.serve.exchange import CONVERSATION, EXPLAIN, Exchange
 from llmrouterbench.serve.keys import Account, Keyring
 from llmrouterbench.serve.ledger import Grant
@@ -45,10 +47,10 @@ from llmrouterbench.serve.log_lines import LogLines
 from llmrouterbench.serve.managed_keys import MANAGED
 from llmrouterbench.serve.meters import Meters
 from llmrouterbench.serve.reading import in_time
-from llmrouterbench.serve.refusals import RefusedError, error_body
+from llmrouterbench.serve.refusals import RefusedError
 from llmrouterbench.serve.split import Candidate, Split
 from llmrouterbench.serve.state import State
-from llmrouterbench.serve.upstream import Streamed, Upstream, Whole, blames, is_told, tells, to_its_end
+from llmrouterbench.serve.upstream import Streamed, Upstream, Whole, blames, is_told, to_its_end
 
 if TYPE_CHECKING:
     from llmrouterbench.production.fitted import FittedRouter
@@ -60,53 +62,6 @@ LARGE = 100_000
 _LOOK_SECONDS = 0.1
 _TRACE = ("traceparent", "tracestate")
 T = TypeVar("T")
-_STATUSES: dict[Kind, int] = {"timeout": 504, "busy": 503}
-"""What a client is told where no provider served; 502 for the rest."""
-
-
-class Place(NamedTuple):
-    """Where a model may be asked, and the name that it has there."""
-
-    model: str
-    upstream: Upstream
-    sent_name: str
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One call that may be made: which model, where, what makes the body to send, and what it can cost.
-
-    native  what is sent, where the provider speaks the client's own API
-    keep_text  whether the server reads the reply too
-    """
-
-    model: str
-    upstream: Upstream
-    raw: bytes
-    make_body: Callable[[int | None], bytes]
-    bound: Callable[[], Bound]
-    stream: bool = False
-    wants_usage: bool = False
-    native: Native | None = None
-    keep_text: bool = False
-
-
-@dataclass
-class Call:
-    """One call under way: whether it went out, what of its reply is there, and whether it is in the books."""
-
-    attempt: Attempt
-    sent: bool = False
-    reply: Whole | Streamed | None = None
-    billed: bool = False
-    cost: float = 0.0
-    tokens: int = 0
-    usage: Usage = field(default_factory=Usage)
-    clamp: int | None = None
-
-    def go(self) -> None:
-        """Note that it went out."""
-        self.sent = True
 
 
 class Gateway:
@@ -240,7 +195,7 @@ class Gateway:
                         places = [place for name in choice.chain for place in self._places[name]]
                     await self._answer(exchange, account, places, make, CHAT, send, read)
             except RefusedError as refusal:
-                await _refuse(exchange, refusal, send)
+                await refuse(exchange, refusal, send)
 
     async def embeddings(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer POST /v1/embeddings: nothing is routed, the named model's providers are tried in turn."""
@@ -257,7 +212,7 @@ class Gateway:
                 async with while_connected(receive):
                     await self._answer(exchange, account, places, make, EMBEDDINGS, send)
             except RefusedError as refusal:
-                await _refuse(exchange, refusal, send)
+                await refuse(exchange, refusal, send)
 
     async def count_tokens(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer POST /v1/messages/count_tokens: nobody is asked."""
@@ -270,7 +225,7 @@ class Gateway:
                 exchange.status, exchange.http_status = "ok", 200
                 await send_whole(send, 200, b'{"input_tokens":%d}' % counted, (), "application/json")
             except RefusedError as refusal:
-                await _refuse(exchange, refusal, send)
+                await refuse(exchange, refusal, send)
 
     async def admit(self, exchange: Exchange, scope: Scope) -> Account:
         """The account of a request. Raises RefusedError: unknown key, too many requests, too many under way."""
@@ -413,7 +368,7 @@ class Gateway:
             except CallError as error:
                 failed.append(error)
                 if exchange.begun:
-                    await _break_off(exchange, error, send)
+                    await break_off(exchange, error, send)
                     return
                 if not error.elsewhere:
                     break
@@ -421,7 +376,7 @@ class Gateway:
                     in_order = self._longer_than(place.model, in_order)
         if not failed and too_dear is not None:
             raise too_dear
-        await _give_up(exchange, failed, send)
+        await give_up(exchange, failed, send)
 
     async def _read(
         self, exchange: Exchange, account: Account, choice: Choice, make: Callable[[Place], Attempt]
@@ -621,42 +576,3 @@ def _tell(breaker: Breaker, error: CallError) -> None:
         breaker.abandoned()
     else:
         breaker.succeeded()
-
-
-async def _refuse(exchange: Exchange, refusal: RefusedError, send: Send) -> None:
-    exchange.status, exchange.http_status = "refused", refusal.status
-    await _send_error(exchange, refusal, send, {"x-router-decision": exchange.id})
-
-
-async def _send_error(exchange: Exchange, refusal: RefusedError, send: Send, headers: Mapping[str, str]) -> None:
-    """Send an error of the server itself."""
-    body = exchange.dialect.error(refusal.status, refusal.body)
-    await send_whole(send, refusal.status, body, {**headers, **refusal.headers}.items(), "application/json")
-
-
-async def _break_off(exchange: Exchange, error: CallError, send: Send) -> None:
-    """End a stream that its provider cut by an error event: the provider's own, if it sent one."""
-    exchange.status = "broken"
-    said = error.body or error_body(error.fact, "upstream_error", error.kind)
-    await send({"type": "http.response.body", "body": exchange.reply.broken(said)})
-
-
-async def _give_up(exchange: Exchange, failed: list[CallError], send: Send) -> None:
-    """Tell the client why nobody served: the provider's own words about its request, else one sentence."""
-    said = next((one for one in failed if not one.elsewhere), failed[0])
-    exchange.status = "failed" if said.elsewhere else "refused"
-    exchange.told = said.told
-    headers = {**exchange.headers(), "x-should-retry": "false"}  # we have tried; a client that does so too triples it
-    if said.body is not None and tells(said):
-        exchange.http_status = said.status
-        if said.retry_after is not None:
-            headers["retry-after"] = f"{max(1, round(said.retry_after))}"
-        body = exchange.dialect.error(said.status, said.body)
-        await send_whole(send, said.status, body, headers.items(), said.content_type)
-        return
-    kind = failed[0].kind
-    status = exchange.http_status = _STATUSES.get(kind, 502)
-    tried = "; ".join(dict.fromkeys(one.fact for one in failed))
-    wait = 1.0 if status == 503 else None
-    refusal = RefusedError(status, f"no provider could serve the request: {tried}", kind, wait)
-    await _send_error(exchange, refusal, send, headers)
