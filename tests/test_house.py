@@ -29,7 +29,6 @@ THROUGH = {
     "test_chain": "commands/import_",
     "test_client": "calling/litellm_transport",
     "test_live_page": "serve/live_page/now",
-    "test_serve_faults": "serve/attempt serve/endings",
     "test_collect": "collecting/_run collecting/_calls collecting/changes commands/_terminal",
     "test_connections": "calling/_network",
     "test_native_apis": "calling/apis calling/apis/_chunks",
@@ -64,7 +63,7 @@ THROUGH = {
     "test_code_values": "sandbox/_inside_judge sandbox/_inside_peer sandbox/_inside_solution sandbox/_inside_values "
     "sandbox/_inside_wire",
     "test_scoring_folder": "scoring/_outcomes scoring/_unread",
-    "test_serve_faults": "serve/breaker serve/events serve/exchange",
+    "test_serve_faults": "serve/attempt serve/breaker serve/endings serve/events serve/exchange",
     "test_serve_decisions": "serve/choosing",
     "test_serve_dialects": "serve/dialects/_fields serve/dialects/_pieces serve/dialects/_turns serve/dialects/chat "
     "serve/dialects/dialect serve/dialects/_response",
