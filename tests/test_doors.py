@@ -94,6 +94,7 @@ REASONS = {
     "new-key": "is for the operator of a server; serve.keys.new_key",
     "preferences": "battles are no outcomes; studies.preferences.preferences of importers.battles.read_battles",
     "plugins": "says what is installed; nothing can be made of it",
+    "schema": "is for editors; strict.json_schema of the class that reads a config",
 }
 """Command -> why it has no public name of its own."""
 

@@ -10,6 +10,7 @@ from llmrouterbench import Outcomes, bench, import_outcomes, simulate
 from llmrouterbench.benching.folder import Runs
 from llmrouterbench.benching.offers import SURE, offers
 from llmrouterbench.benching.replay import avg_lead, metered
+from llmrouterbench.metrics import known_mean
 from llmrouterbench.reporting.verdict import headline
 from llmrouterbench.stats import Sample, judged
 from llmrouterbench.studies.verdict import verdict
@@ -81,6 +82,14 @@ def test_what_serves_and_costs_is_what_was_decided(runs: Runs) -> None:
                 score, cost = metered(runs.decisions[pick.name, seed], "test", rows, runs.outcomes)
                 np.testing.assert_array_equal(found.samples[at].score[:, i], score[pick.point])
                 np.testing.assert_array_equal(found.samples[at].cost[:, i], cost[pick.point])
+            elif pick.kind == "table":
+                train, dataset = runs.splits[seed].train, runs.outcomes.dataset
+                for name in runs.outcomes.datasets:
+                    mine, taught = dataset[rows] == name, train[dataset[train] == name]
+                    best = int(np.nanargmax(known_mean(runs.outcomes.score[taught], axis=0)))
+                    np.testing.assert_array_equal(
+                        found.samples[at].score[mine, i], runs.outcomes.score[rows[mine], best]
+                    )
             else:
                 column = runs.outcomes.models.index(pick.name)
                 np.testing.assert_array_equal(found.samples[at].score[:, i], runs.outcomes.score[rows, column])
