@@ -154,8 +154,8 @@ def test_the_command_refuses_a_folder_that_is_not_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "setting", "action", "router"),
     [
-        ("bench-release-slice.tar.gz", "performance", "do not route", None),
-        ("bench-release-slice.tar.gz", "performance-cost", "do not route", None),
+        ("bench-release-slice.tar.gz", "performance", "cannot tell", None),
+        ("bench-release-slice.tar.gz", "performance-cost", "cannot tell", None),
         ("llmrouter", None, "route for quality", "task_soft"),
         ("routerbench/routerbench_zs", None, "do not route", None),
         ("routellm", None, "do not route", None),
