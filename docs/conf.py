@@ -62,7 +62,7 @@ def as_it_stands(_app: Sphinx, _what: str, _name: str, _it: object, _options: ob
 
 def setup(app: Sphinx) -> None:
     """Called by Sphinx. Commands in notebooks are those of this environment, and write as into a file."""
-    MADE.mkdir(exist_ok=True)
+    (MADE / "extra").mkdir(parents=True, exist_ok=True)
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     os.environ.update(PATH=path, TTY_COMPATIBLE="0", NO_COLOR="1", COLUMNS="100")
     app.connect("builder-inited", make)

@@ -157,7 +157,7 @@ def test_the_command_refuses_a_folder_that_is_not_there(tmp_path: Path) -> None:
         ("bench-release-slice.tar.gz", "performance", "cannot tell", None),
         ("bench-release-slice.tar.gz", "performance-cost", "cannot tell", None),
         ("llmrouter", None, "route for quality", "task_soft"),
-        ("routerbench/routerbench_zs", None, "do not route", None),
+        ("routerbench/routerbench_zs", None, "cannot tell", None),
         ("routellm", None, "do not route", None),
     ],
 )

@@ -33,7 +33,9 @@ def keyed(table: pl.DataFrame, key: Key, findings: Findings) -> pl.DataFrame:
         several = table.group_by("dataset", "query").agg(pl.col("model").n_unique()).filter(pl.col("model") > 1).height
         if not several or table["id"].n_unique() < table.height:
             return table
-        kind = "request ids, of which no two are one query's, so records are joined by their text (--key id joins by id)"
+        kind = (
+            "request ids, of which no two are one query's, so records are joined by their text (--key id joins by id)"
+        )
         findings.add(kind, "dropped", f"record {table['#'][0]}: id {table['id'][0]}", table.height)
     return table.drop("id")
 
